@@ -1,0 +1,13 @@
+/*
+ * forage.h: the whole public interface.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FORAGE_FORAGE_H
+#define FORAGE_FORAGE_H
+
+#include "forage/base.h"
+#include "forage/data.h"
+#include "forage/model.h"
+
+#endif
