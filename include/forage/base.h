@@ -19,11 +19,11 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define FORAGE_API __attribute__((visibility("default")))
-#define FORAGE_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define FORAGE_API __attribute__((__visibility__("default")))
+#define FORAGE_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 #else
 #define FORAGE_API
-#define FORAGE_PRINTF(format, first)
+#define FORAGE_PRINTF(text, first)
 #endif
 
 #define FORAGE_VERSION_MAJOR 0
