@@ -87,17 +87,187 @@ typedef struct forage_schema {
 typedef struct forage_examples {
     size_t count;
     const uint32_t *const *codes; /* [field][count]; NULL entry for numeric fields */
-    const float *const *values;   /* [field][count], standardised; NULL entry for categorical fields */
-    const float *reward;          /* [count]; NULL when scoring */
+    const float *const *values;   /* [field][count], standardised (missing is 0); NULL entry for categorical fields */
+    const float *reward;          /* [count]; NULL when scoring, or when each row simply happened (an implicit 1) */
 } forage_examples;
 
 /* ------------------------------------------------------------------ *
- * A model in hand
+ * Parameters
  * ------------------------------------------------------------------ */
 
-/* Belongs to one thread at a time while it is fitted or learns; any number of
- * threads may score it otherwise. */
+/* One value for each parameter of a model; checked when it is set. */
+typedef struct forage_params forage_params;
+
+/* All defaults. */
+FORAGE_API forage_status forage_params_create(const forage_model_info *info, forage_params **params,
+                                              forage_error *error);
+/* NULL is fine. */
+FORAGE_API void forage_params_free(forage_params *params);
+/* Sets a parameter from text. FORAGE_UNKNOWN for a name that the model has not (the message lists
+ * those it has), FORAGE_INVALID for a value outside what is possible (the message says what is). */
+FORAGE_API forage_status forage_params_set(forage_params *params, const char *name, const char *value,
+                                           forage_error *error);
+/* The value as text, in one spelling ("0.001" for "1e-3"); NULL for an unknown name. Valid until it is set again. */
+FORAGE_API const char *forage_params_text(const forage_params *params, const char *name);
+/* Typed values. The name must exist with that type: otherwise 0, false, NULL. */
+FORAGE_API int64_t forage_params_integer(const forage_params *params, const char *name);
+FORAGE_API double forage_params_real(const forage_params *params, const char *name);
+FORAGE_API bool forage_params_boolean(const forage_params *params, const char *name);
+FORAGE_API const int64_t *forage_params_list(const forage_params *params, const char *name, size_t *count);
+FORAGE_API const forage_model_info *forage_params_info(const forage_params *params);
+
+/* ------------------------------------------------------------------ *
+ * Fitting
+ * ------------------------------------------------------------------ */
+
+/* Rows to learn from and to watch: see data.h. */
+typedef struct forage_split forage_split;
+
+/* A model that is fitted and can score. Belongs to one thread at a time while it is
+ * fitted; any number of threads may score it otherwise, each through its own binding. */
 typedef struct forage_model forage_model;
+
+typedef struct forage_epoch {
+    double train_loss;      /* what the model minimises, over this epoch */
+    double validation_loss; /* at its end; NaN without validation rows */
+    double seconds;         /* since the fit (or its resumption) began */
+} forage_epoch;
+
+/* What happened while fitting. Start it with {0}; release it afterwards, on failure too. */
+typedef struct forage_fit_report {
+    forage_epoch *epochs;
+    size_t epoch_count;
+    size_t best_epoch;   /* the epoch, from 1, whose weights were kept */
+    size_t resumed_from; /* epochs that were done before this call took over; 0 for a fresh start */
+    bool resumed;        /* a state file was found and used */
+    bool stopped_early;
+    size_t train_count, validation_count; /* rows */
+    double seconds;
+} forage_fit_report;
+
+FORAGE_API void forage_fit_report_release(forage_fit_report *report);
+
+typedef struct forage_fit_options {
+    const forage_device *device; /* NULL: "auto" with one thread per core */
+    uint64_t seed;
+    const char *fields; /* "auto" (also NULL), "all", or names joined by commas; see docs/models */
+    const forage_progress *progress;
+
+    /* Called, if given, when the model stands but has learned nothing yet, and after each epoch. */
+    void (*started)(void *context, const forage_model *model);
+    void (*epoch_done)(void *context, size_t epoch, const forage_epoch *result); /* epoch counts from 1 */
+    void *context;
+
+    /* Where an interrupted fit is saved, NULL for nowhere. Written after every `state_every` epochs
+     * (0: when ten seconds have passed since the last) and when progress asks to stop; removed
+     * by forage_fit_finished. With `resume`, a file that is there is continued from: the result is byte
+     * for byte that of a fit that was never interrupted. FORAGE_INVALID if it stems from other
+     * data, parameters or seed. */
+    const char *state_path;
+    size_t state_every;
+    bool resume;
+
+    const char *source; /* name of the log for messages ("log.csv"); may be NULL */
+} forage_fit_options;
+
+/* Creates a model and fits it on the rows `split->train` of `dataset`, watching `split->validation`
+ * (which may be empty). `params` NULL means all defaults, `options` NULL the same. `report` may be NULL.
+ * The same input, seed and build give the same bytes for any number of threads.
+ * FORAGE_INTERRUPTED when progress asked to stop: then the state is in `state_path`, if one was given. */
+FORAGE_API forage_status forage_model_fit(const forage_model_info *info, const forage_params *params,
+                                          const forage_dataset *dataset, const forage_split *split,
+                                          const forage_fit_options *options, forage_fit_report *report,
+                                          forage_model **model, forage_error *error);
+
+/* Writes a safetensors file, whole or not at all (docs/models/checkpoints.md). */
+FORAGE_API forage_status forage_model_save(const forage_model *model, const char *path, forage_error *error);
+/* Reads one, also one by PyTorch without our metadata if a model recognises its tensors (ids are then row
+ * numbers). Everything is checked before use. `device` NULL as in forage_fit_options. */
+FORAGE_API forage_status forage_model_load(const char *path, const forage_device *device, forage_model **model,
+                                           forage_error *error);
+/* NULL is fine. No binding of the model may be used afterwards. */
+FORAGE_API void forage_model_free(forage_model *model);
+
+FORAGE_API const forage_model_info *forage_model_info_of(const forage_model *model);
+FORAGE_API const forage_schema *forage_model_schema(const forage_model *model);
+FORAGE_API const forage_params *forage_model_params(const forage_model *model);
+FORAGE_API const forage_device *forage_model_device(const forage_model *model);
+/* The architecture for a person, several lines; returns the full length as snprintf does. */
+FORAGE_API size_t forage_model_describe(const forage_model *model, char *buffer, size_t size);
+/* Numbers that were learned. */
+FORAGE_API size_t forage_model_weight_count(const forage_model *model);
+
+/* ------------------------------------------------------------------ *
+ * Scoring and ranking: a model bound to a dataset
+ * ------------------------------------------------------------------ */
+
+/* What to do with a user or an item that the model has never met. Unknown
+ * attribute and context values always count as missing. */
+typedef enum forage_unknown {
+    FORAGE_UNKNOWN_ERROR,   /* fail, naming the id and the row */
+    FORAGE_UNKNOWN_SKIP,    /* score NaN: leave it out of what you compute; never ranked */
+    FORAGE_UNKNOWN_AVERAGE, /* score as the average of what the model knows */
+} forage_unknown;
+
+/* "error", "skip", "average"; the message lists them. */
+FORAGE_API forage_status forage_unknown_parse(const char *text, forage_unknown *policy, forage_error *error);
+
+/* Maps a dataset's users, items and columns to a model's, and holds the scratch memory of scoring: scoring
+ * and ranking allocate nothing. Uses the threads of the model's device. Belongs to one thread at a time;
+ * model and dataset must outlive it and stay unchanged. */
+typedef struct forage_binding forage_binding;
+
+/* FORAGE_UNKNOWN names the column that the model needs and the dataset lacks. `source` names the log in
+ * messages (may be NULL). */
+FORAGE_API forage_status forage_model_bind(const forage_model *model, const forage_dataset *dataset,
+                                           forage_unknown unknown, const char *source, forage_binding **binding,
+                                           forage_error *error);
+/* NULL is fine. */
+FORAGE_API void forage_binding_free(forage_binding *binding);
+
+/* The estimate for each of `count` rows of the dataset's log: mean[count], and its standard error deviation[count]
+ * (may be NULL; NaN if the model has none). */
+FORAGE_API forage_status forage_model_score(forage_binding *binding, const uint32_t *rows, size_t count, float *mean,
+                                            float *deviation, forage_error *error);
+/* The same for pairs of the dataset's users and items, in the context that was set (see below). `users` may be
+ * NULL for a model that reads no user. */
+FORAGE_API forage_status forage_model_score_pairs(forage_binding *binding, const uint32_t *users, const uint32_t *items,
+                                                  size_t count, float *mean, float *deviation, forage_error *error);
+
+/* Sets a context column for pairs and rankings from text, until it is set again; a column that was
+ * never set is missing. NULL or "" makes it missing again. Fails on a name that the model does not read as
+ * context, and on a category that it has not met (the message lists what it knows). */
+FORAGE_API forage_status forage_binding_context(forage_binding *binding, const char *name, const char *value,
+                                                forage_error *error);
+/* Restricts rankings to the items with available[item] true (dataset's items); NULL: all. Copied. */
+FORAGE_API forage_status forage_binding_available(forage_binding *binding, const bool *available, forage_error *error);
+
+/* Items by user in compressed rows: those of user u are items[offsets[u]] up to items[offsets[u + 1]], rising,
+ * each once. */
+typedef struct forage_seen {
+    size_t user_count;
+    size_t *offsets;
+    uint32_t *items;
+} forage_seen;
+
+/* What each user of the dataset has met in `count` of its rows (NULL: in all rows). `positive_only`
+ * counts rows with a value above 0 alone. */
+FORAGE_API forage_status forage_seen_create(const forage_dataset *dataset, const uint32_t *rows, size_t count,
+                                            bool positive_only, forage_seen *seen, forage_error *error);
+FORAGE_API void forage_seen_release(forage_seen *seen);
+
+/* The `k` best items for a user, best first: higher score, then lower index. All items of the dataset are scored;
+ * `excluded` (rising, `excluded_count` of them) and those that the model skips are left out. `user` may be
+ * FORAGE_NONE: nobody in particular, the average user. *found <= k says how many there are. */
+FORAGE_API forage_status forage_model_rank(forage_binding *binding, uint32_t user, size_t k, const uint32_t *excluded,
+                                           size_t excluded_count, uint32_t *items, float *scores, size_t *found,
+                                           forage_error *error);
+/* The same for many users, in parallel: user i's ranking starts at items[i * k] and scores[i * k]; what is
+ * beyond found[i] is FORAGE_NONE and NaN. Under FORAGE_UNKNOWN_SKIP an unknown user has found 0.
+ * `seen` may be NULL. Progress counts users. */
+FORAGE_API forage_status forage_model_rank_users(forage_binding *binding, const uint32_t *users, size_t count, size_t k,
+                                                 const forage_seen *seen, const forage_progress *progress,
+                                                 uint32_t *items, float *scores, size_t *found, forage_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,112 @@
+/*
+ * descriptor.h: what a model is to the rest of the room. One algorithm is one
+ * file with one constant `model_type`, listed in models.c; nothing else in the
+ * library knows its name.
+ *
+ * The front (model.c) does what is the same for all: it checks parameters, builds
+ * the schema, codes the dataset's columns, runs the loop of fitting, writes
+ * and reads the metadata of checkpoints, maps ids, ranks. A model sees
+ * numbers only: codes, standardised values, rewards.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef MODEL_DESCRIPTOR_H
+#define MODEL_DESCRIPTOR_H
+
+#include "forage/model.h"
+#include "nn/checkpoint.h"
+
+/* What a model can make use of. `auto` fields are chosen among these. */
+enum {
+    MODEL_READS_USER = 1 << 0,       /* the user's id */
+    MODEL_READS_ITEM = 1 << 1,       /* the item's id */
+    MODEL_READS_ATTRIBUTES = 1 << 2, /* further columns of users and items */
+    MODEL_READS_CONTEXT = 1 << 3,    /* columns of the event */
+    MODEL_NEEDS_REWARD = 1 << 4,     /* cannot be fitted on a log without values */
+};
+
+/* What a model is made for. All pointers stay valid as long as the model. */
+typedef struct model_setup {
+    const forage_params *params;
+    const forage_schema *schema;
+    const forage_device *device;
+    uint64_t seed;
+} model_setup;
+
+/* The fitted numbers, and a fit that is under way: optimiser, generator, place in the data, best weights so
+ * far. Each model's file defines these two structs for itself; nobody else looks inside. */
+typedef struct model_state model_state;
+typedef struct model_fit model_fit;
+
+typedef struct model_fit_input {
+    const forage_examples *train;
+    const forage_examples *validation; /* count may be 0 */
+} model_fit_input;
+
+/* Where a fit stands after a step. */
+typedef struct model_progress {
+    uint64_t done, total;   /* in any unit, for a progress bar; a guess of `total` will do */
+    size_t epochs;          /* epochs completed since the very first start */
+    double train_loss;      /* of the epoch that the last step completed */
+    double validation_loss; /* the same; NaN without validation rows */
+    size_t best_epoch;      /* from 1; 0 as long as there is none */
+    bool stopped_early;
+    bool finished;
+} model_progress;
+
+typedef struct model_type {
+    forage_model_info info;
+    unsigned reads;                       /* of MODEL_READS_... and MODEL_NEEDS_... */
+    float minimum_reward, maximum_reward; /* rewards outside are refused before the model sees them */
+
+    /* A model that has learned nothing yet: initial weights drawn from setup->seed. */
+    forage_status (*create)(const model_setup *setup, model_state **state, forage_error *error);
+    void (*free)(model_state *state); /* NULL is fine */
+
+    /* Fitting. `begin` allocates all that fitting needs; the examples stay valid until `end`. `step` does a
+     * bounded piece of work (well under a second if it can, at most one epoch) and says where it stands; the
+     * front calls it until `finished`, and may save or give up in between. `end` puts the weights that are
+     * to be kept (the best) into the state and frees the fit; with `keep` false it only frees. */
+    forage_status (*fit_begin)(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error);
+    forage_status (*fit_step)(model_fit *fit, model_progress *progress, forage_error *error);
+    void (*fit_end)(model_fit *fit, bool keep);
+    /* Optional: everything that `step` needs to go on exactly where it stands (weights too) as tensors and metadata,
+     * and back, into a fit that was just begun with the same setup and examples. What `fit_save` adds
+     * stays in place until the next step. NULL for a model that fits in one go. */
+    forage_status (*fit_save)(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error);
+    forage_status (*fit_resume)(model_fit *fit, const nn_checkpoint *checkpoint, forage_error *error);
+
+    /* Scoring: mean[count], deviation[count] (may be NULL). Allocates nothing, fails never: no result is NaN. At most
+     * MODEL_BLOCK examples at a time; `scratch` has scratch_size(state) bytes, aligned to 64. Called from several
+     * threads at once, each with its own scratch. A row's result must not depend on the rows around it. */
+    size_t (*scratch_size)(const model_state *state);
+    void (*score)(const model_state *state, const forage_examples *examples, void *scratch, float *mean,
+                  float *deviation);
+
+    /* Adds the tensors (they need not be copied: the state outlives the checkpoint). */
+    forage_status (*save)(const model_state *state, nn_checkpoint *checkpoint, forage_error *error);
+    /* A state from tensors: checks every name, type, shape and value. */
+    forage_status (*load)(const model_setup *setup, const nn_checkpoint *checkpoint, model_state **state,
+                          forage_error *error);
+    /* Optional: is this checkpoint, which has no metadata of ours, one of this model? If so sets the parameters
+     * that its shapes tell and the numbers of users and items (ids are row numbers; 0: does not read them), and
+     * *mine = true. */
+    forage_status (*recognise)(const nn_checkpoint *checkpoint, forage_params *params, size_t *users, size_t *items,
+                               bool *mine, forage_error *error);
+
+    /* The architecture for a person, as snprintf. */
+    size_t (*describe)(const model_state *state, char *buffer, size_t size);
+    size_t (*weight_count)(const model_state *state);
+} model_type;
+
+/* Examples per call of `score`. */
+enum { MODEL_BLOCK = 512 };
+
+/* The models that there are (models.c lists them in alphabetical order). */
+extern const model_type model_embedding_mlp;
+extern const model_type model_popular;
+
+/* The index of the user's or item's id among the fields of a schema, or SIZE_MAX. */
+size_t model_schema_id(const forage_schema *schema, forage_owner owner);
+
+#endif
