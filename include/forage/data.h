@@ -38,12 +38,20 @@ typedef struct forage_table {
 
 /* The column of that name, or NULL. */
 FORAGE_API const forage_column *forage_table_find(const forage_table *table, const char *name);
+/* Adds a column for table->rows rows, all of them missing, with an empty
+ * vocabulary if it is categorical. `column` (may be NULL) is valid until the
+ * next column is added. */
+FORAGE_API forage_status forage_table_add(forage_table *table, const char *name, forage_column_type type,
+                                          forage_column **column, forage_error *error);
+/* Frees what the table holds and leaves it empty. */
+FORAGE_API void forage_table_release(forage_table *table);
 
 /* ------------------------------------------------------------------ *
  * Dataset: events, and the attributes of users and items
  *
  * Plain data: the fields may be read freely; change them only through the
- * functions that own them. Reading from several threads is fine.
+ * functions that own them. Reading from several threads is fine. Every block
+ * comes from forage_alloc and belongs to the dataset.
  * ------------------------------------------------------------------ */
 
 typedef struct forage_dataset {
@@ -52,23 +60,239 @@ typedef struct forage_dataset {
      * `users` is NULL in a log that names no users. */
     forage_vocabulary *users;
     forage_vocabulary *items;
+    /* [users], [items]: 1 where the id really appeared (in the log or in a file of
+     * attributes), 0 where it only fills a gap between numbers. NULL: all did. */
+    uint8_t *user_known;
+    uint8_t *item_known;
 
-    /* Events, one per row, in the order of the log. */
+    /* Events, one per row, in the order of the log. At most FORAGE_MAX_ROWS. */
     size_t count;
-    uint32_t *user;       /* [count], NULL when the log names no users */
-    uint32_t *item;       /* [count] */
-    float *value;         /* [count]: click, rating ...; NULL when each row simply happened (an implicit 1) */
-    int64_t *time;        /* [count]: microseconds since 1970, or any rising number; NULL when absent */
-    float *propensity;    /* [count]: probability with which the item was shown; NULL when absent */
-    forage_table context; /* further columns of each event (position, device ...) */
+    uint32_t *user;        /* [count], NULL when the log names no users */
+    uint32_t *item;        /* [count] */
+    float *value;          /* [count]: click, rating ...; NULL when each row simply happened (an implicit 1) */
+    int64_t *time;         /* [count]: microseconds since 1970, or any rising number; NULL when absent */
+    float *propensity;     /* [count]: probability with which the item was shown; NULL when absent */
+    forage_table context;  /* further columns of each event (position, device ...) */
+    bool time_is_calendar; /* `time` is microseconds since 1970 UTC; false: the numbers as the log has them */
+
+    /* What the log calls them: "user_id", "product_id", "clicked" ... NULL where there is no such column. */
+    char *user_name, *item_name, *value_name, *time_name, *propensity_name;
 
     /* Attributes: row == index of the entity. */
     forage_table user_attributes;
     forage_table item_attributes;
+
+    /* Where validation and test events came from files of their own, these follow
+     * the training events: rows [0, train_rows), then validation_rows, then test_rows.
+     * All in train_rows otherwise. */
+    size_t train_rows, validation_rows, test_rows;
 } forage_dataset;
 
+#define FORAGE_MAX_ROWS ((size_t)UINT32_MAX - 1)
+
+/* An empty dataset, for a program that fills in events of its own. */
+FORAGE_API forage_status forage_dataset_create(forage_dataset **dataset, forage_error *error);
+/* Checks what every user of a dataset relies on: indices in range, finite values,
+ * propensities in (0, 1], tables of the right length. FORAGE_INVALID says what is wrong. */
+FORAGE_API forage_status forage_dataset_validate(const forage_dataset *dataset, forage_error *error);
 /* Frees everything a dataset holds, and the dataset. NULL is fine. */
 FORAGE_API void forage_dataset_free(forage_dataset *dataset);
+
+/* ------------------------------------------------------------------ *
+ * Reading files
+ *
+ * docs/data.md describes every format, the names by which columns are found,
+ * and how a column's type is decided.
+ * ------------------------------------------------------------------ */
+
+#define FORAGE_FILE_FORMAT_LIST(X)                                             \
+    X(AUTO, "auto", "by the file's name, then by looking at its first lines")  \
+    X(CSV, "csv", "comma-separated with a header (also ; or |)")               \
+    X(TSV, "tsv", "tab-separated with a header")                               \
+    X(RECBOLE, "recbole", "RecBole atomic files: tab-separated, typed header") \
+    X(ADJACENCY, "adjacency", "a user and all its items on each line")         \
+    X(PAIRS, "pairs", "a user and an item on each line, in order of time")     \
+    X(JSONL, "jsonl", "JSON Lines: one object on each line")
+
+typedef enum forage_file_format {
+#define FORAGE_FILE_FORMAT_ENUM(name, word, text) FORAGE_FILE_##name,
+    FORAGE_FILE_FORMAT_LIST(FORAGE_FILE_FORMAT_ENUM)
+#undef FORAGE_FILE_FORMAT_ENUM
+} forage_file_format;
+
+/* "csv" and so on; "unknown" outside the list. */
+FORAGE_API const char *forage_file_format_name(forage_file_format format);
+/* The format of that word; fails with a message that lists them. */
+FORAGE_API forage_status forage_file_format_find(const char *word, forage_file_format *format, forage_error *error);
+
+/* What a column of a log is for. */
+typedef enum forage_role {
+    FORAGE_ROLE_IGNORED,
+    FORAGE_ROLE_USER,
+    FORAGE_ROLE_ITEM,
+    FORAGE_ROLE_VALUE,
+    FORAGE_ROLE_TIME,
+    FORAGE_ROLE_PROPENSITY,
+    FORAGE_ROLE_CONTEXT,
+    FORAGE_ROLE_USER_ATTRIBUTE, /* the same in all rows of a user */
+    FORAGE_ROLE_ITEM_ATTRIBUTE, /* the same in all rows of an item */
+} forage_role;
+
+/* "user", "item attribute" ... */
+FORAGE_API const char *forage_role_name(forage_role role);
+
+/* All zero means: find out. Lists are names joined by commas. Strings are only
+ * looked at during the call that takes the options. */
+typedef struct forage_read_options {
+    forage_file_format format;
+    char delimiter;     /* 0: by the format */
+    bool no_quotes;     /* quotation marks are ordinary characters */
+    const char *header; /* names of the columns of a file that has no header line */
+
+    /* Names of columns; NULL: the usual names; "" for user, value, time, propensity: there is none. */
+    const char *user, *item, *value, *time, *propensity;
+    /* Lists that overrule what would be done with a column. */
+    const char *context, *user_columns, *item_columns, *ignore;
+    const char *categorical, *numeric;
+
+    /* Further files for forage_dataset_load: attributes joined by id (any format; needs a
+     * column with the id), events of validation and test. NULL: none (but a RecBole .inter file
+     * finds its .user and .item beside it; "" forbids that). */
+    const char *user_attributes, *item_attributes;
+    const char *validation, *test;
+
+    size_t record_limit; /* longest line or quoted record, bytes; 0: 1 MiB */
+} forage_read_options;
+
+/* Reads a log into memory. Memory per row: 4 bytes each for item, user, value and
+ * propensity and every context column, 8 for time; at most twice that while it grows.
+ * Errors name file, line and field. Calls progress with bytes. On failure *dataset is NULL. */
+FORAGE_API forage_status forage_dataset_load(const char *path, const forage_read_options *options,
+                                             const forage_progress *progress, forage_dataset **dataset,
+                                             forage_error *error);
+
+/* Bytes of a text; not terminated. */
+typedef struct forage_text {
+    const char *bytes;
+    size_t length;
+} forage_text;
+
+/* Some rows of a file as text, by column: field (row r, column c) is fields[c * stride + r]. */
+typedef struct forage_rows {
+    size_t count;
+    size_t column_count;
+    size_t stride;
+    const forage_text *fields;
+    const uint64_t *lines; /* [count] line of the file where the row begins */
+} forage_rows;
+
+typedef struct forage_reader_column {
+    const char *name;
+    forage_role role;
+    int declared_type; /* a forage_column_type that the file or the options declare, or -1 */
+} forage_reader_column;
+
+/* Streams any format in batches of rows, in bounded memory. One thread at a time. */
+typedef struct forage_reader forage_reader;
+
+/* Opens, recognises the format, reads the header. `path` "-" is standard input. */
+FORAGE_API forage_status forage_reader_open(const char *path, const forage_read_options *options,
+                                            forage_reader **reader, forage_error *error);
+FORAGE_API void forage_reader_free(forage_reader *reader);
+FORAGE_API forage_file_format forage_reader_format(const forage_reader *reader);
+FORAGE_API const forage_reader_column *forage_reader_columns(const forage_reader *reader, size_t *count);
+/* The next rows, valid until the next call; rows->count 0 at the end. */
+FORAGE_API forage_status forage_reader_next(forage_reader *reader, forage_rows *rows, forage_error *error);
+/* Bytes read so far, and the size of the file (0 when unknown). */
+FORAGE_API uint64_t forage_reader_position(const forage_reader *reader, uint64_t *total);
+
+/* ------------------------------------------------------------------ *
+ * Writing files
+ * ------------------------------------------------------------------ */
+
+/* Writes rows as CSV, TSV, JSON Lines or a RecBole file. The file appears under
+ * its name only by forage_writer_commit. One thread at a time. */
+typedef struct forage_writer forage_writer;
+
+/* `format` AUTO: by the name's ending (.csv, .tsv, .jsonl, .inter, .user, .item), CSV otherwise.
+ * Columns with the role IGNORED are left out. `path` "-" is standard output. */
+FORAGE_API forage_status forage_writer_open(const char *path, forage_file_format format,
+                                            const forage_reader_column *columns, size_t column_count,
+                                            forage_writer **writer, forage_error *error);
+/* `rows` with the columns that were given to open. */
+FORAGE_API forage_status forage_writer_rows(forage_writer *writer, const forage_rows *rows, forage_error *error);
+/* Finishes and frees the writer, on failure too. */
+FORAGE_API forage_status forage_writer_commit(forage_writer *writer, forage_error *error);
+FORAGE_API void forage_writer_discard(forage_writer *writer);
+
+/* Writes the events of a dataset as a log that forage_dataset_load reads back to the same
+ * dataset, in any of the writer's formats; attributes are columns of the log (in RecBole's
+ * format: of the .user and .item files beside it). */
+FORAGE_API forage_status forage_dataset_save(const forage_dataset *dataset, const char *path, forage_file_format format,
+                                             const forage_progress *progress, forage_error *error);
+
+/* ------------------------------------------------------------------ *
+ * Converting and summing up, without the rows in memory
+ * ------------------------------------------------------------------ */
+
+typedef struct forage_column_summary {
+    char *name;
+    forage_role role;
+    forage_column_type type;
+    uint64_t distinct; /* categorical: different values; 0 when they were too many to count */
+    uint64_t missing;
+    double minimum, maximum, mean; /* numeric, and time; NaN without any value */
+} forage_column_summary;
+
+typedef struct forage_summary {
+    forage_file_format format;
+    uint64_t rows, users, items;
+    bool binary;       /* all values are 0 or 1: `value_mean` is the click rate */
+    double value_mean; /* NaN when there is no value column */
+    bool has_time, time_is_calendar;
+    int64_t first_time, last_time; /* as in forage_dataset.time */
+    size_t column_count;
+    forage_column_summary *columns;
+} forage_summary;
+
+FORAGE_API void forage_summary_release(forage_summary *summary);
+
+/* Reads and checks a log of any format, row by row, and writes it to `output` as `format`
+ * (see forage_writer_open; NULL only checks). Columns come in the order user, item, value,
+ * time, propensity, others; a role's column that has none of the usual names gets one. Memory grows
+ * with the number of different ids, not with rows. */
+FORAGE_API forage_status forage_convert(const char *input, const forage_read_options *options, const char *output,
+                                        forage_file_format format, const forage_progress *progress,
+                                        forage_summary *summary, forage_error *error);
+
+/* ------------------------------------------------------------------ *
+ * Splits: which rows train, which validate, which test
+ * ------------------------------------------------------------------ */
+
+typedef struct forage_split {
+    uint32_t *train, *validation, *test; /* rows of the dataset */
+    size_t train_count, validation_count, test_count;
+} forage_split;
+
+/* Splits by a specification:
+ *
+ *   none                  all rows train
+ *   sklearn:0.2:42        scikit-learn's train_test_split(test_size=0.2, random_state=42): the
+ *                         same rows in the same order; its "test" rows are the validation rows
+ *   random:0.2:42         numpy.random.default_rng(42).permutation: the first 20 % validate
+ *   time:0.2              the latest 20 % validate (rows of the same time in order of the log)
+ *   tail:0.2              the last 20 % of the rows validate
+ *   leave-last-out        of each user with three or more events, by time if the log has it, else in
+ *                         order of the log: the last is test, the one before it validation
+ *   files                 the files that the dataset was loaded from
+ *   file:PATH             PATH has one line per event: train, validation, test, or - for neither
+ *
+ * A size is a fraction below 1, rounded up to rows as scikit-learn does, or a number of rows.
+ * "0.1,0.2" gives validation and test (test is cut first). A seed left out is 0.
+ * sklearn takes one size only. Free with forage_split_release. */
+FORAGE_API forage_status forage_split_parse(const char *spec, const forage_dataset *dataset, forage_split *split,
+                                            forage_error *error);
+FORAGE_API void forage_split_release(forage_split *split);
 
 #ifdef __cplusplus
 }
