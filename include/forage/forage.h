@@ -8,6 +8,7 @@
 
 #include "forage/base.h"
 #include "forage/data.h"
+#include "forage/eval.h"
 #include "forage/model.h"
 
 #endif

@@ -1,0 +1,360 @@
+/*
+ * eval.h: how good is a model? Metrics of predictions and of rankings, intervals
+ * around them, and the experiments of the study as plain result records.
+ *
+ * Formulas, conventions and sources stand in docs/evaluation.md.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FORAGE_EVAL_H
+#define FORAGE_EVAL_H
+
+#include "forage/base.h"
+#include "forage/data.h"
+#include "forage/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------ *
+ * Estimates and intervals
+ * ------------------------------------------------------------------ */
+
+/* A number and how far to trust it. `value` is NaN where the metric is not
+ * defined (AUC of one class); `low` and `high` are NaN where no interval was
+ * asked for or none can be given. */
+typedef struct forage_estimate {
+    double value;
+    double low, high;
+} forage_estimate;
+
+/* Poisson bootstrap (Chamandy et al. 2012): in each resample every row, or every
+ * group of rows, counts Poisson(1) times. Resample r draws from the stream
+ * (seed, r), so the interval does not depend on the number of threads. */
+typedef struct forage_bootstrap {
+    size_t resamples; /* 0: no intervals; at most 1,000,000 */
+    double level;     /* 0 means 0.95 */
+    uint64_t seed;
+    bool by_group; /* resample whole groups (users) instead of rows */
+} forage_bootstrap;
+
+/* Mean of `count` independent values (one per seed) with Student's t interval
+ * at `level` (0 means 0.95). One value has no interval. NaN values are left out. */
+FORAGE_API forage_estimate forage_estimate_of(const double *values, size_t count, double level);
+
+/* ------------------------------------------------------------------ *
+ * Metrics of predictions
+ * ------------------------------------------------------------------ */
+
+#define FORAGE_RELIABILITY_BINS_MAX 100
+
+/* One bar of a reliability curve: the rows whose prediction lies in (low, high], the first bin's in [low, high]
+ * (Guo et al. 2017; the edges are scikit-learn's in calibration_curve). */
+typedef struct forage_reliability_bin {
+    double low, high;
+    size_t count;           /* rows; all below are 0 when this is */
+    double mean_prediction; /* of the rows in the bin */
+    double positive_rate;   /* observed */
+    double deviation;       /* standard error of positive_rate: sqrt(r (1 - r) / count) */
+} forage_reliability_bin;
+
+/* What to judge. All arrays have `count` entries. */
+typedef struct forage_predictions {
+    size_t count;
+    const float *prediction; /* a probability in [0, 1], or any score if not `probability` */
+    const float *label;      /* 0 or 1 */
+    const uint32_t *group;   /* the user of each row, for grouped AUC; NULL: none */
+    const float *truth;      /* the true probability of a positive label, where it is known; NULL: not known */
+    bool probability;        /* predictions are probabilities: log loss, Brier score and calibration make sense */
+} forage_predictions;
+
+typedef struct forage_metrics_options {
+    size_t bins; /* of the reliability curve and ECE; 0 means 15 */
+    forage_bootstrap bootstrap;
+    int threads; /* 0 means 1 */
+} forage_metrics_options;
+
+typedef struct forage_metrics {
+    size_t count, positives;
+    double base_rate;       /* share of positive labels */
+    double mean_prediction; /* NaN unless probabilities, as is all else that needs them */
+
+    forage_estimate
+        log_loss; /* mean of -log p(label), nats; p clipped to [2^-23, 1 - 2^-23] as scikit-learn does for float32 */
+    double base_log_loss;     /* log loss of predicting the base rate for every row */
+    forage_estimate brier;    /* mean of (prediction - label)^2 */
+    forage_estimate ece;      /* expected calibration error, bins of equal width */
+    forage_estimate ece_mass; /* the same over bins of equal numbers of rows */
+
+    forage_estimate auc;         /* area under the ROC curve; ties count one half; NaN with one class */
+    forage_estimate grouped_auc; /* mean of the groups' AUC, weighted by their rows; groups of one class left out */
+    size_t groups, groups_used;  /* groups seen, and those with both classes */
+    double grouped_share;        /* share of the rows that lie in groups_used */
+
+    /* Where the truth is known, else NaN. */
+    forage_estimate rmse;            /* root mean square of prediction - truth over the rows */
+    forage_estimate oracle_log_loss; /* log loss of the truth itself on these rows: the best a model can expect */
+    forage_estimate excess_log_loss; /* log_loss - oracle_log_loss, row by row */
+
+    size_t bin_count;
+    forage_reliability_bin bins[FORAGE_RELIABILITY_BINS_MAX];      /* equal width */
+    forage_reliability_bin bins_mass[FORAGE_RELIABILITY_BINS_MAX]; /* equal mass; may be fewer: see mass_bin_count */
+    size_t mass_bin_count;
+} forage_metrics;
+
+/* Fills `metrics`. Fails with FORAGE_INVALID when there is no row, a prediction is
+ * not finite (or, with `probability`, outside [0, 1]) or a label is not 0 or 1, naming the row.
+ * O(n log n) and about 40 bytes a row. Any number of threads may call it at once. */
+FORAGE_API forage_status forage_metrics_compute(const forage_predictions *predictions,
+                                                const forage_metrics_options *options, forage_metrics *metrics,
+                                                forage_error *error);
+
+/* Area under the ROC curve alone: P(score of a positive > score of a negative), ties one
+ * half. NaN when a class is missing. `scores` must be finite, `labels` 0 or 1. */
+FORAGE_API forage_status forage_auc(const float *scores, const float *labels, size_t count, double *auc,
+                                    forage_error *error);
+
+/* ------------------------------------------------------------------ *
+ * Metrics of rankings
+ * ------------------------------------------------------------------ */
+
+/* Something that ranks: the `k` best items for each of `count` users, best first, those they have in
+ * `seen` left out (NULL: none). User i's list starts at items[i * k] and has found[i] <= k entries. */
+typedef forage_status forage_rank_function(void *context, const uint32_t *users, size_t count, size_t k,
+                                           const forage_seen *seen, uint32_t *items, size_t *found,
+                                           forage_error *error);
+
+typedef struct forage_ranking_options {
+    const size_t *cutoffs;      /* the k's, each at least 1 */
+    size_t cutoff_count;        /* at least 1 */
+    forage_bootstrap bootstrap; /* over users */
+    int threads;                /* 0 means 1 */
+    const forage_progress *progress;
+} forage_ranking_options;
+
+/* Means over the users that have at least one test item. */
+typedef struct forage_ranking_metrics {
+    size_t k;
+    size_t users;              /* with test items */
+    forage_estimate precision; /* hits / k */
+    forage_estimate recall;    /* hits / |test items| */
+    forage_estimate ndcg;     /* sum over hits of 1 / log2(rank + 1), over the same of min(k, |test|) hits at the top */
+    forage_estimate mrr;      /* 1 / rank of the first hit, 0 if there is none among k */
+    forage_estimate hit_rate; /* 1 if there is a hit */
+    double coverage;          /* share of the catalogue that is in at least one list */
+    size_t distinct;          /* the items counted there */
+} forage_ranking_metrics;
+
+/* What the rankings are compared with. Users and items are those that the ranker speaks of. */
+typedef struct forage_ranking_task {
+    const forage_seen *seen; /* left out of the rankings (training items); NULL: nothing */
+    const forage_seen *test; /* what should be found */
+    const uint32_t *misses;  /* [test->user_count], NULL: none: further test items of the user that no list can hold,
+                              * because no one knows them */
+    const bool *catalogue;   /* [items]: what coverage is a share of; NULL: all items */
+    size_t items;            /* indices of items are below this */
+} forage_ranking_task;
+
+/* Has all items ranked for every user with test items and fills metrics[cutoff_count]. The
+ * same for any number of threads. A list shorter than k counts misses for the rest. */
+FORAGE_API forage_status forage_ranking_compute(forage_rank_function *rank, void *context,
+                                                const forage_ranking_task *task, const forage_ranking_options *options,
+                                                forage_ranking_metrics *metrics, forage_error *error);
+/* The same for a model bound to a dataset, whose users and items the task speaks of. */
+FORAGE_API forage_status forage_ranking_of_model(forage_binding *binding, const forage_ranking_task *task,
+                                                 const forage_ranking_options *options, forage_ranking_metrics *metrics,
+                                                 forage_error *error);
+
+/* ------------------------------------------------------------------ *
+ * Chapter 1: the batched baseline and its three flaws, measured
+ *
+ * Every click rate here is an expected one: the mean of the simulator's true
+ * click probability of what was shown, so that no noise of clicking is in it.
+ * "lost" is the oracle's click rate minus that, on the same users.
+ * Estimates with intervals are means over seeds with Student's t interval at 95 %;
+ * each seed is a world of its own: catalogue, personas, log and initial weights.
+ * ------------------------------------------------------------------ */
+
+/* A way of choosing, and what it earns. */
+typedef struct forage_arm {
+    char name[64];  /* "new users, bestsellers" */
+    char note[200]; /* what it does, one sentence */
+    forage_estimate click_rate;
+    forage_estimate lost;
+} forage_arm;
+
+/* Counts of a log for one category, one persona, or one cell of both. */
+typedef struct forage_rate {
+    size_t impressions, clicks;
+    double observed; /* clicks / impressions; NaN without impressions */
+    double truth;    /* mean true click probability: over all pairs of users and items that belong here */
+} forage_rate;
+
+/* What the log looks like. Names are in the order of the scenario. */
+typedef struct forage_log_summary {
+    size_t users, items, interactions, clicks;
+    double click_rate;
+    size_t category_count, persona_count;
+    char (*categories)[64];
+    char (*personas)[64];
+    size_t *category_items; /* [category_count] */
+    size_t *persona_users;  /* [persona_count] */
+    forage_rate *category;  /* [category_count] */
+    forage_rate *persona;   /* [persona_count] */
+    forage_rate *cell;      /* [persona_count x category_count], persona by persona */
+} forage_log_summary;
+
+/* Training, epoch by epoch. */
+typedef struct forage_training_record {
+    char model[64];
+    char device[64]; /* "CPU (AVX-512), 2 threads" */
+    size_t epochs;
+    double *train_loss;      /* [epochs] */
+    double *validation_loss; /* [epochs] */
+    size_t best_epoch;       /* counts from 1 */
+    size_t train_rows, validation_rows;
+    double seconds;
+    double oracle_validation; /* log loss of the true rates on the validation rows */
+    double oracle_pairs;      /* mean entropy of the true rates over all pairs of users and items */
+    double base_validation;   /* log loss of the base rate on the validation rows */
+} forage_training_record;
+
+/* Five numbers of a box plot: quartiles by linear interpolation, whiskers at the last value within 1.5 quartile
+ * distances. */
+typedef struct forage_box {
+    size_t count;
+    double minimum, whisker_low, quartile_low, median, quartile_high, whisker_high, maximum;
+    double mean;
+} forage_box;
+
+/* Predicted click rates, persona by category. */
+typedef struct forage_persona_predictions {
+    size_t persona_count, category_count, items;
+    char (*categories)[64]; /* in the scenario's order */
+    char (*personas)[64];
+    uint32_t *representative; /* [persona_count]: the first user of each persona, as in the document; FORAGE_NONE if
+                                 there is none */
+    uint32_t *item_category;  /* [items] */
+    float *predicted;         /* [persona_count x items]: of the representative */
+    forage_box *one;          /* [persona_count x category_count]: of the representative's predictions over the items */
+    forage_box *all;          /* the same over all users of the persona and the items of the category */
+    double *truth;            /* [persona_count x category_count]: the true rate */
+} forage_persona_predictions;
+
+/* The model at its work: what greedy choice earns, beside the others. */
+typedef struct forage_choice_record {
+    double model, oracle, popular, random; /* expected click rates over all users */
+    size_t distinct;                       /* items that are some user's greedy choice */
+} forage_choice_record;
+
+/* Flaw 1. New users come, new products are launched; the model was trained without them. */
+typedef struct forage_cold_start {
+    size_t seeds;
+    size_t users_known, users_new, items_known, items_new; /* in each world */
+    size_t interactions;                                   /* rows of each log */
+    size_t user_arm_count;
+    forage_arm *user_arms; /* known users first, then what can be done for new ones */
+    size_t item_arm_count;
+    forage_arm *item_arms; /* before the launch of a new category, after it, and what can be done */
+    /* Error of the predicted rates (RMSE against the truth): a known user and product, and
+     * a new one for which the model uses the average of what it knows. */
+    forage_estimate rmse_known, rmse_new_user, rmse_new_item;
+    /* Share of greedy choices that fall on new products, scored as the average; and what their share
+     * of the catalogue would give them. */
+    forage_estimate new_item_share;
+    double new_item_fair_share;
+} forage_cold_start;
+
+/* One curve over time. */
+typedef struct forage_series {
+    char name[64];
+    char note[200];
+    size_t count;
+    double *x;          /* [count] */
+    forage_estimate *y; /* [count] */
+} forage_series;
+
+/* Flaw 2. A share of the users changes persona; the click rate of greedy choice, day by day. */
+typedef struct forage_drift {
+    size_t seeds, users, items;
+    size_t visits_per_day, window_days; /* each night's training sees the last window_days days */
+    double drifted_share;               /* of the users */
+    double event_day;                   /* x at which tastes change: the first day with the new tastes */
+    size_t series_count;
+    forage_series *series; /* over all users: oracle, frozen model, retrained every night; then the same for the drifted
+                              users alone */
+    size_t overall_count;  /* the first so many series are over all users */
+    /* The three numbers of the story, over all users and over the drifted ones. */
+    forage_estimate before, after, recovered; /* frozen before, frozen after, retrained on the last day */
+    forage_estimate before_drifted, after_drifted, recovered_drifted; /* the same for those who changed */
+    forage_estimate oracle_after;
+    size_t days_to_recover; /* nights until the retrained model is back within 90 % of what was lost (mean curve); 0:
+                               not within the days measured */
+} forage_drift;
+
+/* Flaw 3. Training round after round on the traffic that the model itself directed. */
+typedef struct forage_loop_round {
+    forage_estimate click_rate, lost;
+    forage_estimate distinct; /* different products shown in the round's traffic */
+    forage_estimate coverage; /* the same as a share of the catalogue */
+    forage_estimate
+        spread; /* exp(entropy of the impressions over products): the number of products that get real exposure */
+    forage_estimate rmse; /* of predicted click rates over all pairs */
+} forage_loop_round;
+
+typedef struct forage_loop_arm {
+    char name[64];
+    char note[200];
+    forage_loop_round *rounds; /* [round_count] */
+} forage_loop_arm;
+
+typedef struct forage_feedback_loop {
+    size_t seeds, users, items;
+    size_t first_interactions; /* random traffic before the first training, the same for every arm */
+    size_t round_interactions; /* traffic added in each round */
+    size_t round_count;        /* round 0 is the model trained on the first log */
+    size_t arm_count;
+    forage_loop_arm *arms;
+    double oracle; /* the oracle's click rate, mean over seeds */
+} forage_feedback_loop;
+
+/* Everything that chapter 1 found. */
+typedef struct forage_chapter1 {
+    char scenario[64];
+    uint64_t seed;
+    forage_log_summary log;
+    forage_training_record training;
+    forage_metrics metrics; /* on the validation rows, with the truth */
+    double rmse_pairs;      /* against the truth over all pairs of users and items */
+    forage_choice_record choice;
+    forage_persona_predictions predictions;
+    forage_cold_start cold_start;
+    forage_drift drift;
+    forage_feedback_loop feedback_loop;
+    double seconds; /* all of it */
+} forage_chapter1;
+
+typedef struct forage_chapter1_options {
+    const char *scenario; /* name or path; NULL means "petshop" */
+    const char *model;    /* NULL means "embedding-mlp" */
+    uint64_t seed;        /* of the scenario; 0 means the scenario's own */
+    uint64_t model_seed;  /* of the first training */
+    size_t interactions;  /* 0 means 200,000 */
+    size_t seeds;         /* worlds per experiment; 0 means the default */
+    forage_device device; /* threads 0: opened as "auto" */
+    const forage_progress *progress;
+} forage_chapter1_options;
+
+/* Runs the chapter. `options` may be NULL. The same options give the same record
+ * (times apart) whatever the number of threads. */
+FORAGE_API forage_status forage_chapter1_run(const forage_chapter1_options *options, forage_chapter1 *chapter,
+                                             forage_error *error);
+/* Frees what the record holds; a record of zeros is fine. */
+FORAGE_API void forage_chapter1_release(forage_chapter1 *chapter);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
