@@ -1,0 +1,52 @@
+# Forage: a short front for Meson and Ninja. `make help` lists what there is.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+TESTS  ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test bench lint format asan tsan install clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+deps: ## install what is missing from the distribution's packages
+	@scripts/deps.sh build test
+
+build: ## the library and the program, in build/
+	@scripts/deps.sh build
+	@scripts/build.sh $(BUILD) --buildtype=release
+
+demo: build ## chapter 1 from simulation to report
+	@scripts/demo.sh $(BUILD)
+
+test: ## all tests; TESTS="name ..." for some
+	@scripts/deps.sh build test
+	@scripts/build.sh $(BUILD) --buildtype=release
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs $(TESTS)
+
+bench: build ## benchmarks; the machine's own peak is measured beside them
+	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose $(TESTS)
+
+lint: ## warnings as errors, format, cppcheck, clang-tidy, includes, exported symbols, docs
+	@scripts/deps.sh build test lint
+	@scripts/lint.sh
+
+format: ## format every C file in place
+	@scripts/deps.sh lint
+	@scripts/sources.sh | xargs scripts/clang-tool.sh clang-format -i
+
+asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/deps.sh build test
+	@scripts/sanitize.sh address,undefined $(TESTS)
+
+tsan: ## the concurrent tests under ThreadSanitizer
+	@scripts/deps.sh build test tsan
+	@scripts/sanitize.sh thread $(TESTS)
+
+install: build ## into PREFIX (default /usr/local); DESTDIR is honoured
+	@meson configure $(BUILD) --prefix=$(PREFIX)
+	@meson install -C $(BUILD)
+
+clean: ## remove everything that was built
+	rm -rf $(BUILD) build-* report

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Chapter 1 from simulation to report.   scripts/demo.sh BUILD-FOLDER
+set -eu
+cd "$(dirname "$0")/.."
+forage=$1/src/cli/forage
+"$forage" study --chapter 1 --output report
+cat <<END
+
+The report is $PWD/report/index.html: open it in a browser.
+
+Three commands to try next:
+  $forage simulate petshop --interactions 200000 --preliminary-trials 100 --output log.csv
+  $forage train embedding-mlp --data log.csv --split sklearn:0.2:42 --output mlp.safetensors
+  $forage recommend mlp.safetensors --user 209 --k 5
+END

@@ -1,0 +1,65 @@
+#!/bin/bash
+# Every check of the source, one line of verdict each; ends with "lint: N passed, M failed".
+#   scripts/lint.sh [NAME...]     runs only the named ones
+set -u
+cd "$(dirname "$0")/.." || exit 1
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+passed=0
+failed=0
+jobs=$(nproc)
+clang=$(command -v clang-14 || command -v clang)
+only="$*"
+
+check() { # name command...
+    local name=$1 start=$SECONDS
+    shift
+    [ -z "$only" ] || [[ " $only " == *" $name "* ]] || return 0
+    if "$@" >"$log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok    $name ($((SECONDS - start)) s)"
+    else
+        failed=$((failed + 1))
+        echo "FAIL  $name ($((SECONDS - start)) s)"
+        tail -n 60 "$log"
+    fi
+}
+
+strict() { # compiler folder: the whole project, warnings are errors
+    [ -f "$2/build.ninja" ] || CC=$1 meson setup "$2" --buildtype=debugoptimized -Dwerror=true || return 1
+    ninja -C "$2"
+}
+
+format() {
+    if ! scripts/clang-tool.sh clang-format --version | grep -q 'version 14\.'; then
+        echo "clang-format 14 is not here; other versions format differently"
+        return 0
+    fi
+    scripts/sources.sh | xargs scripts/clang-tool.sh clang-format --dry-run -Werror
+}
+
+analyse_cppcheck() {
+    mkdir -p build-lint-gcc/cppcheck
+    cppcheck --project=build-lint-gcc/compile_commands.json --cppcheck-build-dir=build-lint-gcc/cppcheck -j "$jobs" \
+        --enable=warning,performance,portability --inline-suppr --quiet --error-exitcode=1 \
+        --suppress=missingIncludeSystem --suppress=preprocessorErrorDirective
+}
+
+analyse_tidy() {
+    scripts/sources.sh | grep '^\(src\|tests\|bench\)/.*\.c$' |
+        xargs -P "$jobs" -n 4 scripts/clang-tool.sh clang-tidy -p build-lint-clang --quiet
+}
+
+check gcc strict gcc build-lint-gcc
+check clang strict "$clang" build-lint-clang
+check format format
+check cppcheck analyse_cppcheck
+check clang-tidy analyse_tidy
+check includes scripts/check-includes .
+check symbols scripts/check-symbols . build-lint-gcc/libforage.so
+check headers scripts/check-headers include gcc g++
+check headers-clang scripts/check-headers include "$clang" "$clang++"
+check banned scripts/check-banned .
+check docs scripts/check-docs .
+echo "lint: $passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Builds with a sanitizer and runs the tests.
+#   scripts/sanitize.sh address,undefined|thread [TEST...]
+set -eu
+cd "$(dirname "$0")/.."
+sanitizer=$1
+shift
+export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1"
+case $sanitizer in
+thread)
+    folder=build-tsan
+    # gcc's OpenMP is opaque to ThreadSanitizer; clang's tells it of every barrier through Archer.
+    CC=$(command -v clang-14 || command -v clang)
+    export CC
+    archer=$("$CC" -print-file-name=libarcher.so)
+    export OMP_TOOL_LIBRARIES="$archer" TSAN_OPTIONS="halt_on_error=1:ignore_noninstrumented_modules=1"
+    set -- --suite threads "$@"
+    ;;
+*)
+    folder=build-asan
+    export ASAN_OPTIONS="strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=0"
+    [ $# -gt 0 ] || set -- --no-suite slow
+    ;;
+esac
+scripts/build.sh "$folder" --buildtype=debugoptimized -Db_sanitize="$sanitizer" -Db_lundef=false
+meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 5 "$@"
