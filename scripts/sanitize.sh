@@ -14,12 +14,12 @@ thread)
     export CC
     archer=$("$CC" -print-file-name=libarcher.so)
     export OMP_TOOL_LIBRARIES="$archer" TSAN_OPTIONS="halt_on_error=1:ignore_noninstrumented_modules=1"
-    set -- --suite threads "$@"
+    [ $# -gt 0 ] || set -- --no-suite slow --no-suite house
     ;;
 *)
     folder=build-asan
     export ASAN_OPTIONS="strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=0"
-    [ $# -gt 0 ] || set -- --no-suite slow
+    [ $# -gt 0 ] || set -- --no-suite slow --no-suite house
     ;;
 esac
 scripts/build.sh "$folder" --buildtype=debugoptimized -Db_sanitize="$sanitizer" -Db_lundef=false

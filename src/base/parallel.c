@@ -9,9 +9,9 @@ void forage_parallel_for(int threads, size_t chunks, forage_work *work, void *co
 {
 #ifdef _OPENMP
     if (threads > 1 && chunks > 1) {
-        if ((size_t)threads > chunks)
-            threads = (int)chunks;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+        /* NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores): the pragma reads it */
+        int workers = (size_t)threads > chunks ? (int)chunks : threads;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(workers)
         for (size_t chunk = 0; chunk < chunks; chunk++)
             work(context, chunk, omp_get_thread_num());
         return;

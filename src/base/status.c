@@ -49,6 +49,7 @@ static void copy_tail(char *to, size_t size, const char *from)
     }
 }
 
+FORAGE_PRINTF(6, 0)
 static forage_status fail_v(forage_error *error, forage_status status, const char *file, uint64_t line,
                             const char *field, const char *format, va_list arguments)
 {
