@@ -1,0 +1,11 @@
+/*
+ * nn.h: the face of the room `nn` to other rooms; users do not meet it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef NN_NN_H
+#define NN_NN_H
+
+#include "nn/checkpoint.h"
+
+#endif
