@@ -146,6 +146,10 @@ FORAGE_API void forage_rng_seed(forage_rng *rng, uint64_t seed);
 FORAGE_API void forage_rng_seed_stream(forage_rng *rng, uint64_t seed, uint32_t stream);
 /* bit_generator.random_raw() */
 FORAGE_API uint64_t forage_rng_u64(forage_rng *rng);
+/* bit_generator.random_raw(count): `count` draws at once, several times faster than one by one. */
+FORAGE_API void forage_rng_fill(forage_rng *rng, uint64_t *draws, size_t count);
+/* bit_generator.advance(steps): as if `steps` 64-bit draws had been made; forgets a spare half, as NumPy does. */
+FORAGE_API void forage_rng_advance(forage_rng *rng, uint64_t steps);
 /* The 32-bit draw of the bit generator: low half first, then the high half. */
 FORAGE_API uint32_t forage_rng_u32(forage_rng *rng);
 /* random(): [0, 1), 53 bits. */
