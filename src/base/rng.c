@@ -10,8 +10,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <string.h>
-
 #include "forage/base.h"
 
 typedef unsigned __int128 u128;
@@ -243,13 +241,26 @@ uint64_t forage_rng_integers(forage_rng *rng, uint64_t bound)
     return bounded64(rng, bound);
 }
 
+/* shuffle() is older in NumPy than integers(): it masks a draw to the bits that
+ * `limit` needs and draws again while it is above. */
+static uint64_t masked(forage_rng *rng, uint64_t limit)
+{
+    uint64_t mask = UINT64_MAX >> __builtin_clzll(limit);
+    uint64_t value;
+
+    do
+        value = (limit <= UINT32_MAX ? forage_rng_u32(rng) : forage_rng_u64(rng)) & mask;
+    while (value > limit);
+    return value;
+}
+
 void forage_rng_permute(forage_rng *rng, uint32_t *values, size_t count)
 {
-    for (size_t i = count; i > 1; i--) {
-        size_t other = (size_t)forage_rng_integers(rng, i);
-        uint32_t value = values[i - 1];
+    for (size_t i = count; i-- > 1;) {
+        size_t other = (size_t)masked(rng, i);
+        uint32_t value = values[i];
 
-        values[i - 1] = values[other];
+        values[i] = values[other];
         values[other] = value;
     }
 }
