@@ -11,7 +11,7 @@
 
 #include "forage/base.h"
 
-#include "rng_ziggurat.h" /* written at build time by rng_ziggurat.py */
+#include "base/rng_ziggurat.h" /* written at build time by rng_ziggurat.py */
 
 /* ---- Binomial ----
  *
