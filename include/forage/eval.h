@@ -133,10 +133,11 @@ typedef struct forage_ranking_options {
     const forage_progress *progress;
 } forage_ranking_options;
 
-/* Means over the users that have at least one test item. */
+/* Means over the users that have at least one test item and got a list. */
 typedef struct forage_ranking_metrics {
     size_t k;
-    size_t users;              /* with test items */
+    size_t users;              /* with test items, and a list that is not empty */
+    size_t skipped;            /* users with test items whose list was empty: unknown ones, under FORAGE_UNKNOWN_SKIP */
     forage_estimate precision; /* hits / k */
     forage_estimate recall;    /* hits / |test items| */
     forage_estimate ndcg;     /* sum over hits of 1 / log2(rank + 1), over the same of min(k, |test|) hits at the top */
