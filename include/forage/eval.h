@@ -193,7 +193,7 @@ typedef struct forage_rate {
 } forage_rate;
 
 /* What the log looks like. Names are in the order of the scenario. */
-typedef struct forage_log_summary {
+typedef struct forage_log_record {
     size_t users, items, interactions, clicks;
     double click_rate;
     size_t category_count, persona_count;
@@ -204,7 +204,7 @@ typedef struct forage_log_summary {
     forage_rate *category;  /* [category_count] */
     forage_rate *persona;   /* [persona_count] */
     forage_rate *cell;      /* [persona_count x category_count], persona by persona */
-} forage_log_summary;
+} forage_log_record;
 
 /* Training, epoch by epoch. */
 typedef struct forage_training_record {
@@ -324,7 +324,7 @@ typedef struct forage_feedback_loop {
 typedef struct forage_chapter1 {
     char scenario[64];
     uint64_t seed;
-    forage_log_summary log;
+    forage_log_record log;
     forage_training_record training;
     forage_metrics metrics; /* on the validation rows, with the truth */
     double rmse_pairs;      /* against the truth over all pairs of users and items */
