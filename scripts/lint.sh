@@ -21,7 +21,7 @@ check() { # name command...
     else
         failed=$((failed + 1))
         echo "FAIL  $name ($((SECONDS - start)) s)"
-        tail -n 60 "$log"
+        grep -v '^\[[0-9]*/[0-9]*\]' "$log" | tail -n 60
     fi
 }
 
@@ -47,8 +47,7 @@ analyse_cppcheck() {
 
 analyse_tidy() {
     scripts/sources.sh | grep '^\(src\|tests\|bench\)/.*\.c$' |
-        xargs -P "$jobs" -n 4 scripts/clang-tool.sh clang-tidy -p build-lint-clang --quiet 2>&1 |
-        grep -v "warnings\? generated\.$"
+        xargs -P "$jobs" -n 4 scripts/clang-tool.sh clang-tidy -p build-lint-clang --quiet 2>&1 | grep -A 2 ' error: '
     [ "${PIPESTATUS[2]}" = 0 ]
 }
 

@@ -81,6 +81,11 @@ FORAGE_API forage_status forage_fail(forage_error *error, forage_status status, 
 /* The same with a position. `file` and `field` may be NULL, `line` 0. */
 FORAGE_API forage_status forage_fail_at(forage_error *error, forage_status status, const char *file, uint64_t line,
                                         const char *field, const char *format, ...) FORAGE_PRINTF(6, 7);
+#ifdef __clang_analyzer__
+/* So that a static analyser, which looks at one file at a time, knows that the status comes back as it went in. */
+#define forage_fail(error, status, ...) (forage_fail(error, status, __VA_ARGS__), (status))
+#define forage_fail_at(error, status, ...) (forage_fail_at(error, status, __VA_ARGS__), (status))
+#endif
 /* One line for a person, "log.csv:12: field 'clicked': 'abc' is not a number",
  * written to `buffer` (always terminated). Returns the full length as snprintf does. */
 FORAGE_API size_t forage_error_text(const forage_error *error, char *buffer, size_t size);

@@ -12,7 +12,7 @@
  */
 #include "forage/base.h"
 
-typedef unsigned __int128 u128;
+__extension__ typedef unsigned __int128 u128;
 
 #define PCG_MULTIPLIER (((u128)0x2360ed051fc65da4U << 64) | 0x4385df649fccf645U)
 

@@ -49,6 +49,9 @@ static void copy_tail(char *to, size_t size, const char *from)
     }
 }
 
+#undef forage_fail
+#undef forage_fail_at
+
 FORAGE_PRINTF(6, 0)
 static forage_status fail_v(forage_error *error, forage_status status, const char *file, uint64_t line,
                             const char *field, const char *format, va_list arguments)

@@ -1,0 +1,137 @@
+#!/usr/bin/python3
+"""Makes every file operation of the program's commands fail, one after the other.
+
+    io_faults.py FORAGE SHIM COMMAND
+
+After each failure: either the program says so (exit code 1, one line on standard error) and
+every file is as it was before, with nothing new beside it; or it succeeds and every file is complete.
+After a kill the old file or the complete new one is there. Prints TAP.
+"""
+import collections
+import errno
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+
+FORAGE, SHIM = (str(pathlib.Path(path).resolve()) for path in sys.argv[1:3])
+MODEL = ["--epochs", "1", "--batch", "64"]
+RATINGS = "user_id,item_id,rating\n" + "".join(f"u{n % 7},i{n % 5},{n % 2}\n" for n in range(200))
+
+# Each: files that are there before, the command, the files it makes.
+SIMULATE = "simulate petshop --users 20 --products 10 --seed 1 --interactions"
+COMMANDS = {
+    "simulate": ([], f"{SIMULATE} 40000 --output log.csv --catalogue items.csv --population users.csv", None),
+    "import": ([], "import ratings.csv --output log.jsonl", None),
+    "train": ([f"{SIMULATE} 2000 --output log.csv"],
+              "train embedding-mlp --data log.csv --epochs 1 --seed 0 --threads 1 --output mlp.safetensors", None),
+    "evaluate": ([f"{SIMULATE} 2000 --output log.csv",
+                  "train popular --data log.csv --output popular.safetensors"],
+                 "evaluate popular.safetensors --data log.csv --json", None),
+}
+
+Outcome = collections.namedtuple("Outcome", "code out err files")
+number = 0
+failures = 0
+
+
+def report(good, text, details=""):
+    global number, failures
+    number += 1
+    failures += not good
+    print(f"{'ok' if good else 'not ok'} {number} - {text}")
+    for line in details.splitlines()[:12]:
+        print(f"# {line}")
+
+
+def snapshot(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run(folder, command, **fault):
+    environment = dict(os.environ, LD_PRELOAD=SHIM, FAULT_PROGRAM=pathlib.Path(FORAGE).name, FAULT_FOLDER=str(folder))
+    environment.update({"FAULT_" + name.upper(): str(value) for name, value in fault.items()})
+    done = subprocess.run([FORAGE, *command.split()], cwd=folder, env=environment, capture_output=True,
+                          stdin=subprocess.DEVNULL, check=False, timeout=120)
+    return Outcome(done.returncode, done.stdout, done.stderr.decode(errors="replace"), snapshot(folder))
+
+
+def fresh(files):
+    folder = tempfile.TemporaryDirectory(prefix="forage-fault-")
+    for name, content in files.items():
+        (pathlib.Path(folder.name) / name).write_bytes(content)
+    return folder
+
+
+def messages(err):
+    return [line for line in err.splitlines() if line.startswith("forage: ")]
+
+
+def judge(outcome, before, complete, kind):
+    """What is wrong with the outcome of a failed operation, or nothing."""
+    if outcome.code == 0:
+        return "" if outcome.files == complete.files and outcome.out == complete.out else \
+            "exit code 0, but the files are not complete"
+    wrong = []
+    if outcome.code != 1:
+        wrong.append(f"exit code {outcome.code}")
+    if len(messages(outcome.err)) != 1:
+        wrong.append(f"not one message: {outcome.err!r}")
+    for name, content in outcome.files.items():
+        if name not in before and (name not in complete.files or content != complete.files[name]):
+            wrong.append(f"{name} was left behind")
+        elif name in before and content not in (before[name], complete.files.get(name)):
+            wrong.append(f"{name} was damaged")
+    wrong.extend(f"{name} is gone" for name in before if name not in outcome.files)
+    return "\n".join(wrong)
+
+
+def attempt(before, command, complete, title, kinds, check, **fault):
+    wrong = []
+    for nth, kind in enumerate(kinds, 1):
+        with fresh(before) as name:
+            problem = check(run(pathlib.Path(name), command, nth=nth, **fault), before, complete, kind)
+        if problem:
+            wrong.append(f"operation {nth} ({kind}): {problem}")
+    report(not wrong, f"{title}: {len(kinds)} operations", "\n".join(wrong))
+
+
+def judge_kill(outcome, before, complete, kind):
+    wrong = [f"{name} was damaged" for name, content in before.items()
+             if outcome.files.get(name) not in (content, complete.files[name])]
+    return "\n".join(wrong)
+
+
+def main(name):
+    preparation, command, _ = COMMANDS[name]
+    with tempfile.TemporaryDirectory(prefix="forage-fault-") as place:
+        folder = pathlib.Path(place)
+        (folder / "ratings.csv").write_text(RATINGS)
+        for step in preparation:
+            done = run(folder, step)
+            if done.code:
+                report(False, f"preparation: {step}", done.err)
+                return
+        before = snapshot(folder)
+        with tempfile.NamedTemporaryFile() as record:
+            complete = run(folder, command, count=record.name)
+            kinds = pathlib.Path(record.name).read_text().split()
+    report(complete.code == 0 and len(kinds) > 2, f"{name} works: {len(kinds)} file operations", complete.err)
+    if complete.code:
+        return
+    made = [file for file in complete.files if file not in before]
+    attempt(before, command, complete, "disk full", kinds, judge, errno=errno.ENOSPC)
+    attempt(before, command, complete, "disk full and staying so", kinds, judge, errno=errno.ENOSPC, lasting=1)
+    attempt(before, command, complete, "input/output error", kinds, judge, errno=errno.EIO)
+    if made:
+        old = {**before, **{file: b"the old file\n" for file in made}}
+        attempt(old, command, complete, "error over an old file", kinds, judge, errno=errno.EIO)
+        attempt(old, command, complete, "killed over an old file", kinds, judge_kill, signal=int(signal.SIGKILL))
+        attempt(old, command, complete, "interrupted over an old file", kinds, judge, signal=int(signal.SIGINT))
+
+
+main(sys.argv[3])
+print(f"1..{number}")
+sys.exit(1 if failures else 0)
