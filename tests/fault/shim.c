@@ -12,6 +12,7 @@
  * calls inside itself (fopen, fwrite) is not seen, so programs under test use
  * open and write.
  */
+#undef _FILE_OFFSET_BITS /* which would make open another name of open64 */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
