@@ -39,7 +39,7 @@ static long count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* NOLINTNEXTLINE(bugprone-macro-parentheses): the name is one, not an expression */
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+#define REAL(name) (__extension__(__typeof__(&name)) dlsym(RTLD_NEXT, #name))
 
 static long number_of(const char *name, long otherwise)
 {
