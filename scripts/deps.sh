@@ -100,7 +100,7 @@ if [ "$(id -u)" != 0 ]; then
     [ -t 0 ] || root="sudo -n"
     echo "forage: using sudo for that"
 fi
-apt() { $root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" </dev/null; }
+apt() { $root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" </dev/null; }
 
 apt update || echo "forage: apt-get update failed; trying with the package lists that are here" >&2
 required=
