@@ -1,0 +1,72 @@
+/*
+ * kernels.h: the loops of a network that are not products, in one table per
+ * instruction set. The plain C table is the reference; the others are the same C
+ * compiled for wider vectors: every sum runs in the same order, so all of them
+ * give the same bytes.
+ *
+ * Matrices are row-major with `stride` floats from row to row, a multiple of
+ * NN_LANES; what lies between a row's width and its stride is zero and stays zero.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef NN_KERNELS_H
+#define NN_KERNELS_H
+
+#include "forage/base.h"
+
+enum {
+    NN_LANES = 16,
+    NN_LOSS_ROWS = 512, /* rows per call of `loss` */
+};
+
+/* The next multiple of NN_LANES. */
+static inline size_t nn_padded(size_t width)
+{
+    return (width + NN_LANES - 1) / NN_LANES * NN_LANES;
+}
+
+/* One step of Adam (Kingma and Ba 2015, algorithm 1), as torch.optim.Adam does it:
+ *   g += l2 w;  w *= shrink;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+ *   w -= rate m / (sqrt(v) * root + epsilon)
+ * with rate = lr / (1 - beta1^t), root = 1 / sqrt(1 - beta2^t). */
+typedef struct nn_adam_step {
+    float beta1, beta2, epsilon;
+    float rate, root;
+    float l2;     /* weight decay as a term of the loss */
+    float shrink; /* 1, or 1 - lr x decay for decoupled weight decay (Loshchilov and Hutter 2019) */
+} nn_adam_step;
+
+typedef struct nn_kernels {
+    /* Copies row codes[i] (of `width` floats) of `table` to out[i * stride]; codes beyond `last` read row `last`. */
+    void (*gather)(size_t rows, const uint32_t *codes, uint32_t last, size_t width, const float *table, size_t stride,
+                   float *out);
+    /* y = max(y + bias, 0) */
+    void (*bias_relu)(size_t rows, size_t stride, const float *bias, float *y);
+    /* Zeroes each y with probability `threshold` / 2^32 and scales the others: a hash of (key, place) decides,
+     * so the same place falls whatever thread comes by. */
+    void (*dropout)(size_t rows, size_t stride, uint32_t threshold, float scale, uint32_t key, float *y);
+    /* dy = y != 0 ? dy * scale : 0, for y the output of ReLU (and dropout with that scale). */
+    void (*mask)(size_t rows, size_t stride, float scale, const float *y, float *dy);
+    /* The same, and dbias += column sums of dy. */
+    void (*mask_bias)(size_t rows, size_t stride, float scale, const float *y, float *dy, float *dbias);
+    /* z[i] = <h[i], w> + bias */
+    void (*head)(size_t rows, size_t stride, const float *h, const float *w, float bias, float *z);
+    /* p = 1 / (1 + exp(-z)) */
+    void (*sigmoid)(size_t rows, const float *z, float *p);
+    /* Binary cross-entropy of the logits, in its stable form max(z, 0) - z y + log(1 + exp(-|z|)): returns
+     * the sum over rows (at most NN_LOSS_ROWS); dz = (sigmoid(z) - y) * scale. */
+    double (*loss)(size_t rows, const float *z, const float *y, float scale, float *dz);
+    /* dh[i] = dz[i] w; dw += sum over rows of dz[i] h[i] */
+    void (*head_back)(size_t rows, size_t stride, const float *dz, const float *h, const float *w, float *dh,
+                      float *dw);
+    /* out += in */
+    void (*add)(size_t count, const float *in, float *out);
+    void (*adam)(size_t count, const nn_adam_step *step, const float *g, float *w, float *m, float *v);
+    /* average += (w - average) * share */
+    void (*average)(size_t count, float share, const float *w, float *average);
+} nn_kernels;
+
+/* The table for `isa` (never NULL). */
+const nn_kernels *nn_kernels_for(forage_isa isa);
+
+#endif

@@ -1,0 +1,120 @@
+/*
+ * mlp.h: a network that turns categories and numbers into one logit.
+ *
+ *   x      = [ table_0[code_0] ... table_T[code_T] | number_0 ... number_N ]
+ *   h_0    = x
+ *   h_l    = relu(W_l h_(l-1) + b_l)          for each hidden layer
+ *   logit  = <w, h_L> + b,  p = 1 / (1 + exp(-logit))
+ *
+ * All weights lie in one block, `values`:
+ *   tables: (rows + 1) x width each; the last row is the average of the others and
+ *           stands in for unknown codes (nn_mlp_refresh computes it, nothing trains it);
+ *   dense:  per hidden layer W [out][in_stride], b [out_stride]; then w [in_stride], b.
+ * Widths are padded to NN_LANES with zeros that stay zero.
+ *
+ * A network may be scored by any number of threads as long as nobody changes it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef NN_MLP_H
+#define NN_MLP_H
+
+#include "forage/base.h"
+#include "la/la.h"
+#include "nn/checkpoint.h"
+#include "nn/kernels.h"
+
+enum {
+    NN_BLOCK = 64,         /* rows that go through the network together, in cache */
+    NN_LAYER_LIMIT = 16,   /* hidden layers */
+    NN_WIDTH_LIMIT = 4096, /* units of a layer, and columns of its input */
+};
+
+/* What a network looks like. Copied by nn_mlp_create. */
+typedef struct nn_table_spec {
+    const char *name; /* of the tensor, "user_embedding.weight" */
+    size_t rows, width;
+} nn_table_spec;
+
+typedef struct nn_mlp_spec {
+    size_t table_count;
+    const nn_table_spec *tables;
+    size_t number_count;
+    size_t layer_count;
+    const size_t *layers; /* units of each hidden layer */
+} nn_mlp_spec;
+
+typedef struct nn_table {
+    char *name;
+    size_t rows, width;
+    size_t column; /* in x */
+    size_t offset; /* in values */
+} nn_table;
+
+typedef struct nn_layer {
+    size_t in, out;
+    size_t in_stride, out_stride;
+    size_t weight, bias; /* offsets in values: W [out][in_stride], b [out_stride] */
+    float *transposed;   /* W^T [in_stride][out_stride], kept in step with W */
+    la_gemm forward[3];  /* for blocks of NN_BLOCK, 8 and 1 rows */
+} nn_layer;
+
+typedef struct nn_mlp {
+    size_t table_count, number_count, layer_count;
+    nn_table *tables;
+    nn_layer *layers;
+    size_t input_width, input_stride;
+    size_t widest;                 /* largest stride */
+    size_t head_in, head_stride;   /* width of what goes into the output */
+    size_t head_weight, head_bias; /* offsets in values */
+    size_t dense_offset;           /* where the tables end and the layers begin */
+    size_t value_count;            /* floats in values, padding included */
+    size_t weight_count;           /* numbers that are learned */
+    float *values;
+    float *transposed;
+    const nn_kernels *kernels;
+    la_engine engine;
+} nn_mlp;
+
+/* Columns over the network's inputs. Codes at or beyond a table's rows (FORAGE_NONE) mean unknown. */
+typedef struct nn_inputs {
+    const uint32_t *const *codes; /* [table][...] */
+    const float *const *numbers;  /* [number][...] */
+    const uint32_t *rows;         /* which rows to take, in this order; NULL: first, first + 1, ... */
+    size_t first;
+    size_t count;
+} nn_inputs;
+
+/* All weights zero. */
+forage_status nn_mlp_create(const nn_mlp_spec *spec, forage_isa isa, nn_mlp **mlp, forage_error *error);
+void nn_mlp_free(nn_mlp *mlp);
+
+/* PyTorch's default initialisation: tables from N(0, 1), layers uniform in +-1 / sqrt(inputs). */
+void nn_mlp_initialise(nn_mlp *mlp, forage_rng *rng);
+/* To be called after `values` changed: the transposed copies and the tables' average rows. */
+void nn_mlp_refresh(nn_mlp *mlp);
+/* The tables' average rows alone. */
+void nn_mlp_average_rows(nn_mlp *mlp);
+/* The transposed copy of rows [first, first + count) of layer `l`'s W. */
+void nn_mlp_transpose(nn_mlp *mlp, size_t l, size_t first, size_t count);
+
+/* Bytes of scratch memory that nn_mlp_predict needs, a multiple of 64. */
+size_t nn_mlp_scratch_size(const nn_mlp *mlp);
+/* Probabilities p[count]; `scratch` aligned to 64. A row's result does not depend on the rows beside it. */
+void nn_mlp_predict(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *p);
+/* The same before the sigmoid. */
+void nn_mlp_logits(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *z);
+/* Writes rows [begin, begin + count) of the inputs to x [count][input_stride]; `codes` has room for `count`. */
+void nn_mlp_gather(const nn_mlp *mlp, const nn_inputs *inputs, size_t begin, size_t count, uint32_t *codes, float *x);
+
+/* Adds the tensors to a checkpoint: tables by name, layers "fc1.weight", "fc1.bias" ..., "output.weight",
+ * "output.bias", shaped as PyTorch has them. `prefix` is put before every name. `values` is laid out as mlp->values
+ * (which it may be) and must outlive the checkpoint, as must `*packed`, a block that is made for what is padded
+ * and that the caller frees with forage_free. */
+forage_status nn_mlp_save(const nn_mlp *mlp, const float *values, const char *prefix, nn_checkpoint *checkpoint,
+                          float **packed, forage_error *error);
+/* Reads them back into `values`, checking names, shapes and that all numbers are finite. */
+forage_status nn_mlp_load(const nn_mlp *mlp, const nn_checkpoint *checkpoint, const char *prefix, float *values,
+                          forage_error *error);
+
+#endif

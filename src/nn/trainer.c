@@ -1,0 +1,484 @@
+/*
+ * trainer.c: forward, backward and Adam over a batch (the plan stands in trainer.h).
+ *
+ * Backward, for dz_i = (p_i - y_i) / batch at the logit:
+ *   dw = sum_i dz_i h_L,i    db = sum_i dz_i    dh_L,i = dz_i w
+ *   per layer from the last:  dh_l *= (h_l != 0) / keep
+ *                             dW_l = dh_l^T h_(l-1)    db_l = column sums of dh_l    dh_(l-1) = dh_l W_l
+ *   dx is cut into the tables' columns and added to their rows.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "nn/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    UPDATE_FLOATS = 4096, /* weights of a table that are updated together: 4 arrays of 16 KiB */
+    UPDATE_ROWS = 16,     /* rows of a layer that are updated together: one vector of its transposed copy */
+};
+
+/* What a worker needs of its own. */
+typedef struct scratch {
+    float *x;                      /* [NN_BLOCK][input_stride] */
+    float *hidden[NN_LAYER_LIMIT]; /* [NN_BLOCK][out_stride] */
+    float *gradient, *next;        /* [NN_BLOCK][widest] */
+    float *z, *dz, *y;             /* [NN_BLOCK] */
+    uint32_t *codes;               /* [NN_BLOCK] */
+    float *update;                 /* gradients of rows that are being updated */
+    float *memory;
+} scratch;
+
+/* A piece of the update: rows [first, first + count) of table or layer `index`, or the output. */
+typedef struct update {
+    enum { OF_TABLE, OF_LAYER, OF_HEAD } kind;
+    size_t index, first, count;
+} update;
+
+/* The two products of a layer's way back. */
+typedef struct back {
+    la_gemm weight; /* dW += dh^T h */
+    la_gemm input;  /* dx = dh W */
+} back;
+
+struct nn_trainer {
+    nn_mlp *mlp;
+    nn_settings settings;
+    int threads;
+    size_t batch_limit, group_limit;
+    uint64_t steps;
+    float *mean, *square; /* [value_count] */
+    float *sums;          /* [group][dense_count] */
+    double losses[NN_GROUP_LIMIT];
+    size_t dense_count;
+    float *dx;               /* [batch][input_stride] */
+    uint32_t **head, **next; /* [table][rows], [table][batch]: the batch's rows that name a table's row */
+    back *backs;
+    scratch *scratches;
+    update *updates;
+    size_t update_count;
+    uint32_t threshold, input_threshold;
+    float scale, input_scale;
+
+    /* The step that is under way. */
+    const nn_inputs *inputs;
+    const float *reward;
+    uint64_t key;
+    size_t groups, group_rows;
+    nn_adam_step dense_step, table_step;
+    float *gradient; /* where nn_trainer_gradient wants it, else NULL */
+};
+
+/* ---- construction ------------------------------------------------------------ */
+
+static bool scratch_create(const nn_mlp *mlp, scratch *made)
+{
+    size_t hidden = 0, update_floats = UPDATE_FLOATS;
+    for (size_t l = 0; l < mlp->layer_count; l++)
+        hidden += mlp->layers[l].out_stride;
+    if (update_floats < UPDATE_ROWS * mlp->widest)
+        update_floats = UPDATE_ROWS * mlp->widest;
+    size_t rows = mlp->input_stride + hidden + 2 * mlp->widest + 4;
+    made->memory = forage_calloc(rows * NN_BLOCK + update_floats, sizeof(float));
+    if (!made->memory)
+        return false;
+    float *at = made->memory;
+    made->x = at;
+    at += mlp->input_stride * NN_BLOCK;
+    for (size_t l = 0; l < mlp->layer_count; l++) {
+        made->hidden[l] = at;
+        at += mlp->layers[l].out_stride * NN_BLOCK;
+    }
+    made->gradient = at;
+    made->next = at += mlp->widest * NN_BLOCK;
+    made->z = at += mlp->widest * NN_BLOCK;
+    made->dz = at += NN_BLOCK;
+    made->y = at += NN_BLOCK;
+    made->codes = (uint32_t *)(at += NN_BLOCK);
+    made->update = at + NN_BLOCK;
+    return true;
+}
+
+/* The list of pieces of the update; with `list` NULL only counts them. */
+static size_t list_updates(const nn_mlp *mlp, update *list)
+{
+    size_t count = 0;
+    for (size_t l = 0; l < mlp->layer_count; l++) {
+        for (size_t row = 0; row < mlp->layers[l].out_stride; row += UPDATE_ROWS, count++) {
+            if (list)
+                list[count] = (update){OF_LAYER, l, row, UPDATE_ROWS};
+        }
+    }
+    if (list)
+        list[count] = (update){OF_HEAD, 0, 0, 1};
+    count++;
+    for (size_t t = 0; t < mlp->table_count; t++) {
+        size_t rows = UPDATE_FLOATS / mlp->tables[t].width;
+        for (size_t row = 0; row < mlp->tables[t].rows; row += rows, count++) {
+            size_t left = mlp->tables[t].rows - row;
+            if (list)
+                list[count] = (update){OF_TABLE, t, row, left < rows ? left : rows};
+        }
+    }
+    return count;
+}
+
+static bool chains_create(nn_trainer *trainer)
+{
+    const nn_mlp *mlp = trainer->mlp;
+    size_t tables = mlp->table_count ? mlp->table_count : 1;
+    trainer->head = forage_calloc(tables, sizeof *trainer->head);
+    trainer->next = forage_calloc(tables, sizeof *trainer->next);
+    if (!trainer->head || !trainer->next)
+        return false;
+    for (size_t t = 0; t < mlp->table_count; t++) {
+        trainer->head[t] = forage_alloc(mlp->tables[t].rows, sizeof **trainer->head);
+        trainer->next[t] = forage_alloc(trainer->batch_limit, sizeof **trainer->next);
+        if (!trainer->head[t] || !trainer->next[t])
+            return false;
+        memset(trainer->head[t], 0xff, mlp->tables[t].rows * sizeof **trainer->head);
+    }
+    return true;
+}
+
+static void backs_create(nn_trainer *trainer)
+{
+    const nn_mlp *mlp = trainer->mlp;
+    for (size_t l = 0; l < mlp->layer_count; l++) {
+        const nn_layer *layer = &mlp->layers[l];
+        la_shape weight = {.transpose = LA_TN,
+                           .m = layer->out_stride,
+                           .n = layer->in_stride,
+                           .k = NN_BLOCK,
+                           .lda = layer->out_stride,
+                           .ldb = layer->in_stride,
+                           .ldc = layer->in_stride,
+                           .accumulate = true};
+        la_shape input = {.transpose = LA_NN,
+                          .m = NN_BLOCK,
+                          .n = layer->in_stride,
+                          .k = layer->out_stride,
+                          .lda = layer->out_stride,
+                          .ldb = layer->in_stride,
+                          .ldc = layer->in_stride};
+        la_gemm_init(&trainer->backs[l].weight, mlp->engine, &weight);
+        la_gemm_init(&trainer->backs[l].input, mlp->engine, &input);
+    }
+}
+
+forage_status nn_trainer_create(nn_mlp *mlp, const nn_settings *settings, size_t batch_limit, int threads,
+                                nn_trainer **trainer, forage_error *error)
+{
+    *trainer = NULL;
+    nn_trainer *made = forage_calloc(1, sizeof *made);
+    if (!made)
+        goto memory;
+    made->mlp = mlp;
+    made->settings = *settings;
+    made->threads = threads;
+    made->batch_limit = batch_limit;
+    made->group_limit = (batch_limit + NN_BLOCK - 1) / NN_BLOCK;
+    if (made->group_limit > NN_GROUP_LIMIT)
+        made->group_limit = NN_GROUP_LIMIT;
+    made->dense_count = mlp->value_count - mlp->dense_offset;
+    made->threshold = (uint32_t)(settings->dropout * 4294967296.0);
+    made->input_threshold = (uint32_t)(settings->input_dropout * 4294967296.0);
+    made->scale = (float)(1.0 / (1.0 - settings->dropout));
+    made->input_scale = (float)(1.0 / (1.0 - settings->input_dropout));
+    made->mean = forage_calloc(mlp->value_count, sizeof *made->mean);
+    made->square = forage_calloc(mlp->value_count, sizeof *made->square);
+    made->sums = forage_calloc(made->group_limit * made->dense_count, sizeof *made->sums);
+    made->dx = forage_calloc((batch_limit + NN_BLOCK - 1) / NN_BLOCK * NN_BLOCK * mlp->input_stride, sizeof *made->dx);
+    made->backs = forage_calloc(mlp->layer_count ? mlp->layer_count : 1, sizeof *made->backs);
+    made->scratches = forage_calloc((size_t)threads, sizeof *made->scratches);
+    made->update_count = list_updates(mlp, NULL);
+    made->updates = forage_calloc(made->update_count, sizeof *made->updates);
+    if (!made->mean || !made->square || !made->sums || !made->dx || !made->backs || !made->scratches ||
+        !made->updates || !chains_create(made))
+        goto memory;
+    for (int i = 0; i < threads; i++) {
+        if (!scratch_create(mlp, &made->scratches[i]))
+            goto memory;
+    }
+    (void)list_updates(mlp, made->updates);
+    backs_create(made);
+    *trainer = made;
+    return FORAGE_OK;
+memory:
+    nn_trainer_free(made);
+    return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for training");
+}
+
+void nn_trainer_free(nn_trainer *trainer)
+{
+    if (!trainer)
+        return;
+    for (int i = 0; trainer->scratches && i < trainer->threads; i++)
+        forage_free(trainer->scratches[i].memory);
+    for (size_t t = 0; t < trainer->mlp->table_count; t++) {
+        if (trainer->head)
+            forage_free(trainer->head[t]);
+        if (trainer->next)
+            forage_free(trainer->next[t]);
+    }
+    forage_free(trainer->head);
+    forage_free(trainer->next);
+    forage_free(trainer->scratches);
+    forage_free(trainer->backs);
+    forage_free(trainer->updates);
+    forage_free(trainer->dx);
+    forage_free(trainer->sums);
+    forage_free(trainer->mean);
+    forage_free(trainer->square);
+    forage_free(trainer);
+}
+
+/* ---- forward and backward ----------------------------------------------------- */
+
+/* A seed for the dropout of one layer in one block: splitmix64's finaliser over what names them. */
+static uint32_t dropout_key(uint64_t key, size_t block, size_t layer)
+{
+    uint64_t hash = key + 0x9e3779b97f4a7c15U * (block * (NN_LAYER_LIMIT + 1) + layer + 1);
+    hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9U;
+    hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebU;
+    return (uint32_t)(hash >> 32);
+}
+
+/* Rows [begin, begin + rows) of the batch, padded with zeros to a block: x and all hidden layers. */
+static void block_forward(const nn_trainer *trainer, scratch *own, size_t begin, size_t rows)
+{
+    const nn_mlp *mlp = trainer->mlp;
+    const nn_kernels *kernels = mlp->kernels;
+    nn_mlp_gather(mlp, trainer->inputs, begin, rows, own->codes, own->x);
+    if (rows < NN_BLOCK)
+        memset(own->x + rows * mlp->input_stride, 0, (NN_BLOCK - rows) * mlp->input_stride * sizeof *own->x);
+    if (trainer->input_threshold)
+        kernels->dropout(NN_BLOCK, mlp->input_stride, trainer->input_threshold, trainer->input_scale,
+                         dropout_key(trainer->key, begin / NN_BLOCK, NN_LAYER_LIMIT), own->x);
+    const float *here = own->x;
+    for (size_t l = 0; l < mlp->layer_count; l++) {
+        const nn_layer *layer = &mlp->layers[l];
+        la_gemm_run(&layer->forward[0], here, layer->transposed, own->hidden[l]);
+        kernels->bias_relu(NN_BLOCK, layer->out_stride, mlp->values + layer->bias, own->hidden[l]);
+        if (trainer->threshold)
+            kernels->dropout(NN_BLOCK, layer->out_stride, trainer->threshold, trainer->scale,
+                             dropout_key(trainer->key, begin / NN_BLOCK, l), own->hidden[l]);
+        here = own->hidden[l];
+    }
+    kernels->head(NN_BLOCK, mlp->head_stride, here, mlp->values + mlp->head_weight, mlp->values[mlp->head_bias],
+                  own->z);
+}
+
+/* From dz back to dx; adds the layers' gradients to `sum`. */
+static void block_backward(const nn_trainer *trainer, scratch *own, float *sum, float *dx)
+{
+    const nn_mlp *mlp = trainer->mlp;
+    const nn_kernels *kernels = mlp->kernels;
+    size_t layers = mlp->layer_count, dense = mlp->dense_offset;
+    float *here = layers ? own->gradient : dx, *there = own->next;
+    kernels->head_back(NN_BLOCK, mlp->head_stride, own->dz, layers ? own->hidden[layers - 1] : own->x,
+                       mlp->values + mlp->head_weight, here, sum + mlp->head_weight - dense);
+    for (size_t i = 0; i < NN_BLOCK; i++)
+        sum[mlp->head_bias - dense] += own->dz[i];
+    for (size_t l = layers; l-- > 0;) {
+        const nn_layer *layer = &mlp->layers[l];
+        kernels->mask_bias(NN_BLOCK, layer->out_stride, trainer->scale, own->hidden[l], here,
+                           sum + layer->bias - dense);
+        la_gemm_run(&trainer->backs[l].weight, here, l ? own->hidden[l - 1] : own->x, sum + layer->weight - dense);
+        float *below = l ? there : dx;
+        la_gemm_run(&trainer->backs[l].input, here, mlp->values + layer->weight, below);
+        there = here;
+        here = below;
+    }
+    if (trainer->input_threshold)
+        kernels->mask(NN_BLOCK, mlp->input_stride, trainer->input_scale, own->x, dx);
+}
+
+/* Links the batch's rows by the row of table `t` that they name, in their order. */
+static void link_rows(nn_trainer *trainer, size_t t)
+{
+    const nn_inputs *inputs = trainer->inputs;
+    uint32_t *head = trainer->head[t], *next = trainer->next[t];
+    size_t rows = trainer->mlp->tables[t].rows;
+    for (size_t i = inputs->count; i-- > 0;) {
+        uint32_t code = inputs->codes[t][inputs->rows ? inputs->rows[i] : inputs->first + i];
+        if (code < rows) {
+            next[i] = head[code];
+            head[code] = (uint32_t)i;
+        }
+    }
+}
+
+/* Work item: the first `groups` are groups of blocks, the others link a table's rows. */
+static void work_pass(void *context, size_t item, int worker)
+{
+    nn_trainer *trainer = context;
+    const nn_mlp *mlp = trainer->mlp;
+    if (item >= trainer->groups) {
+        link_rows(trainer, item - trainer->groups);
+        return;
+    }
+    scratch *own = &trainer->scratches[worker];
+    float *sum = trainer->sums + item * trainer->dense_count;
+    memset(sum, 0, trainer->dense_count * sizeof *sum);
+    size_t begin = item * trainer->group_rows, end = begin + trainer->group_rows, count = trainer->inputs->count;
+    if (end > count)
+        end = count;
+    float scale = (float)(1.0 / (double)count);
+    double loss = 0.0;
+    for (; begin < end; begin += NN_BLOCK) {
+        size_t rows = end - begin < NN_BLOCK ? end - begin : NN_BLOCK;
+        block_forward(trainer, own, begin, rows);
+        for (size_t i = 0; i < rows; i++)
+            own->y[i] = trainer->reward ? trainer->reward[trainer->inputs->rows ? trainer->inputs->rows[begin + i]
+                                                                                : trainer->inputs->first + begin + i]
+                                        : 1.0F;
+        loss += mlp->kernels->loss(rows, own->z, own->y, scale, own->dz);
+        for (size_t i = rows; i < NN_BLOCK; i++)
+            own->dz[i] = 0.0F;
+        block_backward(trainer, own, sum, trainer->dx + begin * mlp->input_stride);
+    }
+    trainer->losses[item] = loss;
+}
+
+/* ---- update -------------------------------------------------------------------- */
+
+/* The groups' sums of `count` dense weights from `offset` (in values) on, added in their order. */
+static void reduce(const nn_trainer *trainer, size_t offset, size_t count, float *out)
+{
+    size_t at = offset - trainer->mlp->dense_offset;
+    memcpy(out, trainer->sums + at, count * sizeof *out);
+    for (size_t g = 1; g < trainer->groups; g++)
+        trainer->mlp->kernels->add(count, trainer->sums + g * trainer->dense_count + at, out);
+}
+
+/* Adam on `count` weights from `offset` on, or, for tests, their gradient to where it is wanted. */
+static void apply(nn_trainer *trainer, const nn_adam_step *step, size_t offset, size_t count, const float *gradient)
+{
+    if (trainer->gradient)
+        memcpy(trainer->gradient + offset, gradient, count * sizeof *gradient);
+    else
+        trainer->mlp->kernels->adam(count, step, gradient, trainer->mlp->values + offset, trainer->mean + offset,
+                                    trainer->square + offset);
+}
+
+/* Adds dx of the batch's rows that name table `t`'s row `row`, and unlinks them. True if there were any. */
+static bool row_gradient(nn_trainer *trainer, size_t t, size_t row, float *out)
+{
+    const nn_table *table = &trainer->mlp->tables[t];
+    uint32_t *head = trainer->head[t];
+    const uint32_t *next = trainer->next[t];
+    size_t stride = trainer->mlp->input_stride;
+    memset(out, 0, table->width * sizeof *out);
+    if (head[row] == FORAGE_NONE)
+        return false;
+    for (uint32_t i = head[row]; i != FORAGE_NONE; i = next[i])
+        trainer->mlp->kernels->add(table->width, trainer->dx + i * stride + table->column, out);
+    head[row] = FORAGE_NONE;
+    return true;
+}
+
+static void work_update(void *context, size_t item, int worker)
+{
+    nn_trainer *trainer = context;
+    nn_mlp *mlp = trainer->mlp;
+    const update *piece = &trainer->updates[item];
+    float *gradient = trainer->scratches[worker].update;
+    if (piece->kind == OF_TABLE) {
+        const nn_table *table = &mlp->tables[piece->index];
+        for (size_t row = piece->first; row < piece->first + piece->count; row++) {
+            float *own = gradient + (row - piece->first) * table->width;
+            if (row_gradient(trainer, piece->index, row, own) && trainer->settings.lazy)
+                apply(trainer, &trainer->table_step, table->offset + row * table->width, table->width, own);
+        }
+        if (!trainer->settings.lazy)
+            apply(trainer, &trainer->table_step, table->offset + piece->first * table->width,
+                  piece->count * table->width, gradient);
+    } else if (piece->kind == OF_LAYER) {
+        const nn_layer *layer = &mlp->layers[piece->index];
+        size_t offset = layer->weight + piece->first * layer->in_stride, count = piece->count * layer->in_stride;
+        reduce(trainer, offset, count, gradient);
+        apply(trainer, &trainer->dense_step, offset, count, gradient);
+        nn_mlp_transpose(mlp, piece->index, piece->first, piece->count);
+        reduce(trainer, layer->bias + piece->first, piece->count, gradient);
+        apply(trainer, &trainer->dense_step, layer->bias + piece->first, piece->count, gradient);
+    } else {
+        size_t count = mlp->value_count - mlp->head_weight;
+        reduce(trainer, mlp->head_weight, count, gradient);
+        apply(trainer, &trainer->dense_step, mlp->head_weight, count, gradient);
+    }
+}
+
+/* Both halves of a step over the batch that `trainer` holds. Returns the summed loss. */
+static double run(nn_trainer *trainer, const nn_inputs *inputs, const float *reward, uint64_t key)
+{
+    trainer->inputs = inputs;
+    trainer->reward = reward;
+    trainer->key = key;
+    size_t blocks = (inputs->count + NN_BLOCK - 1) / NN_BLOCK;
+    size_t per_group = (blocks + trainer->group_limit - 1) / trainer->group_limit;
+    trainer->group_rows = per_group * NN_BLOCK;
+    trainer->groups = (inputs->count + trainer->group_rows - 1) / trainer->group_rows;
+    forage_parallel_for(trainer->threads, trainer->groups + trainer->mlp->table_count, work_pass, trainer);
+    forage_parallel_for(trainer->threads, trainer->update_count, work_update, trainer);
+    double loss = 0.0;
+    for (size_t g = 0; g < trainer->groups; g++)
+        loss += trainer->losses[g];
+    return loss;
+}
+
+static nn_adam_step adam_step(const nn_settings *settings, double learning_rate, double decay, uint64_t step)
+{
+    double correction1 = 1.0 - pow(settings->beta1, (double)step),
+           correction2 = 1.0 - pow(settings->beta2, (double)step);
+    return (nn_adam_step){.beta1 = (float)settings->beta1,
+                          .beta2 = (float)settings->beta2,
+                          .epsilon = (float)settings->epsilon,
+                          .rate = (float)(learning_rate / correction1),
+                          .root = (float)(1.0 / sqrt(correction2)),
+                          .l2 = settings->decoupled ? 0.0F : (float)decay,
+                          .shrink = settings->decoupled ? (float)(1.0 - learning_rate * decay) : 1.0F};
+}
+
+double nn_trainer_step(nn_trainer *trainer, const nn_inputs *inputs, const float *reward, double learning_rate,
+                       uint64_t key)
+{
+    if (inputs->count == 0)
+        return 0.0;
+    const nn_settings *settings = &trainer->settings;
+    trainer->steps++;
+    trainer->dense_step = adam_step(settings, learning_rate, settings->decay, trainer->steps);
+    trainer->table_step = adam_step(settings, learning_rate, settings->table_decay, trainer->steps);
+    return run(trainer, inputs, reward, key);
+}
+
+double nn_trainer_gradient(nn_trainer *trainer, const nn_inputs *inputs, const float *reward, uint64_t key,
+                           float *gradient)
+{
+    memset(gradient, 0, trainer->mlp->value_count * sizeof *gradient);
+    trainer->gradient = gradient;
+    double loss = run(trainer, inputs, reward, key);
+    trainer->gradient = NULL;
+    return loss;
+}
+
+float *nn_trainer_mean(nn_trainer *trainer)
+{
+    return trainer->mean;
+}
+
+float *nn_trainer_square(nn_trainer *trainer)
+{
+    return trainer->square;
+}
+
+uint64_t nn_trainer_steps(const nn_trainer *trainer)
+{
+    return trainer->steps;
+}
+
+void nn_trainer_set_steps(nn_trainer *trainer, uint64_t steps)
+{
+    trainer->steps = steps;
+}

@@ -1,0 +1,58 @@
+/*
+ * trainer.h: one step of learning: forward, backward, Adam.
+ *
+ * A batch is cut into blocks of NN_BLOCK rows and these into at most
+ * NN_GROUP_LIMIT groups, whatever the number of threads. A group goes forward
+ * and backward block by block and keeps its own sum of the layers' gradients; the
+ * groups' sums are added in their order. The gradient of a table's row is the sum
+ * over the batch's rows that name it, in their order, added up where the row is
+ * updated: it is never stored for the whole table. So the same batch gives the same
+ * bytes for any number of threads.
+ *
+ * Memory beside the network: 8 bytes per weight for Adam's moments; batch rows x
+ * (input_stride + 2 x tables + 1) floats; NN_GROUP_LIMIT (or fewer) sums of the layers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef NN_TRAINER_H
+#define NN_TRAINER_H
+
+#include "nn/mlp.h"
+
+enum { NN_GROUP_LIMIT = 32 };
+
+typedef struct nn_settings {
+    double beta1, beta2, epsilon; /* Adam: 0.9, 0.999, 1e-8 */
+    double decay;                 /* weight decay of the layers' weights and biases */
+    double table_decay;           /* and of the tables */
+    bool decoupled;               /* AdamW: shrinks the weights; otherwise a term of the gradient (torch.optim.Adam) */
+    bool lazy;                    /* only rows of tables that the batch names move (torch.optim.SparseAdam) */
+    double dropout;               /* probability of zeroing a hidden unit */
+    double input_dropout;         /* and an input */
+} nn_settings;
+
+typedef struct nn_trainer nn_trainer;
+
+/* For batches of at most `batch_limit` rows. The network must outlive the trainer; between steps it may
+ * be scored, not changed. */
+forage_status nn_trainer_create(nn_mlp *mlp, const nn_settings *settings, size_t batch_limit, int threads,
+                                nn_trainer **trainer, forage_error *error);
+void nn_trainer_free(nn_trainer *trainer);
+
+/* One step on a batch with `reward`, indexed as the inputs are: the gradient of the mean binary
+ * cross-entropy, then Adam with `learning_rate`. `key` is the seed of this step's dropout. Returns the batch's summed
+ * loss before the step. */
+double nn_trainer_step(nn_trainer *trainer, const nn_inputs *inputs, const float *reward, double learning_rate,
+                       uint64_t key);
+/* The first half of a step, for tests: the loss, and the gradient of its mean with respect to every weight, laid
+ * out as mlp->values. */
+double nn_trainer_gradient(nn_trainer *trainer, const nn_inputs *inputs, const float *reward, uint64_t key,
+                           float *gradient);
+
+/* Adam's memory, for checkpoints: both laid out as mlp->values, and the number of steps taken. */
+float *nn_trainer_mean(nn_trainer *trainer);
+float *nn_trainer_square(nn_trainer *trainer);
+uint64_t nn_trainer_steps(const nn_trainer *trainer);
+void nn_trainer_set_steps(nn_trainer *trainer, uint64_t steps);
+
+#endif
