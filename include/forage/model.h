@@ -109,6 +109,8 @@ FORAGE_API forage_status forage_params_set(forage_params *params, const char *na
                                            forage_error *error);
 /* The value as text, in one spelling ("0.001" for "1e-3"); NULL for an unknown name. Valid until it is set again. */
 FORAGE_API const char *forage_params_text(const forage_params *params, const char *name);
+/* "a number, 0 to 1", "one of a|b": what a parameter takes, for a person; as snprintf. */
+FORAGE_API size_t forage_param_possible(const forage_param *param, char *buffer, size_t size);
 /* Typed values. The name must exist with that type: otherwise 0, false, NULL. */
 FORAGE_API int64_t forage_params_integer(const forage_params *params, const char *name);
 FORAGE_API double forage_params_real(const forage_params *params, const char *name);

@@ -1,0 +1,391 @@
+/*
+ * fit.c: the loop of fitting. A model does one bounded step after another; between
+ * steps the front keeps the report, shows progress, and writes the state
+ * from which an interrupted fit goes on. A state file is a checkpoint with the
+ * model's own metadata (metadata.c), what the model's fit_save adds, and:
+ *
+ *   forage.fit         version of this layout, "1"
+ *   forage.fit.seed    seed of the fit
+ *   forage.fit.data    a hash of the coded training and validation rows
+ *   forage.fit.epochs  tensor F64 [epochs, 3]: train loss, validation loss, seconds
+ */
+#include "model/front.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const double SECONDS_BETWEEN_STATES = 10;
+
+typedef struct fit_task {
+    const forage_fit_options *options;
+    forage_model *model;
+    model_columns columns;
+    model_coded train, validation;
+    model_fit *fit;
+    forage_fit_report *report;
+    size_t epoch_room;
+    char data_hash[20], seed[24];
+    double start, before; /* clock at the start; seconds that earlier runs of this fit took */
+    double saved_at;
+    size_t saved_epoch;
+} fit_task;
+
+void forage_fit_report_release(forage_fit_report *report)
+{
+    forage_free(report->epochs);
+    *report = (forage_fit_report){0};
+}
+
+/* ---- checks ---- */
+
+static forage_status check_rewards(const model_type *type, const forage_dataset *dataset, const uint32_t *rows,
+                                   size_t count, const char *source, forage_error *error)
+{
+    const char *name = dataset->value_name ? dataset->value_name : "value";
+    for (size_t i = 0; i < count; i++) {
+        float value = dataset->value[rows[i]];
+        if (isfinite(value) && value >= type->minimum_reward && value <= type->maximum_reward)
+            continue;
+        char number[32], low[32], high[32];
+        forage_format_real((double)value, number);
+        forage_format_real((double)type->minimum_reward, low);
+        forage_format_real((double)type->maximum_reward, high);
+        if (!isfinite(value))
+            return forage_fail_at(error, FORAGE_INVALID, source, 0, name, "row %" PRIu32 " of the log: %s is not a reward",
+                                  rows[i] + 1, number);
+        return forage_fail_at(error, FORAGE_INVALID, source, 0, name,
+                              "row %" PRIu32 " of the log: %s is a reward of %s, which must lie in [%s, %s]", rows[i] + 1,
+                              number, type->info.name, low, high);
+    }
+    return FORAGE_OK;
+}
+
+static forage_status check_rows(const forage_dataset *dataset, const uint32_t *rows, size_t count, forage_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i] >= dataset->count)
+            return forage_fail(error, FORAGE_INVALID, "the split names row %" PRIu32 " of a log of %zu rows", rows[i] + 1,
+                               dataset->count);
+    }
+    return FORAGE_OK;
+}
+
+static forage_status check_input(const model_type *type, const forage_dataset *dataset, const forage_split *split,
+                                 const char *source, forage_error *error)
+{
+    if (!type || !(type->info.capabilities & FORAGE_CAN_FIT))
+        return forage_fail(error, FORAGE_UNSUPPORTED, "this model cannot be fitted to a log");
+    if (split->train_count == 0)
+        return forage_fail_at(error, FORAGE_INVALID, source, 0, NULL, "there are no rows to learn from");
+    FORAGE_TRY(check_rows(dataset, split->train, split->train_count, error));
+    FORAGE_TRY(check_rows(dataset, split->validation, split->validation_count, error));
+    if (!dataset->value) {
+        if (type->reads & MODEL_NEEDS_REWARD)
+            return forage_fail_at(error, FORAGE_INVALID, source, 0, NULL,
+                                  "%s learns from what was clicked and what was not; this log has no such column",
+                                  type->info.name);
+        return FORAGE_OK;
+    }
+    FORAGE_TRY(check_rewards(type, dataset, split->train, split->train_count, source, error));
+    return check_rewards(type, dataset, split->validation, split->validation_count, source, error);
+}
+
+/* ---- the state file ---- */
+
+/* FNV-1a over 32-bit words: tells logs apart, not adversaries. */
+static uint64_t hash_words(uint64_t hash, const void *words, size_t count)
+{
+    const unsigned char *bytes = words;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t word;
+        memcpy(&word, bytes + 4 * i, 4);
+        hash = (hash ^ word) * 0x100000001B3U;
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
+static uint64_t hash_examples(uint64_t hash, const model_coded *coded, size_t fields)
+{
+    size_t count = coded->examples.count;
+    for (size_t f = 0; f < fields; f++)
+        hash = hash_words(hash, coded->codes[f] ? (const void *)coded->codes[f] : (const void *)coded->values[f], count);
+    if (coded->reward)
+        hash = hash_words(hash, coded->reward, count);
+    return (hash ^ count) * 0x100000001B3U;
+}
+
+static void identify(fit_task *task)
+{
+    uint64_t hash = 0xCBF29CE484222325U;
+    hash = hash_examples(hash, &task->train, task->columns.count);
+    hash = hash_examples(hash, &task->validation, task->columns.count);
+    snprintf(task->data_hash, sizeof task->data_hash, "%016" PRIx64, hash);
+    snprintf(task->seed, sizeof task->seed, "%" PRIu64, task->model->seed);
+}
+
+static forage_status save_state(fit_task *task, forage_error *error)
+{
+    const forage_model *model = task->model;
+    const forage_fit_report *report = task->report;
+    nn_checkpoint *checkpoint;
+    forage_status status;
+    size_t shape[2] = {report->epoch_count, 3};
+    FORAGE_TRY(nn_checkpoint_create(&checkpoint, error));
+    FORAGE_TRY_GOTO(model_metadata_write(model->type, model->params, &model->schema, checkpoint, error), end);
+    FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit", "1", error), end);
+    FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit.seed", task->seed, error), end);
+    FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit.data", task->data_hash, error), end);
+    FORAGE_TRY_GOTO(nn_checkpoint_add(checkpoint, "forage.fit.epochs", NN_F64, 2, shape, report->epochs, error), end);
+    FORAGE_TRY_GOTO(model->type->fit_save(task->fit, checkpoint, error), end);
+    FORAGE_TRY_GOTO(nn_checkpoint_save(checkpoint, task->options->state_path, error), end);
+    task->saved_at = forage_clock();
+    task->saved_epoch = report->epoch_count;
+end:
+    nn_checkpoint_free(checkpoint);
+    return status;
+}
+
+static forage_status room_for_epochs(fit_task *task, size_t count, forage_error *error)
+{
+    if (count <= task->epoch_room)
+        return FORAGE_OK;
+    size_t room = 2 * count + 16;
+    forage_epoch *epochs = forage_realloc(task->report->epochs, task->epoch_room, room, sizeof *epochs);
+    if (!epochs)
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the losses of %zu epochs", count);
+    task->report->epochs = epochs;
+    task->epoch_room = room;
+    return FORAGE_OK;
+}
+
+_Static_assert(sizeof(forage_epoch) == 3 * sizeof(double), "epochs are kept as a tensor of three columns");
+
+static forage_status other_fit(const fit_task *task, const char *what, forage_error *error)
+{
+    return forage_fail_at(error, FORAGE_INVALID, task->options->state_path, 0, NULL,
+                          "this is the state of a fit with %s; repeat its command to go on, or start afresh without "
+                          "resuming",
+                          what);
+}
+
+/* Is this the state of the same fit? Everything that decides the result must agree. */
+static forage_status check_state(const fit_task *task, const nn_checkpoint *checkpoint, forage_error *error)
+{
+    const forage_model *model = task->model;
+    const model_type *type;
+    forage_params *params;
+    forage_schema schema;
+    FORAGE_TRY(model_metadata_read(checkpoint, &type, &params, &schema, error));
+    const char *layout = nn_checkpoint_metadata(checkpoint, "forage.fit");
+    const char *seed = nn_checkpoint_metadata(checkpoint, "forage.fit.seed");
+    const char *data = nn_checkpoint_metadata(checkpoint, "forage.fit.data");
+    forage_status status = FORAGE_OK;
+    if (!type || !layout || !seed || !data || strcmp(layout, "1") != 0)
+        status = forage_fail_at(error, FORAGE_FORMAT, task->options->state_path, 0, NULL,
+                                "this is not the state of a fit that can be resumed");
+    else if (type != model->type)
+        status = other_fit(task, "another model", error);
+    else if (strcmp(seed, task->seed) != 0)
+        status = other_fit(task, "another seed", error);
+    for (size_t i = 0; status == FORAGE_OK && i < type->info.param_count; i++) {
+        const char *name = type->info.params[i].name;
+        char what[160];
+        snprintf(what, sizeof what, "%s %.50s, not %.50s", name, forage_params_text(params, name),
+                 forage_params_text(model->params, name));
+        if (strcmp(forage_params_text(params, name), forage_params_text(model->params, name)) != 0)
+            status = other_fit(task, what, error);
+    }
+    if (status == FORAGE_OK && strcmp(data, task->data_hash) != 0)
+        status = other_fit(task, "other data, another split or other fields", error);
+    forage_params_free(params);
+    model_schema_release(&schema);
+    return status;
+}
+
+static forage_status read_state(fit_task *task, const nn_checkpoint *checkpoint, forage_error *error)
+{
+    const nn_tensor *epochs;
+    FORAGE_TRY(check_state(task, checkpoint, error));
+    FORAGE_TRY(nn_checkpoint_need(checkpoint, "forage.fit.epochs", NN_F64, 2, &epochs, error));
+    size_t count = epochs->shape[0], shape[2] = {count, 3};
+    if (epochs->shape[1] != 3)
+        return forage_fail_at(error, FORAGE_FORMAT, task->options->state_path, 0, "forage.fit.epochs",
+                              "three numbers per epoch are expected");
+    FORAGE_TRY(room_for_epochs(task, count, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "forage.fit.epochs", NN_F64, 2, shape, task->report->epochs, error));
+    FORAGE_TRY(task->model->type->fit_resume(task->fit, checkpoint, error));
+    task->report->epoch_count = task->report->resumed_from = task->saved_epoch = count;
+    task->report->resumed = true;
+    task->before = count ? task->report->epochs[count - 1].seconds : 0;
+    return FORAGE_OK;
+}
+
+static forage_status resume(fit_task *task, forage_error *error)
+{
+    const forage_fit_options *options = task->options;
+    nn_checkpoint *checkpoint;
+    if (!options->resume || !options->state_path || !task->model->type->fit_resume ||
+        access(options->state_path, F_OK) != 0)
+        return FORAGE_OK;
+    FORAGE_TRY(nn_checkpoint_load(options->state_path, &checkpoint, error));
+    forage_status status = read_state(task, checkpoint, error);
+    nn_checkpoint_free(checkpoint);
+    return status;
+}
+
+/* ---- the loop ---- */
+
+static forage_status note_epochs(fit_task *task, const model_progress *progress, forage_error *error)
+{
+    forage_fit_report *report = task->report;
+    while (report->epoch_count < progress->epochs) {
+        FORAGE_TRY(room_for_epochs(task, report->epoch_count + 1, error));
+        report->epochs[report->epoch_count] = (forage_epoch){progress->train_loss, progress->validation_loss,
+                                                             task->before + forage_clock() - task->start};
+        if (!isfinite(progress->train_loss))
+            return forage_fail(error, FORAGE_DIVERGED, "the loss of epoch %zu is no longer a number; a smaller learning "
+                                                       "rate may help",
+                               report->epoch_count + 1);
+        report->epoch_count++;
+        if (task->options->epoch_done)
+            task->options->epoch_done(task->options->context, report->epoch_count,
+                                      &report->epochs[report->epoch_count - 1]);
+    }
+    report->best_epoch = progress->best_epoch;
+    report->stopped_early = progress->stopped_early;
+    return FORAGE_OK;
+}
+
+static bool state_is_due(const fit_task *task)
+{
+    const forage_fit_options *options = task->options;
+    if (!options->state_path || !task->model->type->fit_save)
+        return false;
+    if (options->state_every)
+        return task->report->epoch_count >= task->saved_epoch + options->state_every;
+    return forage_clock() - task->saved_at > SECONDS_BETWEEN_STATES;
+}
+
+static bool report_progress(const fit_task *task, const model_progress *progress)
+{
+    char note[64] = "";
+    size_t count = task->report->epoch_count;
+    if (count)
+        snprintf(note, sizeof note, "epoch %zu done, loss %.4f", count, task->report->epochs[count - 1].train_loss);
+    return forage_progress_report(task->options->progress, "training", progress->done, progress->total,
+                                  count ? note : NULL);
+}
+
+static forage_status interrupted(fit_task *task, forage_error *error)
+{
+    const char *path = task->options->state_path;
+    if (!path || !task->model->type->fit_save)
+        return forage_fail(error, FORAGE_INTERRUPTED, "stopped after %zu epochs; nothing was kept",
+                           task->report->epoch_count);
+    FORAGE_TRY(save_state(task, error));
+    return forage_fail(error, FORAGE_INTERRUPTED, "stopped after %zu epochs; %s holds the state to resume from",
+                       task->report->epoch_count, path);
+}
+
+static forage_status run(fit_task *task, forage_error *error)
+{
+    const model_type *type = task->model->type;
+    for (;;) {
+        model_progress progress = {.validation_loss = NAN};
+        FORAGE_TRY(type->fit_step(task->fit, &progress, error));
+        FORAGE_TRY(note_epochs(task, &progress, error));
+        bool go_on = report_progress(task, &progress);
+        if (progress.finished)
+            return FORAGE_OK;
+        if (!go_on)
+            return interrupted(task, error);
+        if (state_is_due(task))
+            FORAGE_TRY(save_state(task, error));
+    }
+}
+
+static forage_status prepare(fit_task *task, const forage_dataset *dataset, const forage_split *split,
+                             forage_error *error)
+{
+    forage_model *model = task->model;
+    const char *source = task->options->source;
+    int threads = model->device.threads;
+    FORAGE_TRY(model_schema_build(model->type, task->options->fields, dataset, split->train, split->train_count,
+                                  &model->schema, error));
+    FORAGE_TRY(model_columns_create(&model->schema, dataset, source, &task->columns, error));
+    FORAGE_TRY(model_coded_create(&task->columns, dataset, split->train, split->train_count, threads, &task->train,
+                                  error));
+    FORAGE_TRY(model_coded_create(&task->columns, dataset, split->validation, split->validation_count, threads,
+                                  &task->validation, error));
+    model_setup setup = {model->params, &model->schema, &model->device, model->seed};
+    FORAGE_TRY(model->type->create(&setup, &model->state, error));
+    if (task->options->started)
+        task->options->started(task->options->context, model);
+    if (task->options->state_path)
+        identify(task);
+    model_fit_input input = {&task->train.examples, &task->validation.examples};
+    FORAGE_TRY(model->type->fit_begin(model->state, &input, &task->fit, error));
+    return resume(task, error);
+}
+
+static forage_status create_model(const model_type *type, const forage_params *params,
+                                  const forage_fit_options *options, forage_model **model, forage_error *error)
+{
+    forage_model *made = forage_calloc(1, sizeof *made);
+    forage_status status;
+    if (!made)
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for a model");
+    made->type = type;
+    made->seed = options->seed;
+    FORAGE_TRY_GOTO(model_device(options->device, &made->device, error), fail);
+    if (params)
+        status = model_params_copy(params, &made->params, error);
+    else
+        status = forage_params_create(&type->info, &made->params, error);
+    if (status != FORAGE_OK)
+        goto fail;
+    *model = made;
+    return FORAGE_OK;
+fail:
+    forage_model_free(made);
+    return status;
+}
+
+forage_status forage_model_fit(const forage_model_info *info, const forage_params *params,
+                               const forage_dataset *dataset, const forage_split *split,
+                               const forage_fit_options *options, forage_fit_report *report, forage_model **model,
+                               forage_error *error)
+{
+    static const forage_fit_options defaults = {0};
+    const model_type *type = model_type_of(info);
+    forage_fit_report unwanted = {0};
+    fit_task task = {.options = options ? options : &defaults, .report = report ? report : &unwanted};
+    forage_status status;
+    *model = NULL;
+    task.start = task.saved_at = forage_clock();
+    forage_fit_report_release(task.report);
+    task.report->train_count = split->train_count;
+    task.report->validation_count = split->validation_count;
+    if (params && forage_params_info(params) != info)
+        return forage_fail(error, FORAGE_INVALID, "these are parameters of another model");
+    FORAGE_TRY(check_input(type, dataset, split, task.options->source, error));
+    FORAGE_TRY(create_model(type, params, task.options, &task.model, error));
+    status = prepare(&task, dataset, split, error);
+    if (status == FORAGE_OK)
+        status = run(&task, error);
+    if (task.fit)
+        type->fit_end(task.fit, status == FORAGE_OK);
+    task.report->seconds = task.before + forage_clock() - task.start;
+    model_coded_release(&task.train, task.columns.count);
+    model_coded_release(&task.validation, task.columns.count);
+    model_columns_release(&task.columns);
+    forage_fit_report_release(&unwanted);
+    if (status == FORAGE_OK)
+        *model = task.model;
+    else
+        forage_model_free(task.model);
+    return status;
+}

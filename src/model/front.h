@@ -1,0 +1,118 @@
+/*
+ * front.h: what the files of the front share: the model in hand, the coding of a
+ * dataset's columns, the text of a checkpoint's metadata. Models do not see it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef MODEL_FRONT_H
+#define MODEL_FRONT_H
+
+#include "model/descriptor.h"
+
+#include <math.h>
+
+struct forage_model {
+    const model_type *type;
+    forage_params *params;
+    forage_schema schema;
+    forage_device device;
+    uint64_t seed;
+    model_state *state;
+};
+
+/* models.c: the descriptor around `info`, or NULL; the one at `index`, or NULL behind the last. */
+const model_type *model_type_of(const forage_model_info *info);
+const model_type *model_type_at(size_t index);
+
+/* model.c: the device to use; NULL means "auto". */
+forage_status model_device(const forage_device *wanted, forage_device *device, forage_error *error);
+
+/* params.c */
+forage_status model_params_copy(const forage_params *params, forage_params **copy, forage_error *error);
+/* Appends to a text as snprintf would; *used counts what there was to write, even beyond `size`. */
+void model_print(char *buffer, size_t size, size_t *used, const char *format, ...) FORAGE_PRINTF(4, 5);
+
+/* schema.c: which columns of `dataset` a model of `type` reads ("auto", "all", a list), and what their codes mean:
+ * known is what occurs in the `count` rows of training. */
+forage_status model_schema_build(const model_type *type, const char *fields, const forage_dataset *dataset,
+                                 const uint32_t *rows, size_t count, forage_schema *schema, forage_error *error);
+/* Users and items as row numbers, for a checkpoint that says nothing more. */
+forage_status model_schema_numbered(size_t users, size_t items, forage_schema *schema, forage_error *error);
+void model_schema_release(forage_schema *schema);
+/* The column of the dataset behind a field (NULL for ids); fails naming it if it is not there. */
+forage_status model_schema_column(const forage_field *field, const forage_dataset *dataset, const char *source,
+                                  const forage_column **column, forage_error *error);
+
+/* metadata.c: model name, version, parameters and schema as texts of a checkpoint, and back. */
+forage_status model_metadata_write(const model_type *type, const forage_params *params, const forage_schema *schema,
+                                   nn_checkpoint *checkpoint, forage_error *error);
+/* *type stays NULL when the checkpoint has no metadata of ours. */
+forage_status model_metadata_read(const nn_checkpoint *checkpoint, const model_type **type, forage_params **params,
+                                  forage_schema *schema, forage_error *error);
+
+/* columns.c: how one field of a model is found in a dataset. A field's index is a row of the log (context),
+ * or the user or the item of that row. */
+typedef struct model_column {
+    const forage_field *field;
+    const uint32_t *codes; /* [index] the dataset's codes; NULL: the index itself (ids) */
+    const uint32_t *map;   /* [dataset's code] the model's code; NULL: the same */
+    size_t limit;          /* entries of `map`, or of the model's codes */
+    const float *values;   /* [index] numbers */
+    const float *lookup;   /* [dataset's code] numbers, where text is read as such */
+    float mean, scale;
+    uint32_t *owned_codes, *owned_map;
+    float *owned_lookup;
+} model_column;
+
+typedef struct model_columns {
+    size_t count;
+    model_column *columns;
+} model_columns;
+
+forage_status model_columns_create(const forage_schema *schema, const forage_dataset *dataset, const char *source,
+                                   model_columns *columns, forage_error *error);
+void model_columns_release(model_columns *columns);
+
+static inline uint32_t model_column_code(const model_column *column, size_t index)
+{
+    uint32_t code = FORAGE_NONE;
+    if (index != FORAGE_NONE) /* nobody has no attributes */
+        code = column->codes ? column->codes[index] : (uint32_t)index;
+    if (code >= column->limit) /* FORAGE_NONE, too */
+        return FORAGE_NONE;
+    return column->map ? column->map[code] : code;
+}
+
+static inline float model_column_value(const model_column *column, size_t index)
+{
+    float value = NAN;
+    if (index != FORAGE_NONE && column->values)
+        value = column->values[index];
+    else if (index != FORAGE_NONE && column->codes[index] < column->limit)
+        value = column->lookup[column->codes[index]];
+    /* Missing counts as the mean, which is 0 after scaling; a value a million deviations away is an accident. */
+    float scaled = isfinite(value) ? (value - column->mean) * column->scale : 0.0F;
+    return scaled > 1e6F ? 1e6F : scaled < -1e6F ? -1e6F : scaled;
+}
+
+/* The index of `field` for one event. */
+static inline size_t model_column_index(const forage_field *field, const forage_dataset *dataset, size_t row)
+{
+    if (field->owner == FORAGE_OF_USER)
+        return dataset->user[row];
+    return field->owner == FORAGE_OF_ITEM ? dataset->item[row] : row;
+}
+
+/* Examples of a fit: columns coded for `count` rows, 4 bytes per row and field, and 4 for the reward. */
+typedef struct model_coded {
+    forage_examples examples;
+    uint32_t **codes;
+    float **values;
+    float *reward;
+} model_coded;
+
+forage_status model_coded_create(const model_columns *columns, const forage_dataset *dataset, const uint32_t *rows,
+                                 size_t count, int threads, model_coded *coded, forage_error *error);
+void model_coded_release(model_coded *coded, size_t field_count);
+
+#endif

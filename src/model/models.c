@@ -1,0 +1,50 @@
+/* The registry: every model, in alphabetical order. */
+#include "model/front.h"
+
+#include <string.h>
+
+static const model_type *const types[] = {
+    &model_embedding_mlp,
+    &model_popular,
+};
+
+enum { TYPE_COUNT = sizeof types / sizeof types[0] };
+
+const forage_model_info *const *forage_models(size_t *count)
+{
+    static const forage_model_info *const infos[TYPE_COUNT] = {
+        &model_embedding_mlp.info,
+        &model_popular.info,
+    };
+    if (count)
+        *count = TYPE_COUNT;
+    return infos;
+}
+
+forage_status forage_model_find(const char *name, const forage_model_info **info, forage_error *error)
+{
+    char names[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < TYPE_COUNT; i++) {
+        if (strcmp(types[i]->info.name, name) == 0) {
+            *info = &types[i]->info;
+            return FORAGE_OK;
+        }
+        model_print(names, sizeof names, &used, "%s%s", i ? ", " : "", types[i]->info.name);
+    }
+    return forage_fail(error, FORAGE_UNKNOWN, "no model '%.100s'; there are: %s", name, names);
+}
+
+const model_type *model_type_of(const forage_model_info *info)
+{
+    for (size_t i = 0; i < TYPE_COUNT; i++) {
+        if (&types[i]->info == info)
+            return types[i];
+    }
+    return NULL;
+}
+
+const model_type *model_type_at(size_t index)
+{
+    return index < TYPE_COUNT ? types[index] : NULL;
+}
