@@ -156,8 +156,8 @@ static forage_status no_code(const forage_field *field, const char *value, forag
     for (size_t code = 0; code < field->cardinality && code < 8; code++)
         model_print(known, sizeof known, &used, "%s%.40s", code ? ", " : "",
                     forage_vocabulary_id(field->vocabulary, (uint32_t)code, buffer, NULL));
-    return forage_fail_at(error, FORAGE_UNKNOWN, NULL, 0, field->name, "the model has not met '%.60s'; it knows %s%s", value,
-                          known, field->cardinality > 8 ? " ..." : "");
+    return forage_fail_at(error, FORAGE_UNKNOWN, NULL, 0, field->name, "the model has not met '%.60s'; it knows %s%s",
+                          value, known, field->cardinality > 8 ? " ..." : "");
 }
 
 forage_status forage_binding_context(forage_binding *binding, const char *name, const char *value, forage_error *error)
@@ -215,12 +215,14 @@ forage_status binding_unknown(const forage_binding *binding, size_t field, uint3
     bool user = what->owner == FORAGE_OF_USER;
     char buffer[24], place[48] = "";
     size_t used = 0;
-    const char *id = forage_vocabulary_id(user ? binding->dataset->users : binding->dataset->items, index, buffer, NULL);
+    const char *id =
+        forage_vocabulary_id(user ? binding->dataset->users : binding->dataset->items, index, buffer, NULL);
     if (row != FORAGE_NONE)
         model_print(place, sizeof place, &used, "row %" PRIu32 " of the log: ", row + 1);
-    return forage_fail_at(error, FORAGE_UNKNOWN, binding->source, 0, what->name,
-                          "%sthe model has not met the %s '%.80s' (unknown ids can be skipped, or scored as the average)",
-                          place, user ? "user" : "item", id);
+    return forage_fail_at(
+        error, FORAGE_UNKNOWN, binding->source, 0, what->name,
+        "%sthe model has not met the %s '%.80s' (unknown ids can be skipped, or scored as the average)", place,
+        user ? "user" : "item", id);
 }
 
 typedef struct scoring {
@@ -341,8 +343,8 @@ forage_status forage_model_score(forage_binding *binding, const uint32_t *rows, 
 forage_status forage_model_score_pairs(forage_binding *binding, const uint32_t *users, const uint32_t *items,
                                        size_t count, float *mean, float *deviation, forage_error *error)
 {
-    scoring task = {.binding = binding, .users = users, .items = items, .count = count, .mean = mean,
-                    .deviation = deviation};
+    scoring task = {
+        .binding = binding, .users = users, .items = items, .count = count, .mean = mean, .deviation = deviation};
     for (size_t i = 0; i < count; i++) {
         if (items[i] >= binding->item_count || (users && users[i] != FORAGE_NONE && users[i] >= binding->user_count))
             return forage_fail(error, FORAGE_INVALID, "pair %zu names a user or an item that the dataset has not", i);

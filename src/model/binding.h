@@ -32,16 +32,16 @@ struct forage_binding {
     int worker_count;
 
     /* Ranking. */
-    bool *available;          /* [item_count]; NULL: all */
-    uint32_t *candidates;     /* [candidate_count] items that may be ranked, rising */
+    bool *available;      /* [item_count]; NULL: all */
+    uint32_t *candidates; /* [candidate_count] items that may be ranked, rising */
     size_t candidate_count;
-    uint32_t unknown_item;    /* the first candidate that the model has not met, under FORAGE_UNKNOWN_ERROR */
-    uint32_t **item_codes;    /* [field][candidate] the model's codes of item fields; NULL for others */
-    float **item_values;      /* [field][candidate] */
-    float *scores;            /* [candidate] for one user, or, same_for_all, for everyone */
-    uint32_t *order;          /* [candidate] same_for_all: places among the candidates, best first */
-    bool same_for_all;        /* the model reads neither user nor context: one order serves everyone */
-    bool ordered;             /* `order` and `scores` are filled */
+    uint32_t unknown_item; /* the first candidate that the model has not met, under FORAGE_UNKNOWN_ERROR */
+    uint32_t **item_codes; /* [field][candidate] the model's codes of item fields; NULL for others */
+    float **item_values;   /* [field][candidate] */
+    float *scores;         /* [candidate] for one user, or, same_for_all, for everyone */
+    uint32_t *order;       /* [candidate] same_for_all: places among the candidates, best first */
+    bool same_for_all;     /* the model reads neither user nor context: one order serves everyone */
+    bool ordered;          /* `order` and `scores` are filled */
 };
 
 static inline size_t binding_field_count(const forage_binding *binding)

@@ -53,11 +53,11 @@ static forage_status check_rewards(const model_type *type, const forage_dataset 
         forage_format_real((double)type->minimum_reward, low);
         forage_format_real((double)type->maximum_reward, high);
         if (!isfinite(value))
-            return forage_fail_at(error, FORAGE_INVALID, source, 0, name, "row %" PRIu32 " of the log: %s is not a reward",
-                                  rows[i] + 1, number);
+            return forage_fail_at(error, FORAGE_INVALID, source, 0, name,
+                                  "row %" PRIu32 " of the log: %s is not a reward", rows[i] + 1, number);
         return forage_fail_at(error, FORAGE_INVALID, source, 0, name,
-                              "row %" PRIu32 " of the log: %s is a reward of %s, which must lie in [%s, %s]", rows[i] + 1,
-                              number, type->info.name, low, high);
+                              "row %" PRIu32 " of the log: %s is a reward of %s, which must lie in [%s, %s]",
+                              rows[i] + 1, number, type->info.name, low, high);
     }
     return FORAGE_OK;
 }
@@ -66,8 +66,8 @@ static forage_status check_rows(const forage_dataset *dataset, const uint32_t *r
 {
     for (size_t i = 0; i < count; i++) {
         if (rows[i] >= dataset->count)
-            return forage_fail(error, FORAGE_INVALID, "the split names row %" PRIu32 " of a log of %zu rows", rows[i] + 1,
-                               dataset->count);
+            return forage_fail(error, FORAGE_INVALID, "the split names row %" PRIu32 " of a log of %zu rows",
+                               rows[i] + 1, dataset->count);
     }
     return FORAGE_OK;
 }
@@ -111,7 +111,8 @@ static uint64_t hash_examples(uint64_t hash, const model_coded *coded, size_t fi
 {
     size_t count = coded->examples.count;
     for (size_t f = 0; f < fields; f++)
-        hash = hash_words(hash, coded->codes[f] ? (const void *)coded->codes[f] : (const void *)coded->values[f], count);
+        hash =
+            hash_words(hash, coded->codes[f] ? (const void *)coded->codes[f] : (const void *)coded->values[f], count);
     if (coded->reward)
         hash = hash_words(hash, coded->reward, count);
     return (hash ^ count) * 0x100000001B3U;
@@ -246,8 +247,9 @@ static forage_status note_epochs(fit_task *task, const model_progress *progress,
         report->epochs[report->epoch_count] = (forage_epoch){progress->train_loss, progress->validation_loss,
                                                              task->before + forage_clock() - task->start};
         if (!isfinite(progress->train_loss))
-            return forage_fail(error, FORAGE_DIVERGED, "the loss of epoch %zu is no longer a number; a smaller learning "
-                                                       "rate may help",
+            return forage_fail(error, FORAGE_DIVERGED,
+                               "the loss of epoch %zu is no longer a number; a smaller learning "
+                               "rate may help",
                                report->epoch_count + 1);
         report->epoch_count++;
         if (task->options->epoch_done)
@@ -316,8 +318,8 @@ static forage_status prepare(fit_task *task, const forage_dataset *dataset, cons
     FORAGE_TRY(model_schema_build(model->type, task->options->fields, dataset, split->train, split->train_count,
                                   &model->schema, error));
     FORAGE_TRY(model_columns_create(&model->schema, dataset, source, &task->columns, error));
-    FORAGE_TRY(model_coded_create(&task->columns, dataset, split->train, split->train_count, threads, &task->train,
-                                  error));
+    FORAGE_TRY(
+        model_coded_create(&task->columns, dataset, split->train, split->train_count, threads, &task->train, error));
     FORAGE_TRY(model_coded_create(&task->columns, dataset, split->validation, split->validation_count, threads,
                                   &task->validation, error));
     model_setup setup = {model->params, &model->schema, &model->device, model->seed};

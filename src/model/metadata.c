@@ -357,7 +357,8 @@ static forage_status read_params(const nn_checkpoint *checkpoint, forage_params 
         if (value.failed)
             return no_memory(error);
         forage_error inner = {0};
-        forage_status status = good ? forage_params_set(params, info->params[i].name, value.bytes, &inner) : FORAGE_FORMAT;
+        forage_status status =
+            good ? forage_params_set(params, info->params[i].name, value.bytes, &inner) : FORAGE_FORMAT;
         forage_free(value.bytes);
         if (status == FORAGE_NO_MEMORY)
             return no_memory(error);

@@ -194,8 +194,8 @@ forage_status forage_params_set(forage_params *params, const char *name, const c
             return forage_fail(error, status, "no memory for parameter %s", param->name);
         char possible[200];
         forage_param_possible(param, possible, sizeof possible);
-        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, param->name, "'%.60s' is not possible for %s; it takes %s",
-                              value, info->name, possible);
+        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, param->name,
+                              "'%.60s' is not possible for %s; it takes %s", value, info->name, possible);
     }
     release_value(&params->values[index]);
     params->values[index] = parsed;

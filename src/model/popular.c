@@ -78,7 +78,8 @@ static forage_status create(const model_setup *setup, model_state **state, forag
     made->deviation = forage_calloc(made->items + 1, sizeof *made->deviation);
     if (!made->count || !made->reward || !made->score || !made->deviation) {
         release(made);
-        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the popularity of %zu items", setup->schema->fields[field].cardinality);
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the popularity of %zu items",
+                           setup->schema->fields[field].cardinality);
     }
     *state = made;
     return FORAGE_OK;
@@ -115,7 +116,8 @@ static forage_status fit_begin(model_state *state, const model_fit_input *input,
     if (state->automatic)
         state->by_count = !within;
     else if (!state->by_count && !within)
-        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "by", "popular by mean needs rewards in [0, 1]; by count takes any log");
+        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "by",
+                              "popular by mean needs rewards in [0, 1]; by count takes any log");
     *fit = forage_calloc(1, sizeof **fit);
     if (!*fit)
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory to fit popular");
@@ -161,7 +163,8 @@ static forage_status fit_step(model_fit *fit, model_progress *progress, forage_e
         }
     }
     finish(state);
-    *progress = (model_progress){train->count, train->count, 1, loss(state, train), loss(state, fit->input->validation), 1, false, true};
+    *progress = (model_progress){
+        train->count, train->count, 1, loss(state, train), loss(state, fit->input->validation), 1, false, true};
     if (!isfinite(progress->train_loss)) /* by count, and nothing was ever chosen */
         return forage_fail(error, FORAGE_INVALID, "no training row has a reward above 0: no item is popular");
     return FORAGE_OK;
@@ -209,11 +212,13 @@ static forage_status load(const model_setup *setup, const nn_checkpoint *checkpo
     made->by_count = !nn_checkpoint_find(checkpoint, "item_reward");
     FORAGE_TRY_GOTO(nn_checkpoint_read(checkpoint, "item_count", NN_F64, 1, &made->items, made->count, error), fail);
     if (!made->by_count)
-        FORAGE_TRY_GOTO(nn_checkpoint_read(checkpoint, "item_reward", NN_F64, 1, &made->items, made->reward, error), fail);
+        FORAGE_TRY_GOTO(nn_checkpoint_read(checkpoint, "item_reward", NN_F64, 1, &made->items, made->reward, error),
+                        fail);
     for (size_t i = 0; i < made->items; i++) {
         double n = made->count[i], r = made->reward[i];
         if (!(n >= 0 && n < 1e15 && r >= 0 && r <= n * (1 + 1e-9))) {
-            status = forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "item_count", "item %zu has counts that cannot be", i);
+            status = forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "item_count",
+                                    "item %zu has counts that cannot be", i);
             goto fail;
         }
     }
@@ -229,7 +234,10 @@ fail:
 static size_t describe(const model_state *state, char *buffer, size_t size)
 {
     int length = snprintf(buffer, size, "Popular(\n  (items): %zu, by %s, smoothing %g\n)\n", state->items,
-                          state->by_count ? "count" : state->automatic ? "mean or count, as the log allows" : "mean", state->smoothing);
+                          state->by_count    ? "count"
+                          : state->automatic ? "mean or count, as the log allows"
+                                             : "mean",
+                          state->smoothing);
     return length > 0 ? (size_t)length : 0;
 }
 

@@ -49,8 +49,8 @@ forage_status binding_prepare_items(forage_binding *binding, forage_error *error
     binding->unknown_item = FORAGE_NONE;
     binding->ordered = false;
     for (uint32_t item = 0; item < binding->item_count; item++) {
-        bool there = (!dataset->item_known || dataset->item_known[item]) &&
-                     (!binding->available || binding->available[item]);
+        bool there =
+            (!dataset->item_known || dataset->item_known[item]) && (!binding->available || binding->available[item]);
         bool known = !ids || model_column_code(ids, item) != FORAGE_NONE;
         if (there && !known && binding->unknown == FORAGE_UNKNOWN_ERROR && binding->unknown_item == FORAGE_NONE)
             binding->unknown_item = item;
@@ -107,7 +107,8 @@ static void sift_down(top *heap, size_t place, size_t count)
         size_t child = 2 * place + 1;
         if (child >= count)
             break;
-        if (child + 1 < count && worse(heap->scores[child + 1], heap->items[child + 1], heap->scores[child], heap->items[child]))
+        if (child + 1 < count &&
+            worse(heap->scores[child + 1], heap->items[child + 1], heap->scores[child], heap->items[child]))
             child++;
         if (!worse(heap->scores[child], heap->items[child], score, item))
             break;
@@ -238,7 +239,8 @@ static void sort_order(const forage_binding *binding, uint32_t *order, size_t co
         size_t place = start;
         uint32_t moved = order[place];
         for (size_t child; (child = 2 * place + 1) < end; place = child) {
-            if (child + 1 < end && worse(scores[order[child + 1]], order[child + 1], scores[order[child]], order[child]))
+            if (child + 1 < end &&
+                worse(scores[order[child + 1]], order[child + 1], scores[order[child]], order[child]))
                 child++;
             if (!worse(scores[order[child]], order[child], scores[moved], moved))
                 break;

@@ -90,10 +90,14 @@ forage_status model_schema_column(const forage_field *field, const forage_datase
                               "the model reads users, and this log names none");
     if (field->is_id)
         return FORAGE_OK;
-    *column = forage_table_find(table_of(dataset, field->owner), field->name);
+    const forage_table *table = table_of(dataset, field->owner);
+    for (size_t c = 0; c < table->column_count && !*column; c++) {
+        if (strcmp(table->columns[c].name, field->name) == 0)
+            *column = &table->columns[c];
+    }
     if (!*column)
-        return forage_fail_at(error, FORAGE_UNKNOWN, source, 0, field->name, "the model reads this %s, and there is none",
-                              owner_text(field->owner));
+        return forage_fail_at(error, FORAGE_UNKNOWN, source, 0, field->name,
+                              "the model reads this %s, and there is none", owner_text(field->owner));
     return FORAGE_OK;
 }
 
@@ -171,8 +175,7 @@ static void measure(forage_field *field, const float *values, const forage_datas
 
 /* Fills in what a column's codes mean, or drops the field again if it is of no use and was not asked for by name. */
 static forage_status code_column(forage_schema *schema, const forage_column *column, bool wanted,
-                                 const forage_dataset *dataset, const uint32_t *rows, size_t count,
-                                 forage_error *error)
+                                 const forage_dataset *dataset, const uint32_t *rows, size_t count, forage_error *error)
 {
     forage_field *field = &schema->fields[schema->field_count - 1];
     bool useful;
@@ -181,13 +184,15 @@ static forage_status code_column(forage_schema *schema, const forage_column *col
         useful = field->cardinality > 0;
         field->cardinality = 0;
     } else {
-        FORAGE_TRY(take_values(column->vocabulary, column->codes, field, dataset, rows, count, &field->vocabulary, error));
+        FORAGE_TRY(
+            take_values(column->vocabulary, column->codes, field, dataset, rows, count, &field->vocabulary, error));
         field->cardinality = forage_vocabulary_count(field->vocabulary);
         /* A column that is nearly a number of the row would only be learned by heart. */
         useful = field->cardinality > 0 && field->cardinality <= count / 2 + 1;
     }
     if (wanted && (field->type == FORAGE_NUMERIC ? !useful : field->cardinality == 0))
-        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, field->name, "this column has no value in any training row");
+        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, field->name,
+                              "this column has no value in any training row");
     if (!wanted && !useful) {
         forage_free(field->name);
         forage_vocabulary_free(field->vocabulary);
