@@ -161,6 +161,8 @@ FORAGE_API uint32_t forage_rng_u32(forage_rng *rng);
 FORAGE_API double forage_rng_double(forage_rng *rng);
 /* integers(0, bound), bound > 0 (Lemire's method, as in NumPy). Also choice() among `bound`. */
 FORAGE_API uint64_t forage_rng_integers(forage_rng *rng, uint64_t bound);
+/* The draw of shuffle() and permutation() for a number in [0, limit]: by masking, so not that of integers(). */
+FORAGE_API uint64_t forage_rng_interval(forage_rng *rng, uint64_t limit);
 /* binomial(n, p), 0 <= p <= 1. */
 FORAGE_API int64_t forage_rng_binomial(forage_rng *rng, int64_t n, double p);
 /* standard_normal() (ziggurat). */

@@ -294,6 +294,60 @@ FORAGE_API forage_status forage_split_parse(const char *spec, const forage_datas
                                             forage_error *error);
 FORAGE_API void forage_split_release(forage_split *split);
 
+/* ------------------------------------------------------------------ *
+ * Configuration: YAML files as a tree that knows its lines
+ *
+ * Files are taken as hostile: at most 4 MiB, 16 levels and 100,000 values,
+ * no anchors and aliases, no key twice. Errors name file, line and key.
+ * Reading a tree from several threads is fine.
+ * ------------------------------------------------------------------ */
+
+typedef struct forage_config forage_config;
+typedef struct forage_config_node forage_config_node; /* belongs to its forage_config */
+
+typedef enum forage_config_kind { FORAGE_CONFIG_TEXT, FORAGE_CONFIG_LIST, FORAGE_CONFIG_MAP } forage_config_kind;
+
+FORAGE_API forage_status forage_config_load(const char *path, forage_config **config, forage_error *error);
+/* From memory; `file` is what errors call it. */
+FORAGE_API forage_status forage_config_parse(const char *text, size_t size, const char *file, forage_config **config,
+                                             forage_error *error);
+FORAGE_API void forage_config_free(forage_config *config);
+
+/* The document's own value; never NULL. */
+FORAGE_API const forage_config_node *forage_config_root(const forage_config *config);
+FORAGE_API forage_config_kind forage_config_kind_of(const forage_config_node *node);
+/* Entries of a list or map, 0 of a text. */
+FORAGE_API size_t forage_config_count(const forage_config_node *node);
+/* Entry `index` (< count) in the file's order. */
+FORAGE_API const forage_config_node *forage_config_at(const forage_config_node *node, size_t index);
+/* The key under which `node` stands in its map, NULL elsewhere. */
+FORAGE_API const char *forage_config_key(const forage_config_node *node);
+/* The value of `key` in a map, NULL when absent or `map` is no map. */
+FORAGE_API const forage_config_node *forage_config_find(const forage_config_node *map, const char *key);
+
+/* Fills the error with the place of `node` and returns `status`. */
+FORAGE_API forage_status forage_config_fail(const forage_config_node *node, forage_status status, forage_error *error,
+                                            const char *format, ...) FORAGE_PRINTF(4, 5);
+/* `node` must be of that kind. */
+FORAGE_API forage_status forage_config_want(const forage_config_node *node, forage_config_kind kind,
+                                            forage_error *error);
+/* `node` must be a map whose keys are all among `keys` ("name,seed,users"). The message lists
+ * what is possible. */
+FORAGE_API forage_status forage_config_check_keys(const forage_config_node *node, const char *keys,
+                                                  forage_error *error);
+/* The value of `key`, which must be there. */
+FORAGE_API forage_status forage_config_need(const forage_config_node *map, const char *key,
+                                            const forage_config_node **node, forage_error *error);
+/* Values of text nodes. `*text` lives as long as the tree. Numbers must lie in [minimum, maximum];
+ * whole numbers may be written 200_000. */
+FORAGE_API forage_status forage_config_text(const forage_config_node *node, const char **text, forage_error *error);
+FORAGE_API forage_status forage_config_real(const forage_config_node *node, double minimum, double maximum,
+                                            double *value, forage_error *error);
+FORAGE_API forage_status forage_config_whole(const forage_config_node *node, uint64_t minimum, uint64_t maximum,
+                                             uint64_t *value, forage_error *error);
+/* "true" or "false". */
+FORAGE_API forage_status forage_config_boolean(const forage_config_node *node, bool *value, forage_error *error);
+
 #ifdef __cplusplus
 }
 #endif

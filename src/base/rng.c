@@ -243,11 +243,13 @@ uint64_t forage_rng_integers(forage_rng *rng, uint64_t bound)
 
 /* shuffle() is older in NumPy than integers(): it masks a draw to the bits that
  * `limit` needs and draws again while it is above. */
-static uint64_t masked(forage_rng *rng, uint64_t limit)
+uint64_t forage_rng_interval(forage_rng *rng, uint64_t limit)
 {
-    uint64_t mask = UINT64_MAX >> __builtin_clzll(limit);
-    uint64_t value;
+    uint64_t mask, value;
 
+    if (limit == 0)
+        return 0;
+    mask = UINT64_MAX >> __builtin_clzll(limit);
     do
         value = (limit <= UINT32_MAX ? forage_rng_u32(rng) : forage_rng_u64(rng)) & mask;
     while (value > limit);
@@ -257,7 +259,7 @@ static uint64_t masked(forage_rng *rng, uint64_t limit)
 void forage_rng_permute(forage_rng *rng, uint32_t *values, size_t count)
 {
     for (size_t i = count; i-- > 1;) {
-        size_t other = (size_t)masked(rng, i);
+        size_t other = (size_t)forage_rng_interval(rng, i);
         uint32_t value = values[i];
 
         values[i] = values[other];
