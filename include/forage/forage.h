@@ -10,5 +10,6 @@
 #include "forage/data.h"
 #include "forage/eval.h"
 #include "forage/model.h"
+#include "forage/sim.h"
 
 #endif

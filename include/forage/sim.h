@@ -108,10 +108,10 @@ FORAGE_API uint32_t forage_simulator_category(const forage_simulator *simulator,
 
 typedef struct forage_trial_result {
     uint64_t count;
-    uint32_t user;                /* FORAGE_NONE when nobody has the persona */
+    uint32_t user; /* FORAGE_NONE when nobody has the persona */
     uint32_t high_item, low_item;
     uint64_t high_clicks, low_clicks;
-    double high_rate, low_rate;   /* the truth */
+    double high_rate, low_rate; /* the truth */
 } forage_trial_result;
 
 /* The scenario's trials, `count` of each product. FORAGE_INVALID when it has none.

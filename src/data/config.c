@@ -435,8 +435,8 @@ forage_status forage_config_whole(const forage_config_node *node, uint64_t minim
             digits[length++] = *c;
     }
     if (!good || !forage_parse_u64(digits, length, value))
-        return forage_config_fail(node, FORAGE_FORMAT, error, "'%.60s' is not a whole number of 0 or more that a computer can hold",
-                                  node->text);
+        return forage_config_fail(node, FORAGE_FORMAT, error,
+                                  "'%.60s' is not a whole number of 0 or more that a computer can hold", node->text);
     if (*value < minimum || *value > maximum)
         return forage_config_fail(node, FORAGE_INVALID, error, "%.60s is not between %llu and %llu", node->text,
                                   (unsigned long long)minimum, (unsigned long long)maximum);

@@ -122,14 +122,14 @@ forage_status forage_scenario_validate(const forage_scenario *scenario, forage_e
         return fail_field(error, "personas", "no click rates");
     for (size_t i = 0; i < scenario->persona_count * scenario->category_count; i++) {
         if (!is_rate(scenario->rates[i]))
-            return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "personas",
-                                  "%s's click rate for %s is not between 0 and 1",
-                                  scenario->personas[i / scenario->category_count],
-                                  scenario->categories[i % scenario->category_count]);
+            return forage_fail_at(
+                error, FORAGE_INVALID, NULL, 0, "personas", "%s's click rate for %s is not between 0 and 1",
+                scenario->personas[i / scenario->category_count], scenario->categories[i % scenario->category_count]);
     }
     if (trials->persona == FORAGE_NONE)
-        return trials->count == 0 ? FORAGE_OK
-                                  : fail_field(error, "preliminary_trials", "the scenario does not say of whom and what");
+        return trials->count == 0
+                   ? FORAGE_OK
+                   : fail_field(error, "preliminary_trials", "the scenario does not say of whom and what");
     if (trials->persona >= scenario->persona_count || trials->high >= scenario->category_count ||
         trials->low >= scenario->category_count)
         return fail_field(error, "preliminary_trials", "a persona or category that does not exist");
@@ -256,12 +256,12 @@ static forage_status read_trials(const forage_config_node *map, forage_scenario 
     FORAGE_TRY(forage_config_check_keys(map, TRIAL_KEYS, error));
     trials->count = 100;
     FORAGE_TRY(read_whole(map, "count", 0, UINT32_MAX, &trials->count, error));
-    FORAGE_TRY(read_choice(map, "persona", "persona", scenario->personas, scenario->persona_count, &trials->persona,
-                           error));
+    FORAGE_TRY(
+        read_choice(map, "persona", "persona", scenario->personas, scenario->persona_count, &trials->persona, error));
     FORAGE_TRY(read_choice(map, "high_category", "category", scenario->categories, scenario->category_count,
                            &trials->high, error));
-    FORAGE_TRY(
-        read_choice(map, "low_category", "category", scenario->categories, scenario->category_count, &trials->low, error));
+    FORAGE_TRY(read_choice(map, "low_category", "category", scenario->categories, scenario->category_count,
+                           &trials->low, error));
     FORAGE_TRY(read_whole(map, "high_product", 0, FORAGE_MAX_PRODUCTS, &high_item, error));
     FORAGE_TRY(read_whole(map, "low_product", 0, FORAGE_MAX_PRODUCTS, &low_item, error));
     trials->high_item = (uint32_t)high_item;

@@ -64,8 +64,8 @@ static void visit(forage_simulator *s, uint32_t *user, uint32_t *item, uint8_t *
  * `shifted`: a half is left over from before, so that the user comes from it and the item from
  * the low half. `all_draw`: no click probability is 0. Both are constants in each copy. */
 static inline __attribute__((always_inline)) size_t quick(const forage_simulator *s, stream *ahead, size_t count,
-                                                          uint32_t *user, uint32_t *item, uint8_t *click,
-                                                          bool shifted, bool all_draw)
+                                                          uint32_t *user, uint32_t *item, uint8_t *click, bool shifted,
+                                                          bool all_draw)
 {
     const uint64_t users = s->user_count, items = s->item_count;
     const uint32_t user_reject = -(uint32_t)users % (uint32_t)users;
