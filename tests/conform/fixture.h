@@ -1,0 +1,36 @@
+/* fixture.h: small logs in memory, and fits of them, for the suite that every model must pass. */
+#ifndef CONFORM_FIXTURE_H
+#define CONFORM_FIXTURE_H
+
+#include "forage/forage.h"
+
+typedef enum log_kind {
+    LOG_NUMBERED,      /* users and items are numbers; clicks */
+    LOG_NAMED,         /* users and items are strings; clicks; attributes and context */
+    LOG_WITHOUT_USERS, /* items, attributes and context alone; clicks */
+} log_kind;
+
+enum { LOG_USERS = 15, LOG_ITEMS = 9, LOG_ROWS = 700, LOG_TRAIN = 560 };
+
+/* A log of LOG_ROWS rows. Users and items beyond `users` and `items` (at most LOG_USERS, LOG_ITEMS) do not occur. */
+forage_dataset *log_create(log_kind kind, size_t users, size_t items);
+/* Like forage_dataset_free, for these. */
+void log_free(forage_dataset *dataset);
+/* The first LOG_TRAIN rows train, the others validate. */
+forage_split log_split(void);
+void log_split_free(forage_split *split);
+
+/* Parameters that make a fit short, where the model has them. */
+forage_params *short_params(const forage_model_info *info);
+/* Can this model be fitted to a log of that kind? */
+bool fits(const forage_model_info *info, log_kind kind);
+/* Fits, and stops the test if that fails. */
+forage_model *fit(const forage_model_info *info, const forage_dataset *dataset, uint64_t seed, int threads);
+
+/* A path in a folder of this run's own. */
+const char *scratch_path(const char *name);
+/* A whole file; the caller frees it with forage_free. */
+char *slurp(const char *path, size_t *size);
+void spill(const char *path, const char *bytes, size_t size);
+
+#endif
