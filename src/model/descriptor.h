@@ -25,7 +25,7 @@ enum {
     MODEL_NEEDS_REWARD = 1 << 4,     /* cannot be fitted on a log without values */
 };
 
-/* What a model is made for. All pointers stay valid as long as the model. */
+/* What a model is made for. It and all that it points to stay valid as long as the state. */
 typedef struct model_setup {
     const forage_params *params;
     const forage_schema *schema;
@@ -63,7 +63,7 @@ typedef struct model_type {
     forage_status (*create)(const model_setup *setup, model_state **state, forage_error *error);
     void (*free)(model_state *state); /* NULL is fine */
 
-    /* Fitting. `begin` allocates all that fitting needs; the examples stay valid until `end`. `step` does a
+    /* Fitting. `begin` allocates all that fitting needs; input and examples stay valid until `end`. `step` does a
      * bounded piece of work (well under a second if it can, at most one epoch) and says where it stands; the
      * front calls it until `finished`, and may save or give up in between. `end` puts the weights that are
      * to be kept (the best) into the state and frees the fit; with `keep` false it only frees. */

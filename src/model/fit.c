@@ -23,6 +23,7 @@ typedef struct fit_task {
     forage_model *model;
     model_columns columns;
     model_coded train, validation;
+    model_fit_input input;
     model_fit *fit;
     forage_fit_report *report;
     size_t epoch_room;
@@ -322,14 +323,14 @@ static forage_status prepare(fit_task *task, const forage_dataset *dataset, cons
         model_coded_create(&task->columns, dataset, split->train, split->train_count, threads, &task->train, error));
     FORAGE_TRY(model_coded_create(&task->columns, dataset, split->validation, split->validation_count, threads,
                                   &task->validation, error));
-    model_setup setup = {model->params, &model->schema, &model->device, model->seed};
-    FORAGE_TRY(model->type->create(&setup, &model->state, error));
+    model->setup = (model_setup){model->params, &model->schema, &model->device, model->seed};
+    FORAGE_TRY(model->type->create(&model->setup, &model->state, error));
     if (task->options->started)
         task->options->started(task->options->context, model);
     if (task->options->state_path)
         identify(task);
-    model_fit_input input = {&task->train.examples, &task->validation.examples};
-    FORAGE_TRY(model->type->fit_begin(model->state, &input, &task->fit, error));
+    task->input = (model_fit_input){&task->train.examples, &task->validation.examples};
+    FORAGE_TRY(model->type->fit_begin(model->state, &task->input, &task->fit, error));
     return resume(task, error);
 }
 

@@ -17,6 +17,7 @@ struct forage_model {
     forage_schema schema;
     forage_device device;
     uint64_t seed;
+    model_setup setup; /* what `state` was made with, as long as it lives */
     model_state *state;
 };
 

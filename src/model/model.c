@@ -61,8 +61,8 @@ static forage_status read_model(const nn_checkpoint *checkpoint, forage_model *m
     model->type = type;
     if (!type)
         FORAGE_TRY(recognise(checkpoint, model, error));
-    model_setup setup = {model->params, &model->schema, &model->device, 0};
-    return model->type->load(&setup, checkpoint, &model->state, error);
+    model->setup = (model_setup){model->params, &model->schema, &model->device, 0};
+    return model->type->load(&model->setup, checkpoint, &model->state, error);
 }
 
 forage_status model_device(const forage_device *wanted, forage_device *device, forage_error *error)
