@@ -10,6 +10,7 @@
 #include "forage/data.h"
 #include "forage/eval.h"
 #include "forage/model.h"
+#include "forage/report.h"
 #include "forage/sim.h"
 
 #endif
