@@ -241,7 +241,7 @@ typedef struct forage_column_summary {
     forage_column_type type;
     uint64_t distinct; /* categorical: different values; 0 when they were too many to count */
     uint64_t missing;
-    double minimum, maximum, mean; /* numeric, and time; NaN without any value */
+    double minimum, maximum; /* numeric; NaN without any value */
 } forage_column_summary;
 
 typedef struct forage_summary {
