@@ -182,8 +182,8 @@ typedef struct forage_log_summary {
 } forage_log_summary;
 
 /* The next `count` visits as CSV, "user_id,product_id,clicked,category", in memory that does
- * not grow with `count`. The file appears only when it is whole. `path` "-": standard output.
- * `summary` may be NULL. */
+ * not grow with `count`. The file appears only when it is whole. `path` "-": standard output;
+ * NULL: nothing is written, only summed up. `summary` may be NULL. */
 FORAGE_API forage_status forage_simulator_write_log(forage_simulator *simulator, uint64_t count, const char *path,
                                                     const forage_progress *progress, forage_log_summary *summary,
                                                     forage_error *error);

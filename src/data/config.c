@@ -419,7 +419,7 @@ forage_status forage_config_real(const forage_config_node *node, double minimum,
         return FORAGE_OK;
     forage_format_real(minimum, low);
     forage_format_real(maximum, high);
-    return forage_config_fail(node, FORAGE_INVALID, error, "%.60s is not between %s and %s", node->text, low, high);
+    return forage_config_fail(node, FORAGE_FORMAT, error, "%.60s is not between %s and %s", node->text, low, high);
 }
 
 forage_status forage_config_whole(const forage_config_node *node, uint64_t minimum, uint64_t maximum, uint64_t *value,
@@ -438,7 +438,7 @@ forage_status forage_config_whole(const forage_config_node *node, uint64_t minim
         return forage_config_fail(node, FORAGE_FORMAT, error,
                                   "'%.60s' is not a whole number of 0 or more that a computer can hold", node->text);
     if (*value < minimum || *value > maximum)
-        return forage_config_fail(node, FORAGE_INVALID, error, "%.60s is not between %llu and %llu", node->text,
+        return forage_config_fail(node, FORAGE_FORMAT, error, "%.60s is not between %llu and %llu", node->text,
                                   (unsigned long long)minimum, (unsigned long long)maximum);
     return FORAGE_OK;
 }

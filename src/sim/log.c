@@ -174,14 +174,16 @@ static forage_status write_rows(forage_simulator *s, log_writer *w, uint64_t cou
                                 const forage_progress *progress, forage_log_summary *sums, forage_error *error)
 {
     static const char header[] = "user_id,product_id,clicked,category\n";
-    FORAGE_TRY(forage_output_write(output, header, sizeof header - 1, error));
+    if (output)
+        FORAGE_TRY(forage_output_write(output, header, sizeof header - 1, error));
     for (uint64_t done = 0, block = 0; done < count; block++) {
         size_t part = count - done < BLOCK ? (size_t)(count - done) : BLOCK;
         if (block % REPORT_BLOCKS == 0 && !forage_progress_report(progress, "simulating", done, count, NULL))
             return forage_fail(error, FORAGE_INTERRUPTED, "stopped on request");
         forage_simulator_visits(s, part, w->user, w->item, w->click);
         sum_up(w, part, sums);
-        FORAGE_TRY(forage_output_write(output, w->text, format_block(w, part), error));
+        if (output)
+            FORAGE_TRY(forage_output_write(output, w->text, format_block(w, part), error));
         done += part;
     }
     forage_progress_report(progress, "simulating", count, count, NULL);
@@ -201,9 +203,10 @@ forage_status forage_simulator_write_log(forage_simulator *s, uint64_t count, co
         release(&writer);
         return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory to write a log");
     }
-    FORAGE_TRY_GOTO(forage_output_open(path, &output, error), done);
+    if (path)
+        FORAGE_TRY_GOTO(forage_output_open(path, &output, error), done);
     status = write_rows(s, &writer, count, output, progress, &sums, error);
-    if (status == FORAGE_OK)
+    if (status == FORAGE_OK && output)
         status = forage_output_commit(output, error);
     else
         forage_output_discard(output);

@@ -8,7 +8,7 @@
 #include "forage/sim.h"
 #include "sim/builtin.h"
 
-enum { MAX_NAME = 200 };
+enum { MAX_NAME = 200, MAX_TRIALS = 1000000000 };
 
 #define TOP_KEYS "name,description,seed,products,users,interactions,categories,default_rate,personas,preliminary_trials"
 #define TRIAL_KEYS "count,persona,high_category,low_category,high_product,low_product"
@@ -130,6 +130,8 @@ forage_status forage_scenario_validate(const forage_scenario *scenario, forage_e
         return trials->count == 0
                    ? FORAGE_OK
                    : fail_field(error, "preliminary_trials", "the scenario does not say of whom and what");
+    if (trials->count > MAX_TRIALS)
+        return fail_field(error, "preliminary_trials", "more than 1000000000");
     if (trials->persona >= scenario->persona_count || trials->high >= scenario->category_count ||
         trials->low >= scenario->category_count)
         return fail_field(error, "preliminary_trials", "a persona or category that does not exist");
@@ -142,7 +144,7 @@ static forage_status copy_name(const forage_config_node *node, const char *text,
 {
     const char *problem = name_problem(text);
     if (problem)
-        return forage_config_fail(node, FORAGE_INVALID, error, "%s", problem);
+        return forage_config_fail(node, FORAGE_FORMAT, error, "%s", problem);
     *copy = forage_strdup(text);
     return *copy ? FORAGE_OK : forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for a scenario");
 }
@@ -152,7 +154,7 @@ static forage_status read_categories(const forage_config_node *list, forage_scen
     FORAGE_TRY(forage_config_want(list, FORAGE_CONFIG_LIST, error));
     size_t count = forage_config_count(list);
     if (count < 1 || count > FORAGE_MAX_CATEGORIES)
-        return forage_config_fail(list, FORAGE_INVALID, error, "%zu categories; there must be 1 to %d", count,
+        return forage_config_fail(list, FORAGE_FORMAT, error, "%zu categories; there must be 1 to %d", count,
                                   FORAGE_MAX_CATEGORIES);
     scenario->categories = forage_calloc(count, sizeof *scenario->categories);
     if (!scenario->categories)
@@ -162,7 +164,7 @@ static forage_status read_categories(const forage_config_node *list, forage_scen
         const char *text;
         FORAGE_TRY(forage_config_text(node, &text, error));
         if (find_name(scenario->categories, i, text) != FORAGE_NONE)
-            return forage_config_fail(node, FORAGE_INVALID, error, "the category '%.100s' is there twice", text);
+            return forage_config_fail(node, FORAGE_FORMAT, error, "the category '%.100s' is there twice", text);
         FORAGE_TRY(copy_name(node, text, &scenario->categories[i], error));
         scenario->category_count = i + 1;
     }
@@ -203,7 +205,7 @@ static forage_status read_personas(const forage_config_node *map, forage_scenari
     FORAGE_TRY(forage_config_want(map, FORAGE_CONFIG_MAP, error));
     size_t count = forage_config_count(map);
     if (count < 1 || count > FORAGE_MAX_PERSONAS)
-        return forage_config_fail(map, FORAGE_INVALID, error, "%zu personas; there must be 1 to %d", count,
+        return forage_config_fail(map, FORAGE_FORMAT, error, "%zu personas; there must be 1 to %d", count,
                                   FORAGE_MAX_PERSONAS);
     scenario->personas = forage_calloc(count, sizeof *scenario->personas);
     scenario->rates = forage_alloc(count, scenario->category_count * sizeof *scenario->rates);
@@ -255,7 +257,7 @@ static forage_status read_trials(const forage_config_node *map, forage_scenario 
     uint64_t high_item = 0, low_item = 0;
     FORAGE_TRY(forage_config_check_keys(map, TRIAL_KEYS, error));
     trials->count = 100;
-    FORAGE_TRY(read_whole(map, "count", 0, UINT32_MAX, &trials->count, error));
+    FORAGE_TRY(read_whole(map, "count", 0, MAX_TRIALS, &trials->count, error));
     FORAGE_TRY(
         read_choice(map, "persona", "persona", scenario->personas, scenario->persona_count, &trials->persona, error));
     FORAGE_TRY(read_choice(map, "high_category", "category", scenario->categories, scenario->category_count,
