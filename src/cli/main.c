@@ -4,7 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Each in its own file. */
+extern const cli_command cli_simulate;
+
 const cli_command *const cli_commands[] = {
+    &cli_simulate,
     NULL,
 };
 

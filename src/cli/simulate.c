@@ -48,8 +48,9 @@ static bool parse(request *r, int argc, char **argv, size_t *count, int *code)
     };
     const cli_syntax syntax = {
         .usage = "forage simulate SCENARIO [options]",
-        .description = "Opens the shop that a scenario describes (a built-in name or a YAML file), lets random users see "
-                       "random products, and writes down who clicked. The same seed gives the same bytes everywhere.",
+        .description =
+            "Opens the shop that a scenario describes (a built-in name or a YAML file), lets random users see "
+            "random products, and writes down who clicked. The same seed gives the same bytes everywhere.",
         .groups = groups,
         .group_count = sizeof groups / sizeof *groups,
         .examples = "  forage simulate petshop --output log.csv\n"
@@ -73,8 +74,8 @@ static int print_list(bool json)
         if (forage_scenario_load(name, &scenario, &error) != FORAGE_OK)
             return cli_fail(&error);
         if (json)
-            json_array_append_new(
-                names, json_pack("{s:s,s:s}", "name", name, "description", scenario.description ? scenario.description : ""));
+            json_array_append_new(names, json_pack("{s:s,s:s}", "name", name, "description",
+                                                   scenario.description ? scenario.description : ""));
         else
             printf("%-12s %s\n", name, scenario.description ? scenario.description : "");
         forage_scenario_release(&scenario);
