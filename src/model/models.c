@@ -4,6 +4,7 @@
 #include <string.h>
 
 static const model_type *const types[] = {
+    &model_embedding_mlp,
     &model_popular,
 };
 
@@ -12,6 +13,7 @@ enum { TYPE_COUNT = sizeof types / sizeof types[0] };
 const forage_model_info *const *forage_models(size_t *count)
 {
     static const forage_model_info *const infos[TYPE_COUNT] = {
+        &model_embedding_mlp.info,
         &model_popular.info,
     };
     if (count)
