@@ -31,7 +31,7 @@ static void put(text *to, const char *bytes, size_t length)
 {
     if (to->failed)
         return;
-    if (length + 1 > to->capacity - to->length) {
+    if (length >= to->capacity - to->length) {
         size_t capacity = 2 * to->capacity + length + 256;
         char *grown = forage_realloc(to->bytes, to->capacity, capacity, 1);
         if (!grown) {

@@ -194,7 +194,7 @@ forage_status forage_simulator_write_log(forage_simulator *s, uint64_t count, co
                                          const forage_progress *progress, forage_log_summary *summary,
                                          forage_error *error)
 {
-    log_writer writer = {NULL};
+    log_writer writer = {0};
     forage_log_summary sums = {0};
     forage_output *output = NULL;
     forage_status status;

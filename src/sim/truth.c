@@ -58,9 +58,10 @@ static double entropy_of_all(const forage_simulator *s)
 {
     size_t row = s->category_count + 1;
     double sum = 0.0;
-    size_t *items = forage_calloc(row + s->persona_count, sizeof *items), *users = items + row;
+    size_t *items = forage_calloc(row + s->persona_count, sizeof *items);
     if (!items)
         return NAN;
+    size_t *users = items + row;
     for (size_t i = 0; i < s->item_count; i++)
         items[s->category[i]]++;
     for (size_t i = 0; i < s->user_count; i++)
