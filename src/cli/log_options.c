@@ -1,0 +1,50 @@
+/* How a log is to be read: one table for every command. */
+#include "cli/log_options.h"
+
+#include <string.h>
+
+static forage_read_options given;
+static const char *format_text, *delimiter_text;
+static uint64_t record_limit;
+
+static const cli_option table[] = {
+    {"format", CLI_TEXT, &format_text, "NAME",
+     "auto, csv, tsv, recbole, adjacency, pairs or jsonl (default auto: by name and first lines)"},
+    {"delimiter", CLI_TEXT, &delimiter_text, "CHAR", "between fields: one character, or tab (default: by the format)"},
+    {"header", CLI_TEXT, &given.header, "NAMES", "names of the columns of a file that has no header, with commas"},
+    {"no-quotes", CLI_FLAG, &given.no_quotes, NULL, "quotation marks are ordinary characters"},
+    {"user", CLI_TEXT, &given.user, "NAME", "column of users (default: user_id, user, uid ...; empty: none)"},
+    {"item", CLI_TEXT, &given.item, "NAME", "column of items (default: item_id, product_id, movie_id ...)"},
+    {"value", CLI_TEXT, &given.value, "NAME", "column of clicks or ratings (default: clicked, rating, label ...)"},
+    {"time", CLI_TEXT, &given.time, "NAME", "column of times (default: timestamp, time, date ...)"},
+    {"propensity", CLI_TEXT, &given.propensity, "NAME",
+     "column of the probabilities with which items were shown (default: propensity_score ...)"},
+    {"context", CLI_TEXT, &given.context, "NAMES", "columns that may differ from row to row"},
+    {"user-columns", CLI_TEXT, &given.user_columns, "NAMES", "columns that are attributes of the user"},
+    {"item-columns", CLI_TEXT, &given.item_columns, "NAMES",
+     "columns that are attributes of the item (default: category, genre, brand ...)"},
+    {"ignore", CLI_TEXT, &given.ignore, "NAMES", "columns to leave out"},
+    {"categorical", CLI_TEXT, &given.categorical, "NAMES",
+     "columns that are categories even if they look like numbers"},
+    {"numeric", CLI_TEXT, &given.numeric, "NAMES", "columns that are numbers"},
+    {"item-attributes", CLI_TEXT, &given.item_attributes, "FILE", "attributes of items, joined by the item's id"},
+    {"user-attributes", CLI_TEXT, &given.user_attributes, "FILE", "attributes of users, joined by the user's id"},
+    {"record-limit", CLI_COUNT, &record_limit, "BYTES", "longest line or quoted record (default 1048576)"},
+};
+
+const cli_group cli_log_group = {"How the log is read", table, sizeof table / sizeof *table};
+
+forage_status cli_log_options(forage_read_options *options, forage_error *error)
+{
+    if (format_text)
+        FORAGE_TRY(forage_file_format_find(format_text, &given.format, error));
+    if (delimiter_text) {
+        bool tab = strcmp(delimiter_text, "tab") == 0 || strcmp(delimiter_text, "\\t") == 0;
+        if (!tab && strlen(delimiter_text) != 1)
+            return forage_fail(error, FORAGE_INVALID, "--delimiter must be one character, or tab");
+        given.delimiter = tab ? '\t' : delimiter_text[0];
+    }
+    given.record_limit = (size_t)record_limit;
+    *options = given;
+    return FORAGE_OK;
+}
