@@ -12,6 +12,7 @@
 #include "forage/base.h"
 #include "forage/data.h"
 #include "forage/model.h"
+#include "forage/sim.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -77,6 +78,7 @@ typedef struct forage_metrics_options {
 
 typedef struct forage_metrics {
     size_t count, positives;
+    size_t skipped;         /* rows left out because the model does not know their user or item */
     double base_rate;       /* share of positive labels */
     double mean_prediction; /* NaN unless probabilities, as is all else that needs them */
 
@@ -109,6 +111,21 @@ typedef struct forage_metrics {
 FORAGE_API forage_status forage_metrics_compute(const forage_predictions *predictions,
                                                 const forage_metrics_options *options, forage_metrics *metrics,
                                                 forage_error *error);
+
+/* The same for a model on `count` rows of the dataset that `binding` binds it to: scores them, takes as label
+ * whether the row's value is at least `positive` (0: values must be 0 or 1 as they are), as group the
+ * row's user, and leaves out and counts what the model skips. `truth` (may be NULL) is by place in `rows`.
+ * FORAGE_INVALID for a dataset without values. */
+FORAGE_API forage_status forage_metrics_of_model(const forage_model *model, forage_binding *binding,
+                                                 const forage_dataset *dataset, const uint32_t *rows, size_t count,
+                                                 double positive, const float *truth,
+                                                 const forage_metrics_options *options, forage_metrics *metrics,
+                                                 forage_error *error);
+
+/* Root mean square of (predicted - true click probability) over all pairs of the simulator's first `users` users and
+ * `items` items, which must be those of the bound dataset. `skipped` (may be NULL) counts pairs left out. */
+FORAGE_API forage_status forage_rmse_of_model(forage_binding *binding, const forage_simulator *simulator, size_t users,
+                                              size_t items, double *rmse, size_t *skipped, forage_error *error);
 
 /* Area under the ROC curve alone: P(score of a positive > score of a negative), ties one
  * half. NaN when a class is missing. `scores` must be finite, `labels` 0 or 1. */
@@ -196,6 +213,8 @@ typedef struct forage_rate {
 typedef struct forage_log_record {
     size_t users, items, interactions, clicks;
     double click_rate;
+    forage_trial_result trials;                               /* made before the log began; count 0: none */
+    char trials_persona[64], trials_high[64], trials_low[64]; /* names of persona and categories */
     size_t category_count, persona_count;
     char (*categories)[64];
     char (*personas)[64];
@@ -245,7 +264,8 @@ typedef struct forage_persona_predictions {
 
 /* The model at its work: what greedy choice earns, beside the others. */
 typedef struct forage_choice_record {
-    double model, oracle, popular, random; /* expected click rates over all users */
+    size_t users;                          /* that were asked: all, or the first so many of very many */
+    double model, oracle, popular, random; /* expected click rates over these users */
     size_t distinct;                       /* items that are some user's greedy choice */
 } forage_choice_record;
 
@@ -254,6 +274,7 @@ typedef struct forage_cold_start {
     size_t seeds;
     size_t users_known, users_new, items_known, items_new; /* in each world */
     size_t interactions;                                   /* rows of each log */
+    size_t new_interactions; /* random visits after a launch, before the model is trained again */
     size_t user_arm_count;
     forage_arm *user_arms; /* known users first, then what can be done for new ones */
     size_t item_arm_count;

@@ -5,9 +5,11 @@
 #include <string.h>
 
 /* Each in its own file. */
+extern const cli_command cli_evaluate;
 extern const cli_command cli_simulate;
 
 const cli_command *const cli_commands[] = {
+    &cli_evaluate,
     &cli_simulate,
     NULL,
 };

@@ -1,0 +1,565 @@
+/* forage evaluate: how good is a model, on rows that it was not trained on? */
+#include "cli/cli.h"
+#include "cli/log_options.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ *
+ * Options
+ * ------------------------------------------------------------------ */
+
+typedef struct settings {
+    const char *data, *split, *part, *unknown, *device, *over, *scenario, *cutoffs;
+    const char *validation, *test;
+    double positive, level;
+    uint64_t bins, resamples, seed, scenario_seed, scenario_users, scenario_items;
+    int64_t threads;
+    bool json, keep_seen, quiet;
+} settings;
+
+static bool parse(settings *s, int argc, char **argv, size_t *count, int *code)
+{
+    const cli_option what[] = {
+        {"data", CLI_TEXT, &s->data, "FILE", "the log (required)"},
+        {"split", CLI_TEXT, &s->split, "SPEC",
+         "how the log is split, as in training: sklearn:0.2:42, random:0.2:SEED, time:0.2, leave-last-out, "
+         "file:PATH, none; default: by --validation and --test, else none"},
+        {"part", CLI_TEXT, &s->part, "PART",
+         "rows to evaluate: train, validation, test or all; default: test, else validation, else all"},
+        {"test", CLI_TEXT, &s->test, "FILE", "test events in a file of their own"},
+        {"validation", CLI_TEXT, &s->validation, "FILE", "validation events in a file of their own"},
+        {"unknown", CLI_TEXT, &s->unknown, "WHAT",
+         "users and items that the model has never met: error (default), skip, or average"},
+        {"positive", CLI_REAL, &s->positive, "VALUE",
+         "values from here on count as positive; default: values are 0 or 1"},
+    };
+    const cli_option rank[] = {
+        {"k", CLI_TEXT, &s->cutoffs, "K,...",
+         "rank all items for every user and judge the first K; default for logs without values: 20"},
+        {"keep-seen", CLI_FLAG, &s->keep_seen, NULL, "rank items, too, that the user has met in the other rows"},
+    };
+    const cli_option judge[] = {
+        {"bins", CLI_COUNT, &s->bins, "N", "bins of the reliability curve and calibration errors (15)"},
+        {"resamples", CLI_COUNT, &s->resamples, "N",
+         "bootstrap resamples behind the intervals (1000); 0: no intervals"},
+        {"over", CLI_TEXT, &s->over, "WHAT", "resample rows (default) or users"},
+        {"level", CLI_REAL, &s->level, "P", "level of the intervals (0.95)"},
+        {"seed", CLI_COUNT, &s->seed, "N", "seed of the resamples (0)"},
+        {"scenario", CLI_TEXT, &s->scenario, "NAME",
+         "the log is simulated from this scenario (built-in name or file): compare with the truth, too"},
+        {"scenario-seed", CLI_COUNT, &s->scenario_seed, "N", "its seed, if not the scenario's own"},
+        {"products", CLI_COUNT, &s->scenario_items, "N", "its number of products, if not its own"},
+        {"users", CLI_COUNT, &s->scenario_users, "N", "its number of users, if not its own"},
+    };
+    const cli_option common[] = {
+        {"device", CLI_TEXT, &s->device, "NAME", "auto (default), cpu, cpu:portable, cpu:avx2, cpu:avx512"},
+        {"threads", CLI_INTEGER, &s->threads, "N", "threads; default: one per core"},
+        {"json", CLI_FLAG, &s->json, NULL, "print one JSON object"},
+        {"quiet", CLI_FLAG, &s->quiet, NULL, "no progress"},
+    };
+#define GROUP(title, options)                                  \
+    {                                                          \
+        title, options, sizeof(options) / sizeof((options)[0]) \
+    }
+    const cli_group groups[] = {GROUP("What is evaluated", what), GROUP("Ranking", rank), GROUP("Judging", judge),
+                                cli_log_group, GROUP("Running", common)};
+#undef GROUP
+    const cli_syntax syntax = {
+        .usage = "forage evaluate MODELFILE --data FILE [options]",
+        .description =
+            "Judges a model's predictions (AUC, log loss, calibration, grouped AUC) when the log has values, and\n"
+            "its rankings (precision, recall, NDCG, MRR, hit rate at k over all items) when it has none or --k\n"
+            "is given. docs/evaluation.md has the formulas.",
+        .groups = groups,
+        .group_count = sizeof groups / sizeof groups[0],
+        .examples = "forage evaluate mlp.safetensors --data log.csv --split sklearn:0.2:42 --part validation\n"
+                    "forage evaluate mlp.safetensors --data log.csv --split sklearn:0.2:42 --scenario petshop --json\n"
+                    "forage evaluate graph.safetensors --data train.txt --test test.txt --k 20 --json",
+        .least = 1,
+        .most = 1,
+    };
+    return cli_parse(&syntax, argc, argv, count, code);
+}
+
+/* ------------------------------------------------------------------ *
+ * What is at hand
+ * ------------------------------------------------------------------ */
+
+typedef struct evaluation {
+    const settings *settings;
+    const char *path;
+    forage_device device;
+    forage_model *model;
+    forage_dataset *dataset;
+    forage_split split;
+    const char *part;
+    uint32_t *rows, *other_rows; /* of the part; and the rest of the split. Own memory only in all_rows */
+    size_t row_count, other_count;
+    uint32_t *own_rows;
+    forage_binding *binding;
+    forage_simulator *simulator;
+    float *truth; /* [row_count] */
+
+    bool has_predictions;
+    forage_metrics metrics;
+    double rmse_pairs, oracle_pairs;
+
+    size_t cutoff_count;
+    size_t cutoffs[16];
+    forage_ranking_metrics rankings[16];
+} evaluation;
+
+static void evaluation_release(evaluation *e)
+{
+    forage_binding_free(e->binding);
+    forage_model_free(e->model);
+    forage_split_release(&e->split);
+    forage_dataset_free(e->dataset);
+    forage_simulator_free(e->simulator);
+    forage_free(e->own_rows);
+    forage_free(e->truth);
+}
+
+static forage_status load(evaluation *e, forage_error *error)
+{
+    const settings *s = e->settings;
+    forage_read_options read;
+    FORAGE_TRY(cli_log_options(&read, error));
+    read.validation = s->validation;
+    read.test = s->test;
+    FORAGE_TRY(forage_device_open(s->device ? s->device : "auto", (int)s->threads, &e->device, error));
+    FORAGE_TRY(forage_model_load(e->path, &e->device, &e->model, error));
+    FORAGE_TRY(forage_dataset_load(s->data, &read, cli_progress(s->quiet), &e->dataset, error));
+    cli_progress_end();
+    const char *spec = s->split ? s->split : read.test || read.validation ? "files" : "none";
+    FORAGE_TRY(forage_split_parse(spec, e->dataset, &e->split, error));
+    forage_unknown unknown = FORAGE_UNKNOWN_ERROR;
+    if (s->unknown)
+        FORAGE_TRY(forage_unknown_parse(s->unknown, &unknown, error));
+    return forage_model_bind(e->model, e->dataset, unknown, s->data, &e->binding, error);
+}
+
+/* Concatenates two lists of rows; the result is e->own_rows. */
+static forage_status join_rows(evaluation *e, const uint32_t *first, size_t first_count, const uint32_t *second,
+                               size_t second_count, forage_error *error)
+{
+    e->own_rows = forage_alloc(first_count + second_count, sizeof *e->own_rows);
+    if (!e->own_rows)
+        return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for %zu rows", first_count + second_count);
+    if (first_count > 0)
+        memcpy(e->own_rows, first, first_count * sizeof *first);
+    if (second_count > 0)
+        memcpy(e->own_rows + first_count, second, second_count * sizeof *second);
+    return FORAGE_OK;
+}
+
+/* Which rows are evaluated, and which the users have seen before. */
+static forage_status choose_rows(evaluation *e, forage_error *error)
+{
+    const forage_split *split = &e->split;
+    const char *part = e->settings->part;
+    if (!part)
+        part = split->test_count ? "test" : split->validation_count ? "validation" : "all";
+    e->part = part;
+    if (strcmp(part, "test") == 0) {
+        e->rows = split->test;
+        e->row_count = split->test_count;
+        FORAGE_TRY(join_rows(e, split->train, split->train_count, split->validation, split->validation_count, error));
+        e->other_rows = e->own_rows;
+        e->other_count = split->train_count + split->validation_count;
+    } else if (strcmp(part, "validation") == 0) {
+        e->rows = split->validation;
+        e->row_count = split->validation_count;
+        e->other_rows = split->train;
+        e->other_count = split->train_count;
+    } else if (strcmp(part, "train") == 0) {
+        e->rows = split->train;
+        e->row_count = split->train_count;
+    } else if (strcmp(part, "all") == 0) {
+        e->row_count = e->dataset->count;
+        e->own_rows = forage_alloc(e->row_count, sizeof *e->own_rows);
+        if (!e->own_rows)
+            return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for %zu rows", e->row_count);
+        for (size_t i = 0; i < e->row_count; ++i)
+            e->own_rows[i] = (uint32_t)i;
+        e->rows = e->own_rows;
+    } else {
+        return forage_fail(error, FORAGE_INVALID, "there is no part '%s'; parts are train, validation, test, all",
+                           part);
+    }
+    if (e->row_count == 0)
+        return forage_fail(error, FORAGE_INVALID, "the split leaves no rows in the part '%s'", part);
+    return FORAGE_OK;
+}
+
+/* ------------------------------------------------------------------ *
+ * The truth behind a simulated log
+ * ------------------------------------------------------------------ */
+
+static forage_status find_truth(evaluation *e, forage_error *error)
+{
+    const settings *s = e->settings;
+    const forage_dataset *dataset = e->dataset;
+    if (!dataset->user || !forage_vocabulary_numbered(dataset->users) || !forage_vocabulary_numbered(dataset->items))
+        return forage_fail(error, FORAGE_INVALID,
+                           "the log is not from a scenario: its users and items are not all numbers from 0 on");
+    forage_scenario scenario;
+    FORAGE_TRY(forage_scenario_load(s->scenario, &scenario, error));
+    if (s->scenario_seed != UINT64_MAX)
+        scenario.seed = s->scenario_seed;
+    if (s->scenario_users)
+        scenario.users = s->scenario_users;
+    if (s->scenario_items)
+        scenario.products = s->scenario_items;
+    forage_status status = forage_scenario_validate(&scenario, error);
+    if (status == FORAGE_OK)
+        status = forage_simulator_create(&scenario, cli_progress(s->quiet), &e->simulator, error);
+    cli_progress_end();
+    forage_scenario_release(&scenario);
+    FORAGE_TRY(status);
+    size_t users = forage_simulator_users(e->simulator), items = forage_simulator_items(e->simulator);
+    if (forage_vocabulary_count(dataset->users) > users || forage_vocabulary_count(dataset->items) > items)
+        return forage_fail(error, FORAGE_INVALID,
+                           "the log has %zu users and %zu items, the scenario '%s' only %zu and %zu; see --users and "
+                           "--products",
+                           forage_vocabulary_count(dataset->users), forage_vocabulary_count(dataset->items),
+                           s->scenario, users, items);
+    e->truth = forage_alloc(e->row_count, sizeof *e->truth);
+    if (!e->truth)
+        return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for %zu rows", e->row_count);
+    for (size_t i = 0; i < e->row_count; ++i)
+        e->truth[i] =
+            (float)forage_simulator_probability(e->simulator, dataset->user[e->rows[i]], dataset->item[e->rows[i]]);
+    e->oracle_pairs = forage_simulator_entropy(e->simulator, 0, NULL, NULL);
+    return FORAGE_OK;
+}
+
+/* A wrong scenario or seed shows: its rates do not fit the clicks. */
+static void warn_of_other_scenario(const evaluation *e)
+{
+    double expected = 0, variance = 0;
+    if (e->metrics.skipped > 0 || e->metrics.oracle_log_loss.value < e->metrics.base_log_loss)
+        return;
+    for (size_t i = 0; i < e->row_count; ++i) {
+        expected += (double)e->truth[i];
+        variance += (double)e->truth[i] * (1 - (double)e->truth[i]);
+    }
+    fprintf(
+        stderr,
+        "forage: warning: the log does not look like one of this scenario: its true rates predict the clicks worse\n"
+        "than the average does (%zu clicks, %.0f +- %.0f expected); seed, --users or --products may differ\n",
+        e->metrics.positives, expected, 2 * sqrt(variance));
+}
+
+/* ------------------------------------------------------------------ *
+ * Judging
+ * ------------------------------------------------------------------ */
+
+static forage_bootstrap bootstrap_of(const settings *s)
+{
+    return (forage_bootstrap){
+        .resamples = s->resamples,
+        .level = s->level,
+        .seed = s->seed,
+        .by_group = s->over && strcmp(s->over, "users") == 0,
+    };
+}
+
+static forage_status judge_predictions(evaluation *e, forage_error *error)
+{
+    const settings *s = e->settings;
+    forage_metrics_options options = {.bins = s->bins, .bootstrap = bootstrap_of(s), .threads = e->device.threads};
+    if (s->scenario)
+        FORAGE_TRY(find_truth(e, error));
+    FORAGE_TRY(forage_metrics_of_model(e->model, e->binding, e->dataset, e->rows, e->row_count, s->positive, e->truth,
+                                       &options, &e->metrics, error));
+    e->has_predictions = true;
+    bool probability = forage_model_info_of(e->model)->capabilities & FORAGE_GIVES_PROBABILITY;
+    if (e->simulator && probability) {
+        FORAGE_TRY(forage_rmse_of_model(e->binding, e->simulator, forage_vocabulary_count(e->dataset->users),
+                                        forage_vocabulary_count(e->dataset->items), &e->rmse_pairs, NULL, error));
+        warn_of_other_scenario(e);
+    }
+    return FORAGE_OK;
+}
+
+static forage_status judge_rankings(evaluation *e, forage_error *error)
+{
+    const settings *s = e->settings;
+    if (!e->dataset->user)
+        return forage_fail(error, FORAGE_INVALID, "the log names no users, so there is nobody to rank items for");
+    bool positive_only = e->dataset->value != NULL;
+    forage_seen seen = {0}, test = {0};
+    forage_status status = forage_seen_create(e->dataset, e->rows, e->row_count, positive_only, &test, error);
+    bool mask = !s->keep_seen && e->other_count > 0;
+    if (status == FORAGE_OK && mask)
+        status = forage_seen_create(e->dataset, e->other_rows, e->other_count, positive_only, &seen, error);
+    if (status == FORAGE_OK) {
+        forage_ranking_task task = {
+            .seen = mask ? &seen : NULL, .test = &test, .items = forage_vocabulary_count(e->dataset->items)};
+        forage_ranking_options options = {.cutoffs = e->cutoffs,
+                                          .cutoff_count = e->cutoff_count,
+                                          .bootstrap = bootstrap_of(s),
+                                          .threads = e->device.threads,
+                                          .progress = cli_progress(s->quiet)};
+        status = forage_ranking_of_model(e->binding, &task, &options, e->rankings, error);
+        cli_progress_end();
+    }
+    forage_seen_release(&seen);
+    forage_seen_release(&test);
+    return status;
+}
+
+/* ------------------------------------------------------------------ *
+ * Printing
+ * ------------------------------------------------------------------ */
+
+typedef struct line {
+    const char *key, *meaning;
+    forage_estimate estimate;
+} line;
+
+static size_t prediction_lines(const evaluation *e, line out[16])
+{
+    const forage_metrics *m = &e->metrics;
+    const line all[] = {
+        {"log_loss", "mean of -log(probability of what happened); lower is better", m->log_loss},
+        {"base_log_loss", "the same for the click rate of these rows as only answer", {m->base_log_loss, NAN, NAN}},
+        {"oracle_log_loss", "the same for the true rates", m->oracle_log_loss},
+        {"excess_log_loss", "what the model loses on the truth", m->excess_log_loss},
+        {"brier", "mean squared error of the probability", m->brier},
+        {"auc", "a positive row is scored above a negative one", m->auc},
+        {"grouped_auc", "the same within each user, weighted by rows", m->grouped_auc},
+        {"ece", "calibration error, bins of equal width", m->ece},
+        {"ece_mass", "calibration error, bins of equal mass", m->ece_mass},
+        {"rmse", "root mean square error against the true rates, these rows", m->rmse},
+        {"rmse_pairs", "the same over all pairs of users and items", {e->rmse_pairs, NAN, NAN}},
+        {"oracle_log_loss_pairs", "entropy of the true rates over all pairs", {e->oracle_pairs, NAN, NAN}},
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; ++i)
+        if (!isnan(all[i].estimate.value) || strcmp(all[i].key, "auc") == 0) /* that one is always named */
+            out[count++] = all[i];
+    return count;
+}
+
+static size_t ranking_lines(const forage_ranking_metrics *m, line out[6])
+{
+    const line all[] = {
+        {"recall", "share of the test items found", m->recall},
+        {"ndcg", "found, and near the top", m->ndcg},
+        {"precision", "share of the list that was right", m->precision},
+        {"mrr", "1 / rank of the first right item", m->mrr},
+        {"hit_rate", "users with at least one right item", m->hit_rate},
+        {"coverage", "share of the catalogue that is recommended to anyone", {m->coverage, NAN, NAN}},
+    };
+    memcpy(out, all, sizeof all);
+    return sizeof all / sizeof all[0];
+}
+
+static bool set_real(json_t *object, const char *key, double value)
+{
+    return json_object_set_new(object, key, cli_json_real(value)) == 0;
+}
+
+static void set_line(json_t *object, json_t *intervals, const char *key, const forage_estimate *estimate)
+{
+    set_real(object, key, estimate->value);
+    if (!isnan(estimate->low))
+        json_object_set_new(intervals, key,
+                            json_pack("[o,o]", cli_json_real(estimate->low), cli_json_real(estimate->high)));
+}
+
+static json_t *curve_json(const forage_reliability_bin *bins, size_t count)
+{
+    json_t *curve = json_array();
+    for (size_t b = 0; b < count; ++b) {
+        if (bins[b].count == 0)
+            continue;
+        json_t *bin = json_object();
+        set_real(bin, "low", bins[b].low);
+        set_real(bin, "high", bins[b].high);
+        json_object_set_new(bin, "count", json_integer((json_int_t)bins[b].count));
+        set_real(bin, "mean_prediction", bins[b].mean_prediction);
+        set_real(bin, "positive_rate", bins[b].positive_rate);
+        json_array_append_new(curve, bin);
+    }
+    return curve;
+}
+
+static int print_json(const evaluation *e)
+{
+    json_t *object = json_object(), *intervals = json_object();
+    json_object_set_new(object, "model", json_string(forage_model_info_of(e->model)->name));
+    json_object_set_new(object, "part", json_string(e->part));
+    json_object_set_new(object, "rows", json_integer((json_int_t)e->row_count));
+    if (e->has_predictions) {
+        line lines[16];
+        size_t count = prediction_lines(e, lines);
+        for (size_t i = 0; i < count; ++i)
+            set_line(object, intervals, lines[i].key, &lines[i].estimate);
+        json_object_set_new(object, "skipped", json_integer((json_int_t)e->metrics.skipped));
+        json_object_set_new(object, "positives", json_integer((json_int_t)e->metrics.positives));
+        set_real(object, "base_rate", e->metrics.base_rate);
+        set_real(object, "mean_prediction", e->metrics.mean_prediction);
+        json_object_set_new(object, "groups", json_integer((json_int_t)e->metrics.groups));
+        set_real(object, "grouped_share", e->metrics.grouped_share);
+        if (e->metrics.bin_count > 0) {
+            json_object_set_new(object, "reliability", curve_json(e->metrics.bins, e->metrics.bin_count));
+            json_object_set_new(object, "reliability_mass",
+                                curve_json(e->metrics.bins_mass, e->metrics.mass_bin_count));
+        }
+    }
+    for (size_t c = 0; c < e->cutoff_count; ++c) {
+        line lines[6];
+        size_t count = ranking_lines(&e->rankings[c], lines);
+        for (size_t i = 0; i < count; ++i) {
+            char key[64];
+            snprintf(key, sizeof key, "%s@%zu", lines[i].key, e->rankings[c].k);
+            set_line(object, intervals, key, &lines[i].estimate);
+        }
+        json_object_set_new(object, "users", json_integer((json_int_t)e->rankings[c].users));
+        json_object_set_new(object, "users_skipped", json_integer((json_int_t)e->rankings[c].skipped));
+    }
+    json_object_set_new(object, "intervals", intervals);
+    return cli_print_json(object);
+}
+
+static void print_line(const char *key, const line *shown)
+{
+    char interval[64] = "";
+    if (!isnan(shown->estimate.low))
+        snprintf(interval, sizeof interval, "%.5f ... %.5f", shown->estimate.low, shown->estimate.high);
+    if (isnan(shown->estimate.value))
+        printf("  %-22s %8s  %-19s  not defined here (one class only)\n", key, "-", "");
+    else
+        printf("  %-22s %8.5f  %-19s  %s\n", key, shown->estimate.value, interval, shown->meaning);
+}
+
+/* For each bin a scale from 0 to the highest rate: 'o' where the model's mean prediction lies, a bar
+ * as long as the observed rate. */
+static void print_curve(const forage_reliability_bin *bins, size_t count)
+{
+    enum { WIDTH = 48 };
+    double most = 0;
+    for (size_t b = 0; b < count; ++b)
+        if (bins[b].count > 0)
+            most = fmax(most, fmax(bins[b].mean_prediction, bins[b].positive_rate));
+    printf("\n  reliability: the bar is what was observed, o what was predicted\n"
+           "  predicted  observed       rows\n");
+    for (size_t b = 0; b < count; ++b) {
+        if (bins[b].count == 0)
+            continue;
+        char bar[WIDTH + 2];
+        size_t observed = most > 0 ? (size_t)lround(bins[b].positive_rate / most * WIDTH) : 0;
+        size_t predicted = most > 0 ? (size_t)lround(bins[b].mean_prediction / most * WIDTH) : 0;
+        for (size_t x = 0; x <= WIDTH; ++x)
+            bar[x] = x == predicted ? 'o' : x < observed ? '=' : ' ';
+        size_t end = (observed > predicted ? observed : predicted + 1);
+        bar[end < WIDTH + 1 ? end : WIDTH + 1] = '\0';
+        printf("  %9.4f %9.4f %10zu  |%s\n", bins[b].mean_prediction, bins[b].positive_rate, bins[b].count, bar);
+    }
+}
+
+static int print_text(const evaluation *e)
+{
+    const forage_metrics *m = &e->metrics;
+    const settings *s = e->settings;
+    printf("%s (%s) on %s, part %s: %zu rows\n", e->path, forage_model_info_of(e->model)->name, s->data, e->part,
+           e->row_count);
+    if (s->resamples > 0)
+        printf("intervals: %g %%, %llu bootstrap resamples\n", 100 * s->level, (unsigned long long)s->resamples);
+    if (e->has_predictions) {
+        line lines[16];
+        size_t count = prediction_lines(e, lines);
+        printf("\npredictions: %zu rows, %zu positive (%.2f %%)", m->count, m->positives, 100 * m->base_rate);
+        if (!isnan(m->mean_prediction))
+            printf(", mean prediction %.2f %%", 100 * m->mean_prediction);
+        if (m->skipped > 0)
+            printf("; %zu rows with an unknown user or item skipped", m->skipped);
+        printf("\n");
+        for (size_t i = 0; i < count; ++i)
+            print_line(lines[i].key, &lines[i]);
+        if (m->groups > 0)
+            printf("  (%zu of %zu users have both classes: %.1f %% of the rows)\n", m->groups_used, m->groups,
+                   100 * m->grouped_share);
+        if (m->bin_count > 0)
+            print_curve(m->bins, m->bin_count);
+    }
+    for (size_t c = 0; c < e->cutoff_count; ++c) {
+        const forage_ranking_metrics *r = &e->rankings[c];
+        line lines[6];
+        size_t count = ranking_lines(r, lines);
+        printf("\nrankings: the first %zu of all items%s, %zu users", r->k, s->keep_seen ? "" : " not seen before",
+               r->users);
+        if (r->skipped > 0)
+            printf("; %zu unknown users skipped", r->skipped);
+        printf("\n");
+        for (size_t i = 0; i < count; ++i) {
+            char key[64];
+            snprintf(key, sizeof key, "%s@%zu", lines[i].key, r->k);
+            print_line(key, &lines[i]);
+        }
+    }
+    return CLI_GOOD;
+}
+
+/* ------------------------------------------------------------------ *
+ * The command
+ * ------------------------------------------------------------------ */
+
+static bool parse_cutoffs(const char *text, evaluation *e)
+{
+    for (const char *from = text; *from;) {
+        size_t length = strcspn(from, ",");
+        uint64_t k;
+        if (!forage_parse_u64(from, length, &k) || k == 0 || k > 1000000 || e->cutoff_count == 16)
+            return false;
+        e->cutoffs[e->cutoff_count++] = (size_t)k;
+        from += length + (from[length] == ',' && from[length + 1] != '\0');
+    }
+    return e->cutoff_count > 0;
+}
+
+static forage_status evaluate(evaluation *e, forage_error *error)
+{
+    FORAGE_TRY(load(e, error));
+    FORAGE_TRY(choose_rows(e, error));
+    if (e->dataset->value)
+        FORAGE_TRY(judge_predictions(e, error));
+    else if (e->cutoff_count == 0)
+        e->cutoffs[e->cutoff_count++] = 20;
+    return e->cutoff_count > 0 ? judge_rankings(e, error) : FORAGE_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    settings s = {.level = 0.95, .resamples = 1000, .scenario_seed = UINT64_MAX};
+    size_t count;
+    int code;
+    if (!parse(&s, argc, argv, &count, &code))
+        return code;
+    evaluation e = {.settings = &s, .path = argv[1], .rmse_pairs = NAN, .oracle_pairs = NAN};
+    if (!s.data)
+        return cli_misused("evaluate needs --data FILE");
+    if (s.cutoffs && !parse_cutoffs(s.cutoffs, &e))
+        return cli_misused("--k takes up to 16 numbers from 1 to 1,000,000, joined by commas, not '%s'", s.cutoffs);
+    if (s.over && strcmp(s.over, "rows") != 0 && strcmp(s.over, "users") != 0)
+        return cli_misused("--over is rows or users, not '%s'", s.over);
+    if (!(s.level > 0 && s.level < 1))
+        return cli_misused("--level lies between 0 and 1, not %g", s.level);
+    if (s.threads < 0 || s.threads > 4096)
+        return cli_misused("--threads lies between 0 and 4096, not %lld", (long long)s.threads);
+    if (!(s.positive >= -1e308 && s.positive <= 1e308))
+        return cli_misused("--positive is a number");
+    forage_error error = {0};
+    forage_status status = evaluate(&e, &error);
+    cli_progress_end();
+    code = status != FORAGE_OK ? cli_fail(&error) : s.json ? print_json(&e) : print_text(&e);
+    evaluation_release(&e);
+    return code;
+}
+
+const cli_command cli_evaluate = {"evaluate", "metrics of a model on a held-out part of a log", run};

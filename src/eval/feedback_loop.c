@@ -1,0 +1,154 @@
+/*
+ * feedback_loop.c: flaw 3, measured. The model decides what is shown, and is trained again on what came of
+ * it; beside that, the same amounts of random traffic.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "eval/world.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    USERS = 100,
+    ITEMS = 50,
+    FIRST = 5000, /* random visits before the first training */
+    EACH = 2500,  /* visits of each round */
+    ROUNDS = 6,   /* trainings; the first is on the first log, the same in every arm */
+    STREAM = 400,
+};
+
+enum { RANDOM_TRAFFIC, OWN_AND_FIRST, OWN_ALONE, ARMS };
+enum { RATE, ORACLE, DISTINCT, SPREAD, RMSE, MEASURES };
+
+static size_t place(size_t arm, size_t round, size_t measure)
+{
+    return (arm * ROUNDS + round) * MEASURES + measure;
+}
+
+size_t eval_feedback_size(void)
+{
+    return ARMS * ROUNDS * MEASURES;
+}
+
+/* What the model's choice shows to one visit of every user. */
+static void note_round(const eval_world *world, const uint32_t *choice, double *found)
+{
+    size_t shown[ITEMS] = {0}, distinct = 0;
+    double entropy = 0;
+    for (size_t user = 0; user < USERS; ++user)
+        ++shown[choice[user]];
+    for (size_t item = 0; item < ITEMS; ++item)
+        if (shown[item] > 0) {
+            double share = (double)shown[item] / USERS;
+            entropy -= share * log(share);
+            ++distinct;
+        }
+    found[RATE] = eval_world_rate(world, choice, 0, USERS, NULL);
+    found[ORACLE] = eval_world_oracle(world, 0, USERS, ITEMS, NULL);
+    found[DISTINCT] = (double)distinct;
+    found[SPREAD] = exp(entropy);
+    found[RMSE] = eval_world_rmse(world, 0, USERS, 0, ITEMS);
+}
+
+/* All arms of a world start from the same generator, so from the same first log and the same first
+ * model: `first_choice` is made by the first arm and used by the others. */
+static forage_status play(eval_world *world, size_t arm, size_t index, uint32_t *first_choice, double *found,
+                          forage_error *error)
+{
+    const eval_study *study = world->study;
+    uint32_t choice[USERS];
+    size_t first = 0;
+    eval_world_clear(world);
+    eval_world_visits(world, FIRST, NULL);
+    for (size_t round = 0; round < ROUNDS; ++round) {
+        if (round == 0 && arm > 0) {
+            memcpy(choice, first_choice, sizeof choice);
+            memcpy(found + place(arm, 0, 0), found + place(0, 0, 0), MEASURES * sizeof *found);
+        } else {
+            FORAGE_TRY(eval_world_fit(world, study->info, study->params, first, world->log->count - first,
+                                      index + 1000 * round, error));
+            eval_world_choose(world, world->scores, 0, USERS, ITEMS, choice);
+            note_round(world, choice, found + place(arm, round, 0));
+        }
+        if (round == 0)
+            memcpy(first_choice, choice, sizeof choice);
+        if (arm == OWN_ALONE)
+            first = world->log->count;
+        eval_world_visits(world, EACH, arm == RANDOM_TRAFFIC ? NULL : choice);
+    }
+    return FORAGE_OK;
+}
+
+forage_status eval_feedback_world(const eval_study *study, size_t index, double *found, forage_error *error)
+{
+    eval_world_options options = {USERS, ITEMS, 0, 0, FORAGE_NONE, FIRST + ROUNDS * EACH, STREAM + (uint32_t)index};
+    uint32_t first_choice[USERS];
+    eval_world world;
+    FORAGE_TRY(eval_world_create(study, &options, &world, error));
+    forage_rng start = world.rng;
+    forage_status status = FORAGE_OK;
+    for (size_t arm = 0; arm < ARMS && status == FORAGE_OK; ++arm) {
+        world.rng = start;
+        status = play(&world, arm, index, first_choice, found, error);
+    }
+    eval_world_release(&world);
+    return status;
+}
+
+/* ------------------------------------------------------------------ *
+ * The record
+ * ------------------------------------------------------------------ */
+
+static forage_loop_round round_of(const double *found, size_t worlds, size_t arm, size_t round)
+{
+    size_t size = eval_feedback_size(), count = worlds < 64 ? worlds : 64;
+    double lost[64], coverage[64];
+    for (size_t w = 0; w < count; ++w) {
+        const double *here = found + w * size + place(arm, round, 0);
+        lost[w] = here[ORACLE] - here[RATE];
+        coverage[w] = here[DISTINCT] / ITEMS;
+    }
+    return (forage_loop_round){
+        .click_rate = eval_over_worlds(found, worlds, size, place(arm, round, RATE)),
+        .lost = forage_estimate_of(lost, count, 0.95),
+        .distinct = eval_over_worlds(found, worlds, size, place(arm, round, DISTINCT)),
+        .coverage = forage_estimate_of(coverage, count, 0.95),
+        .spread = eval_over_worlds(found, worlds, size, place(arm, round, SPREAD)),
+        .rmse = eval_over_worlds(found, worlds, size, place(arm, round, RMSE)),
+    };
+}
+
+forage_status eval_feedback_record(const eval_study *study, const double *found, size_t worlds,
+                                   forage_feedback_loop *record, forage_error *error)
+{
+    static const char *const names[ARMS] = {"random traffic", "own traffic beside the first log", "own traffic alone"};
+    static const char *const notes[ARMS] = {
+        "each round adds visits that were shown random products; trained on all so far",
+        "each round adds visits that were shown the model's choice; trained on all so far, first log included",
+        "trained each round on the last round's visits only, which were shown the model's choice",
+    };
+    (void)study;
+    *record = (forage_feedback_loop){.seeds = worlds,
+                                     .users = USERS,
+                                     .items = ITEMS,
+                                     .first_interactions = FIRST,
+                                     .round_interactions = EACH,
+                                     .round_count = ROUNDS};
+    record->arms = forage_calloc(ARMS, sizeof *record->arms);
+    if (!record->arms)
+        return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for a record");
+    record->arm_count = ARMS;
+    record->oracle = eval_over_worlds(found, worlds, eval_feedback_size(), ORACLE).value;
+    for (size_t arm = 0; arm < ARMS; ++arm) {
+        forage_loop_arm *out = &record->arms[arm];
+        eval_name(out->name, sizeof out->name, names[arm]);
+        eval_name(out->note, sizeof out->note, notes[arm]);
+        out->rounds = forage_calloc(ROUNDS, sizeof *out->rounds);
+        if (!out->rounds)
+            return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for a record");
+        for (size_t round = 0; round < ROUNDS; ++round)
+            out->rounds[round] = round_of(found, worlds, arm, round);
+    }
+    return FORAGE_OK;
+}
