@@ -6,11 +6,15 @@
 
 /* Each in its own file. */
 extern const cli_command cli_evaluate;
+extern const cli_command cli_models;
 extern const cli_command cli_simulate;
+extern const cli_command cli_train;
 
 const cli_command *const cli_commands[] = {
-    &cli_evaluate,
     &cli_simulate,
+    &cli_train,
+    &cli_evaluate,
+    &cli_models,
     NULL,
 };
 

@@ -508,7 +508,7 @@ static forage_status conflict(const data_builder *builder, const forage_rows *ro
                  name = data_excerpt_of(column->name, strlen(column->name));
     return forage_fail_at(error, FORAGE_FORMAT, builder->reader->source.path, rows->lines[r], name.text,
                           "'%s' for %s '%s', which had '%s' before; if this may change from row to row, make it a "
-                          "context column: --context %s",
+                          "context column: --context-columns %s",
                           now.text, user ? "user" : "item", id_excerpt.text, before, name.text);
 }
 

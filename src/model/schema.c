@@ -90,11 +90,7 @@ forage_status model_schema_column(const forage_field *field, const forage_datase
                               "the model reads users, and this log names none");
     if (field->is_id)
         return FORAGE_OK;
-    const forage_table *table = table_of(dataset, field->owner);
-    for (size_t c = 0; c < table->column_count && !*column; c++) {
-        if (strcmp(table->columns[c].name, field->name) == 0)
-            *column = &table->columns[c];
-    }
+    *column = forage_table_find(table_of(dataset, field->owner), field->name);
     if (!*column)
         return forage_fail_at(error, FORAGE_UNKNOWN, source, 0, field->name,
                               "the model reads this %s, and there is none", owner_text(field->owner));

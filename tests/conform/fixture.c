@@ -101,30 +101,6 @@ forage_dataset *log_create(log_kind kind, size_t users, size_t items)
     return log;
 }
 
-static void free_table(forage_table *table)
-{
-    for (size_t c = 0; c < table->column_count; c++) {
-        forage_free(table->columns[c].name);
-        forage_free(table->columns[c].codes);
-        forage_free(table->columns[c].values);
-        forage_vocabulary_free(table->columns[c].vocabulary);
-    }
-    forage_free(table->columns);
-}
-
-void log_free(forage_dataset *log)
-{
-    forage_vocabulary_free(log->users);
-    forage_vocabulary_free(log->items);
-    forage_free(log->user);
-    forage_free(log->item);
-    forage_free(log->value);
-    free_table(&log->context);
-    free_table(&log->user_attributes);
-    free_table(&log->item_attributes);
-    forage_free(log);
-}
-
 forage_split log_split(void)
 {
     forage_split split = {.train_count = LOG_TRAIN, .validation_count = LOG_ROWS - LOG_TRAIN};

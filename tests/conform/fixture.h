@@ -14,8 +14,6 @@ enum { LOG_USERS = 15, LOG_ITEMS = 9, LOG_ROWS = 700, LOG_TRAIN = 560 };
 
 /* A log of LOG_ROWS rows. Users and items beyond `users` and `items` (at most LOG_USERS, LOG_ITEMS) do not occur. */
 forage_dataset *log_create(log_kind kind, size_t users, size_t items);
-/* Like forage_dataset_free, for these. */
-void log_free(forage_dataset *dataset);
 /* The first LOG_TRAIN rows train, the others validate. */
 forage_split log_split(void);
 void log_split_free(forage_split *split);

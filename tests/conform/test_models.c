@@ -159,7 +159,7 @@ static void test_same_seed_same_bytes(void **state)
                 forage_model_free(model);
             }
             forage_free(first);
-            log_free(log);
+            forage_dataset_free(log);
         }
     }
 }
@@ -186,7 +186,7 @@ static void test_saved_and_loaded_scores_the_same(void **state)
             unlink(path);
             forage_model_free(model);
             forage_model_free(loaded);
-            log_free(log);
+            forage_dataset_free(log);
         }
     }
 }
@@ -220,7 +220,7 @@ static void test_checkpoint_cut_anywhere(void **state)
         }
         unlink(path);
         forage_model_free(model);
-        log_free(log);
+        forage_dataset_free(log);
     }
 }
 
@@ -284,7 +284,7 @@ static void test_wrong_shapes_and_numbers(void **state)
         unlink(path);
         unlink(bad);
         forage_model_free(model);
-        log_free(log);
+        forage_dataset_free(log);
     }
 }
 
@@ -308,7 +308,7 @@ static void test_rewards_that_cannot_be(void **state)
             clear_message(&error, FORAGE_INVALID);
             assert_non_null(strstr(error.message, "row 42 "));
             assert_string_equal(error.file, "log.csv");
-            log_free(log);
+            forage_dataset_free(log);
         }
         forage_dataset *log = log_create(LOG_NUMBERED, LOG_USERS, LOG_ITEMS);
         forage_model *model;
@@ -316,7 +316,7 @@ static void test_rewards_that_cannot_be(void **state)
         split.train_count = 0;
         assert_int_not_equal(forage_model_fit(info, NULL, log, &split, NULL, NULL, &model, &error), FORAGE_OK);
         clear_message(&error, FORAGE_INVALID);
-        log_free(log);
+        forage_dataset_free(log);
         log_split_free(&split);
     }
 }
@@ -349,7 +349,7 @@ static void test_scores_are_finite_and_stand_alone(void **state)
             }
             forage_binding_free(binding);
             forage_model_free(model);
-            log_free(log);
+            forage_dataset_free(log);
         }
     }
 }
@@ -378,7 +378,7 @@ static void test_scoring_allocates_nothing(void **state)
             assert_int_equal(forage_alloc_fail_at(0), 0);
             forage_binding_free(binding);
             forage_model_free(model);
-            log_free(log);
+            forage_dataset_free(log);
         }
     }
 }
@@ -457,8 +457,8 @@ static void test_unknown_ids(void **state)
                 log->user[13] = LOG_USERS - 1;
                 check_unknown(model, log, 13, kinds[k] == LOG_NUMBERED ? "'14'" : "'user 14'");
             }
-            log_free(log);
-            log_free(small);
+            forage_dataset_free(log);
+            forage_dataset_free(small);
             forage_model_free(model);
         }
     }
@@ -547,7 +547,7 @@ static void test_rankings(void **state)
             }
             forage_binding_free(binding);
             forage_model_free(model);
-            log_free(log);
+            forage_dataset_free(log);
         }
     }
 }
@@ -579,7 +579,7 @@ static void test_more_than_there_are(void **state)
                          FORAGE_INVALID);
         forage_binding_free(binding);
         forage_model_free(model);
-        log_free(log);
+        forage_dataset_free(log);
     }
 }
 
@@ -645,7 +645,7 @@ static void test_resumed_to_the_same_bytes(void **state)
         forage_model_free(model);
         forage_params_free(params);
         log_split_free(&split);
-        log_free(log);
+        forage_dataset_free(log);
     }
 }
 
@@ -683,7 +683,7 @@ static void test_broken_state(void **state)
         forage_free(bytes);
         forage_params_free(params);
         log_split_free(&split);
-        log_free(log);
+        forage_dataset_free(log);
     }
 }
 
@@ -750,7 +750,7 @@ static void test_every_allocation_may_fail(void **state)
         }
         unlink(path);
         log_split_free(&split);
-        log_free(log);
+        forage_dataset_free(log);
     }
 }
 

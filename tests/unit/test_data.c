@@ -340,7 +340,7 @@ static void test_bad_input(void **state)
     assert_refused("item,time\n1,yesterday\n", 2, "neither a number nor a time");
     assert_refused("item,time\n1,5\n2,2019-01-01\n", 3, "is a date, but");
     assert_refused("item,x\n1,0.5\n2,inf\n", 3, "is not a finite number");
-    assert_refused("item,category\n1,A\n2,B\n1,B\n", 4, "--context category");
+    assert_refused("item,category\n1,A\n2,B\n1,B\n", 4, "--context-columns category");
     const forage_read_options unknown = {.value = "stars"};
     assert_refused_bytes("log.csv", BYTES("item,x\n1,2\n"), &unknown, 0, "no such column");
 

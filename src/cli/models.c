@@ -1,0 +1,112 @@
+/* forage models: what models there are, and their parameters. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    unsigned bit;
+    const char *key, *text;
+} capabilities[] = {
+    {FORAGE_CAN_FIT, "fit", "learns from a log"},
+    {FORAGE_CAN_LEARN, "learn", "learns from single events"},
+    {FORAGE_HAS_DEVIATION, "deviation", "gives a standard error"},
+    {FORAGE_HAS_EMBEDDINGS, "embeddings", "has vectors for users and items"},
+    {FORAGE_GIVES_PROBABILITY, "probability", "scores are probabilities"},
+};
+
+enum { CAPABILITIES = sizeof capabilities / sizeof capabilities[0] };
+
+static const char *type_name(forage_param_type type)
+{
+    static const char *const names[] = {"integer", "real", "boolean", "choice", "list", "text"};
+    return names[type];
+}
+
+static json_t *params_json(const forage_model_info *info)
+{
+    json_t *params = json_array();
+    for (size_t i = 0; i < info->param_count; i++) {
+        const forage_param *param = &info->params[i];
+        json_t *entry = json_pack("{s:s, s:s, s:s, s:s}", "name", param->name, "type", type_name(param->type),
+                                  "default", param->default_value, "doc", param->doc);
+        bool ranged =
+            param->type == FORAGE_PARAM_INTEGER || param->type == FORAGE_PARAM_REAL || param->type == FORAGE_PARAM_LIST;
+        if (ranged) {
+            json_object_set_new(entry, "minimum", cli_json_real(param->minimum));
+            json_object_set_new(entry, "maximum", cli_json_real(param->maximum));
+        }
+        if (param->type == FORAGE_PARAM_CHOICE)
+            json_object_set_new(entry, "choices", json_string(param->choices));
+        json_array_append_new(params, entry);
+    }
+    return params;
+}
+
+static json_t *model_json(const forage_model_info *info)
+{
+    json_t *able = json_array();
+    for (size_t c = 0; c < CAPABILITIES; c++) {
+        if (info->capabilities & capabilities[c].bit)
+            json_array_append_new(able, json_string(capabilities[c].key));
+    }
+    return json_pack("{s:s, s:i, s:s, s:o, s:o}", "name", info->name, "version", (int)info->version, "summary",
+                     info->summary, "capabilities", able, "parameters", params_json(info));
+}
+
+static void print_model(const forage_model_info *info)
+{
+    printf("%s (version %u): %s\n", info->name, info->version, info->summary);
+    for (size_t c = 0; c < CAPABILITIES; c++) {
+        if (info->capabilities & capabilities[c].bit)
+            printf("  * %s\n", capabilities[c].text);
+    }
+    for (size_t i = 0; i < info->param_count; i++) {
+        const forage_param *param = &info->params[i];
+        char possible[200];
+        forage_param_possible(param, possible, sizeof possible);
+        printf("\n  --%s %s\n      %s\n      (%s)\n", param->name,
+               param->default_value[0] ? param->default_value : "''", param->doc, possible);
+    }
+}
+
+static int run(int argc, char **argv)
+{
+    bool json = false;
+    size_t count, models;
+    int code;
+    const cli_option options[] = {{"json", CLI_FLAG, &json, NULL, "print one JSON object"}};
+    const cli_group groups[] = {{"Options", options, 1}};
+    const cli_syntax syntax = {
+        .usage = "forage models [NAME] [--json]",
+        .description = "Lists the models, or one model with its parameters, their defaults and what they take.",
+        .groups = groups,
+        .group_count = 1,
+        .most = 1,
+    };
+    if (!cli_parse(&syntax, argc, argv, &count, &code))
+        return code;
+    if (count) {
+        const forage_model_info *info;
+        forage_error error = {0};
+        if (forage_model_find(argv[1], &info, &error) != FORAGE_OK)
+            return cli_misused("%s", error.message);
+        if (json)
+            return cli_print_json(model_json(info));
+        print_model(info);
+        return CLI_GOOD;
+    }
+    const forage_model_info *const *all = forage_models(&models);
+    if (json) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < models; i++)
+            json_array_append_new(list, model_json(all[i]));
+        return cli_print_json(json_pack("{s:o}", "models", list));
+    }
+    for (size_t i = 0; i < models; i++)
+        printf("%-16s %s\n", all[i]->name, all[i]->summary);
+    printf("\n'forage models NAME' lists the parameters of one.\n");
+    return CLI_GOOD;
+}
+
+const cli_command cli_models = {"models", "list the models and their parameters", run};

@@ -1,0 +1,357 @@
+/* forage train: fits a model to a log. */
+#include "cli/log_options.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { HELP_SIZE = 600 };
+
+typedef struct training {
+    forage_read_options read;
+    const char *data, *validation, *test, *split_text, *output, *device_name, *fields;
+    int64_t threads;
+    uint64_t seed, state_every;
+    bool json, quiet, resume;
+
+    const forage_model_info *info;
+    forage_params *params;
+    cli_call set_param;
+    cli_option *param_options; /* [info->param_count] */
+    char (*help)[HELP_SIZE];   /* [info->param_count] */
+
+    forage_device device;
+    forage_dataset *dataset;
+    forage_split split;
+    forage_model *model;
+    forage_fit_report report;
+    char state_path[4096];
+} training;
+
+static void release(training *t)
+{
+    forage_fit_report_release(&t->report);
+    forage_model_free(t->model);
+    forage_split_release(&t->split);
+    forage_dataset_free(t->dataset);
+    forage_params_free(t->params);
+    forage_free(t->param_options);
+    forage_free(t->help);
+}
+
+/* ---- options ---- */
+
+static forage_status set_param(void *context, const char *option, const char *text, forage_error *error)
+{
+    return forage_params_set(context, option, text, error);
+}
+
+/* One option for each parameter of the model. */
+static forage_status make_param_options(training *t, forage_error *error)
+{
+    const forage_model_info *info = t->info;
+    FORAGE_TRY(forage_params_create(info, &t->params, error));
+    t->param_options = forage_calloc(info->param_count + 1, sizeof *t->param_options);
+    t->help = forage_calloc(info->param_count + 1, sizeof *t->help);
+    if (!t->param_options || !t->help)
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the options of %s", info->name);
+    t->set_param = (cli_call){set_param, t->params};
+    for (size_t i = 0; i < info->param_count; i++) {
+        const forage_param *param = &info->params[i];
+        char possible[200];
+        forage_param_possible(param, possible, sizeof possible);
+        snprintf(t->help[i], HELP_SIZE, "%s (%s; default: %s)", param->doc, possible,
+                 param->default_value[0] ? param->default_value : "none");
+        t->param_options[i] = (cli_option){param->name, CLI_CALL, &t->set_param, "VALUE", t->help[i]};
+    }
+    return FORAGE_OK;
+}
+
+static bool parse(training *t, int argc, char **argv, int *code)
+{
+    const cli_option options[] = {
+        {"data", CLI_TEXT, &t->data, "FILE", "the log to learn from (required)"},
+        {"output", CLI_TEXT, &t->output, "FILE", "where the model is saved, as safetensors (required)"},
+        {"split", CLI_TEXT, &t->split_text, "SPEC",
+         "which rows train and which validate: none, sklearn:0.2:42, random:0.2:SEED, time:0.2, tail:0.2, "
+         "leave-last-out, "
+         "files, file:PATH; default: files where --validation or --test is given, else none"},
+        {"validation", CLI_TEXT, &t->validation, "FILE", "events to validate on, in a file of their own"},
+        {"test", CLI_TEXT, &t->test, "FILE",
+         "events of the test: not learned from, but their users and items have a place"},
+        {"fields", CLI_TEXT, &t->fields, "NAMES",
+         "what the model reads: auto (the ids of users and items; all columns of a log without users), all, or names "
+         "joined by commas"},
+        {"seed", CLI_COUNT, &t->seed, "N", "seed of all that is random (default: 0)"},
+        {"device", CLI_TEXT, &t->device_name, "NAME",
+         "auto or cpu; cpu:portable, cpu:avx2, cpu:avx512 hold it to less"},
+        {"threads", CLI_INTEGER, &t->threads, "N", "threads; default: one per core. The result does not depend on it"},
+        {"checkpoint-every", CLI_COUNT, &t->state_every, "N",
+         "save the state of training in OUTPUT.state after every N epochs; default: when ten seconds have passed. It "
+         "is removed at the end"},
+        {"resume", CLI_FLAG, &t->resume, NULL, "go on from OUTPUT.state, if there is one, to the same result"},
+        {"json", CLI_FLAG, &t->json, NULL, "print one JSON object"},
+        {"quiet", CLI_FLAG, &t->quiet, NULL, "no progress bar"},
+    };
+    char title[100];
+    size_t count;
+    snprintf(title, sizeof title, "Parameters of %s", t->info ? t->info->name : "");
+    const cli_group groups[] = {
+        {"Options", options, sizeof options / sizeof options[0]},
+        cli_log_group,
+        {title, t->param_options, t->info ? t->info->param_count : 0},
+    };
+    const cli_syntax syntax = {
+        .usage = "forage train MODEL --data FILE --output FILE [options]",
+        .description =
+            "Fits a model to a log and saves it. 'forage models' lists the models, 'forage train MODEL --help' "
+            "the parameters of one.",
+        .groups = groups,
+        .group_count = t->info ? 3 : 2,
+        .examples =
+            "  forage train embedding-mlp --data log.csv --split sklearn:0.2:42 --epochs 10 --output mlp.safetensors\n"
+            "  forage train popular --data train.txt --output popular.safetensors",
+        .least = 1,
+        .most = 1,
+    };
+    if (!cli_parse(&syntax, argc, argv, &count, code))
+        return false;
+    if (!t->info)
+        *code = cli_misused("the model comes first: forage train MODEL --data FILE --output FILE [options]");
+    else if (!t->data || !t->output)
+        *code = cli_misused("option --%s is missing; 'forage help train' explains", t->data ? "output" : "data");
+    else if (t->threads < 0 || t->threads > 4096)
+        *code = cli_misused("option --threads: %lld is not a number of threads", (long long)t->threads);
+    else
+        return true;
+    return false;
+}
+
+/* ---- what is told while it happens ---- */
+
+static void print_started(void *context, const forage_model *model)
+{
+    const training *t = context;
+    char text[4096];
+    if (t->json)
+        return;
+    cli_progress_end();
+    forage_model_describe(model, text, sizeof text);
+    printf("%s%s%zu weights; training on %zu rows, validating on %zu\n", text,
+           text[0] && text[strlen(text) - 1] != '\n' ? "\n" : "", forage_model_weight_count(model),
+           t->split.train_count, t->split.validation_count);
+    fflush(stdout);
+}
+
+static void print_epoch(void *context, size_t epoch, const forage_epoch *result)
+{
+    const training *t = context;
+    int64_t epochs = forage_params_integer(t->params, "epochs");
+    if (t->json)
+        return;
+    cli_progress_end();
+    printf("Epoch %zu", epoch);
+    if (epochs > 0)
+        printf("/%" PRId64, epochs);
+    printf(": train loss %.4f", result->train_loss);
+    if (isfinite(result->validation_loss))
+        printf(", validation loss %.4f", result->validation_loss);
+    printf(" (%.2f s)\n", result->seconds);
+    fflush(stdout);
+}
+
+/* The epoch whose weights were kept; NULL when there is none. */
+static const forage_epoch *kept_epoch(const forage_fit_report *report)
+{
+    size_t kept = report->best_epoch ? report->best_epoch : report->epoch_count;
+    return kept && kept <= report->epoch_count ? &report->epochs[kept - 1] : NULL;
+}
+
+static void print_result(const training *t)
+{
+    const forage_fit_report *report = &t->report;
+    const forage_epoch *kept = kept_epoch(report);
+    cli_progress_end();
+    if (report->resumed)
+        printf("Resumed after %zu epochs.\n", report->resumed_from);
+    if (report->stopped_early)
+        printf("Stopped early: the validation loss no longer fell.\n");
+    if (kept && isfinite(kept->validation_loss))
+        printf("Validation loss %.4f (epoch %zu of %zu)", kept->validation_loss, report->best_epoch,
+               report->epoch_count);
+    else
+        printf("Train loss %.4f", kept ? kept->train_loss : NAN);
+    printf(", after %.2f s. Saved in %s.\n", report->seconds, t->output);
+}
+
+/* ---- JSON ---- */
+
+static json_t *epochs_json(const forage_fit_report *report)
+{
+    json_t *epochs = json_array();
+    for (size_t i = 0; i < report->epoch_count; i++)
+        json_array_append_new(epochs, json_pack("{s:i, s:o, s:o, s:o}", "epoch", (int)(i + 1), "train_loss",
+                                                cli_json_real(report->epochs[i].train_loss), "validation_loss",
+                                                cli_json_real(report->epochs[i].validation_loss), "seconds",
+                                                cli_json_real(report->epochs[i].seconds)));
+    return epochs;
+}
+
+static json_t *params_json(const forage_params *params)
+{
+    const forage_model_info *info = forage_params_info(params);
+    json_t *object = json_object();
+    for (size_t i = 0; i < info->param_count; i++) {
+        const char *name = info->params[i].name;
+        json_t *value;
+        size_t count;
+        switch (info->params[i].type) {
+        case FORAGE_PARAM_INTEGER:
+            value = json_integer(forage_params_integer(params, name));
+            break;
+        case FORAGE_PARAM_REAL:
+            value = cli_json_real(forage_params_real(params, name));
+            break;
+        case FORAGE_PARAM_BOOLEAN:
+            value = json_boolean(forage_params_boolean(params, name));
+            break;
+        case FORAGE_PARAM_LIST: {
+            const int64_t *list = forage_params_list(params, name, &count);
+            value = json_array();
+            for (size_t j = 0; j < count; j++)
+                json_array_append_new(value, json_integer(list[j]));
+            break;
+        }
+        default:
+            value = json_string(forage_params_text(params, name));
+        }
+        json_object_set_new(object, name, value);
+    }
+    return object;
+}
+
+static json_t *fields_json(const forage_schema *schema)
+{
+    static const char *const owners[] = {"user", "item", "context"};
+    json_t *fields = json_array();
+    for (size_t f = 0; f < schema->field_count; f++) {
+        const forage_field *field = &schema->fields[f];
+        json_t *entry = json_pack("{s:s, s:s, s:s}", "name", field->name, "owner", owners[field->owner], "type",
+                                  field->type == FORAGE_NUMERIC ? "numeric" : "categorical");
+        if (field->type == FORAGE_CATEGORICAL)
+            json_object_set_new(entry, "codes", json_integer((json_int_t)field->cardinality));
+        json_array_append_new(fields, entry);
+    }
+    return fields;
+}
+
+static int print_json(const training *t)
+{
+    const forage_fit_report *report = &t->report;
+    const forage_epoch *kept = kept_epoch(report);
+    char text[4096];
+    forage_model_describe(t->model, text, sizeof text);
+    json_t *object = json_pack("{s:s, s:i, s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:s}", "model",
+                               t->info->name, "version", (int)t->info->version, "device", t->device.name, "threads",
+                               t->device.threads, "data", t->data, "output", t->output, "seed", (json_int_t)t->seed,
+                               "rows", (json_int_t)t->dataset->count, "train_rows", (json_int_t)report->train_count,
+                               "validation_rows", (json_int_t)report->validation_count, "fields",
+                               fields_json(forage_model_schema(t->model)), "parameters", params_json(t->params),
+                               "weights", (json_int_t)forage_model_weight_count(t->model), "architecture", text);
+    if (!object)
+        return cli_print_json(NULL);
+    json_object_set_new(object, "epochs", epochs_json(report));
+    json_object_set_new(object, "best_epoch", json_integer((json_int_t)report->best_epoch));
+    json_object_set_new(object, "stopped_early", json_boolean(report->stopped_early));
+    json_object_set_new(object, "resumed_from", json_integer((json_int_t)report->resumed_from));
+    json_object_set_new(object, "train_loss", cli_json_real(kept ? kept->train_loss : NAN));
+    json_object_set_new(object, "validation_loss", cli_json_real(kept ? kept->validation_loss : NAN));
+    json_object_set_new(object, "seconds", cli_json_real(report->seconds));
+    double done = (double)report->train_count * (double)(report->epoch_count - report->resumed_from);
+    json_object_set_new(object, "rows_per_second", cli_json_real(done / report->seconds));
+    json_object_set_new(object, "peak_memory", json_integer((json_int_t)forage_peak_memory()));
+    return cli_print_json(object);
+}
+
+/* ---- doing it ---- */
+
+/* Found out before the work: can the output be written at all? */
+static forage_status check_output(const char *path, forage_error *error)
+{
+    forage_output *output;
+    FORAGE_TRY(forage_output_open(path, &output, error));
+    forage_output_discard(output);
+    return FORAGE_OK;
+}
+
+static forage_status train(training *t, const forage_progress *progress, forage_error *error)
+{
+    bool to_file = strcmp(t->output, "-") != 0;
+    bool files = t->validation || t->test;
+    FORAGE_TRY(cli_log_options(&t->read, error));
+    t->read.validation = t->validation;
+    t->read.test = t->test;
+    FORAGE_TRY(forage_device_open(t->device_name ? t->device_name : "auto", (int)t->threads, &t->device, error));
+    if (!t->json)
+        printf("Using %s\n", t->device.name);
+    FORAGE_TRY(check_output(t->output, error));
+    FORAGE_TRY(forage_dataset_load(t->data, &t->read, progress, &t->dataset, error));
+    FORAGE_TRY(forage_split_parse(t->split_text ? t->split_text
+                                  : files       ? "files"
+                                                : "none",
+                                  t->dataset, &t->split, error));
+    snprintf(t->state_path, sizeof t->state_path, "%s.state", t->output);
+    const forage_fit_options options = {
+        .device = &t->device,
+        .seed = t->seed,
+        .fields = t->fields,
+        .progress = progress,
+        .started = print_started,
+        .epoch_done = print_epoch,
+        .context = t,
+        .state_path = to_file ? t->state_path : NULL,
+        .state_every = t->state_every,
+        .resume = t->resume,
+        .source = t->data,
+    };
+    FORAGE_TRY(forage_model_fit(t->info, t->params, t->dataset, &t->split, &options, &t->report, &t->model, error));
+    FORAGE_TRY(forage_model_save(t->model, t->output, error));
+    if (to_file)
+        (void)unlink(t->state_path); /* usually there is none */
+    return FORAGE_OK;
+}
+
+static int fit_and_print(training *t)
+{
+    forage_error error = {0};
+    forage_status status = train(t, cli_progress(t->quiet), &error);
+    if (status == FORAGE_OK) {
+        if (t->json)
+            return print_json(t);
+        print_result(t);
+        return CLI_GOOD;
+    }
+    int code = cli_fail(&error);
+    if (status == FORAGE_INTERRUPTED && access(t->state_path, F_OK) == 0)
+        fprintf(stderr, "forage: the same command with --resume goes on from there\n");
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    training t = {0};
+    forage_error error = {0};
+    int code = CLI_FAILED;
+    if (argc > 1 && argv[1][0] != '-' && forage_model_find(argv[1], &t.info, &error) != FORAGE_OK)
+        return cli_misused("%s", error.message);
+    if (t.info && make_param_options(&t, &error) != FORAGE_OK)
+        code = cli_fail(&error);
+    else if (parse(&t, argc, argv, &code))
+        code = fit_and_print(&t);
+    release(&t);
+    return code;
+}
+
+const cli_command cli_train = {"train", "fit a model to a log", run};
