@@ -104,6 +104,8 @@ size_t forage_format_real(double value, char buffer[32])
         return (size_t)snprintf(buffer, 32, "nan");
     if (isinf(value))
         return (size_t)snprintf(buffer, 32, value < 0 ? "-inf" : "inf");
+    if (fabs(value) < 1e15 && value == floor(value) && !(value == 0 && signbit(value)))
+        return (size_t)snprintf(buffer, 32, "%.0f", value); /* 20, not 2e+01 */
     for (int precision = 1;; precision++) {
         double back;
         int length = snprintf(buffer, 32, "%.*g", precision, value);

@@ -7,6 +7,7 @@
 /* Each in its own file. */
 extern const cli_command cli_evaluate;
 extern const cli_command cli_models;
+extern const cli_command cli_recommend;
 extern const cli_command cli_simulate;
 extern const cli_command cli_train;
 
@@ -14,6 +15,7 @@ const cli_command *const cli_commands[] = {
     &cli_simulate,
     &cli_train,
     &cli_evaluate,
+    &cli_recommend,
     &cli_models,
     NULL,
 };

@@ -27,11 +27,11 @@ struct model_state {
     size_t items;
     size_t field; /* the item's id among the fields */
     double smoothing;
-    bool by_count, automatic;
-    double *count;    /* [items] events; by count: with a reward */
-    double *reward;   /* [items] sum of rewards; not kept by count */
-    float *score;     /* [items + 1], the last for items that are not known */
-    float *deviation; /* [items + 1] */
+    bool by_count, automatic; /* automatic: not decided yet */
+    double *count;            /* [items] events; by count: with a reward */
+    double *reward;           /* [items] sum of rewards; not kept by count */
+    float *score;             /* [items + 1], the last for items that are not known */
+    float *deviation;         /* [items + 1] */
 };
 
 struct model_fit {
@@ -113,16 +113,18 @@ static forage_status fit_begin(model_state *state, const model_fit_input *input,
         within = within && reward[i] >= 0 && reward[i] <= 1;
     for (size_t i = 0; reward && i < input->validation->count; i++)
         within = within && input->validation->reward[i] >= 0 && input->validation->reward[i] <= 1;
-    if (state->automatic)
+    if (state->automatic) {
         state->by_count = !within;
-    else if (!state->by_count && !within)
+        state->automatic = false;
+    } else if (!state->by_count && !within)
         return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "by",
                               "popular by mean needs rewards in [0, 1]; by count takes any log");
-    *fit = forage_calloc(1, sizeof **fit);
-    if (!*fit)
-        return forage_fail(error, FORAGE_NO_MEMORY, "no memory to fit popular");
-    **fit = (struct model_fit){state, input};
-    return FORAGE_OK;
+}
+*fit = forage_calloc(1, sizeof **fit);
+if (!*fit)
+    return forage_fail(error, FORAGE_NO_MEMORY, "no memory to fit popular");
+**fit = (struct model_fit){state, input};
+return FORAGE_OK;
 }
 
 /* Mean loss: by mean, the log loss of the rewards; by count, of the item among all items. */
@@ -209,6 +211,7 @@ static forage_status load(const model_setup *setup, const nn_checkpoint *checkpo
     model_state *made;
     forage_status status;
     FORAGE_TRY(create(setup, &made, error));
+    made->automatic = false;
     made->by_count = !nn_checkpoint_find(checkpoint, "item_reward");
     FORAGE_TRY_GOTO(nn_checkpoint_read(checkpoint, "item_count", NN_F64, 1, &made->items, made->count, error), fail);
     if (!made->by_count)
