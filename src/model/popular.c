@@ -105,26 +105,30 @@ static void finish(model_state *state)
     }
 }
 
+/* Are there rewards, and do all lie in [0, 1]? */
+static bool within_unit(const forage_examples *examples)
+{
+    for (size_t i = 0; i < examples->count; i++) {
+        if (!examples->reward || !(examples->reward[i] >= 0 && examples->reward[i] <= 1))
+            return false;
+    }
+    return true;
+}
+
 static forage_status fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
 {
-    const float *reward = input->train->reward;
-    bool within = reward != NULL;
-    for (size_t i = 0; reward && i < input->train->count; i++)
-        within = within && reward[i] >= 0 && reward[i] <= 1;
-    for (size_t i = 0; reward && i < input->validation->count; i++)
-        within = within && input->validation->reward[i] >= 0 && input->validation->reward[i] <= 1;
     if (state->automatic) {
-        state->by_count = !within;
+        state->by_count = !within_unit(input->train);
         state->automatic = false;
-    } else if (!state->by_count && !within)
+    }
+    if (!state->by_count && (!within_unit(input->train) || !within_unit(input->validation)))
         return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "by",
                               "popular by mean needs rewards in [0, 1]; by count takes any log");
-}
-*fit = forage_calloc(1, sizeof **fit);
-if (!*fit)
-    return forage_fail(error, FORAGE_NO_MEMORY, "no memory to fit popular");
-**fit = (struct model_fit){state, input};
-return FORAGE_OK;
+    *fit = forage_calloc(1, sizeof **fit);
+    if (!*fit)
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory to fit popular");
+    **fit = (struct model_fit){state, input};
+    return FORAGE_OK;
 }
 
 /* Mean loss: by mean, the log loss of the rewards; by count, of the item among all items. */
