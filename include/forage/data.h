@@ -225,12 +225,6 @@ FORAGE_API forage_status forage_writer_rows(forage_writer *writer, const forage_
 FORAGE_API forage_status forage_writer_commit(forage_writer *writer, forage_error *error);
 FORAGE_API void forage_writer_discard(forage_writer *writer);
 
-/* Writes the events of a dataset as a log that forage_dataset_load reads back to the same
- * dataset, in any of the writer's formats; attributes are columns of the log (in RecBole's
- * format: of the .user and .item files beside it). */
-FORAGE_API forage_status forage_dataset_save(const forage_dataset *dataset, const char *path, forage_file_format format,
-                                             const forage_progress *progress, forage_error *error);
-
 /* ------------------------------------------------------------------ *
  * Converting and summing up, without the rows in memory
  * ------------------------------------------------------------------ */
@@ -259,8 +253,9 @@ FORAGE_API void forage_summary_release(forage_summary *summary);
 
 /* Reads and checks a log of any format, row by row, and writes it to `output` as `format`
  * (see forage_writer_open; NULL only checks). Columns come in the order user, item, value,
- * time, propensity, others; a role's column that has none of the usual names gets one. Memory grows
- * with the number of different ids, not with rows. */
+ * time, propensity, others; a role's column that has none of the usual names gets one. RecBole's format
+ * puts attributes into .user and .item files beside the .inter file, and reads the input twice. Memory grows
+ * with the number of different ids, not with rows. `summary` may be NULL; free it with forage_summary_release. */
 FORAGE_API forage_status forage_convert(const char *input, const forage_read_options *options, const char *output,
                                         forage_file_format format, const forage_progress *progress,
                                         forage_summary *summary, forage_error *error);

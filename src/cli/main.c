@@ -6,6 +6,8 @@
 
 /* Each in its own file. */
 extern const cli_command cli_evaluate;
+extern const cli_command cli_export;
+extern const cli_command cli_import;
 extern const cli_command cli_models;
 extern const cli_command cli_recommend;
 extern const cli_command cli_simulate;
@@ -13,6 +15,8 @@ extern const cli_command cli_train;
 
 const cli_command *const cli_commands[] = {
     &cli_simulate,
+    &cli_import,
+    &cli_export,
     &cli_train,
     &cli_evaluate,
     &cli_recommend,

@@ -16,6 +16,7 @@
 enum {
     CATEGORY_LIMIT = 32,   /* so many different whole numbers are still categories */
     DISTINCT_LIMIT = 4096, /* so many different numbers are certainly not */
+    COUNT_LIMIT = 1 << 20, /* so many different values are counted when rows are not kept */
 };
 
 /* ---- making, emptying ---- */
@@ -562,6 +563,27 @@ static forage_status add_codes(data_builder *builder, const forage_rows *rows, s
     return FORAGE_OK;
 }
 
+/* Of a column whose rows are not kept: only looks at the texts. */
+static forage_status check_texts(const data_builder *builder, const forage_rows *rows, size_t c, data_column *column,
+                                 size_t row, forage_error *error)
+{
+    for (size_t r = row; r < rows->count; r++) {
+        forage_text text = text_at(rows, c, r);
+        column->missing += text.length == 0;
+        if (!data_valid_utf8(text.bytes, text.length))
+            return bad_field(builder, rows, c, r, "is not UTF-8 (convert the file: iconv -f LATIN1 -t UTF-8)", error);
+    }
+    return FORAGE_OK;
+}
+
+static void stop_counting(data_column *column)
+{
+    forage_vocabulary_free(column->vocabulary);
+    column->vocabulary = NULL;
+    column->state = DATA_CODES;
+    column->uncounted = true;
+}
+
 static forage_status add_numbers(data_builder *builder, const forage_rows *rows, size_t c, data_column *column,
                                  size_t row, forage_error *error)
 {
@@ -577,7 +599,10 @@ static forage_status add_numbers(data_builder *builder, const forage_rows *rows,
             }
             if (column->declared || forage_parse_real(text.bytes, text.length, &value))
                 return bad_field(builder, rows, c, r, "is not a finite number", error);
-            return ask_restart(builder, column, error);
+            if (builder->keep_rows || attribute)
+                return ask_restart(builder, column, error);
+            stop_counting(column);
+            return check_texts(builder, rows, c, column, r, error);
         }
         if (attribute && !isnan(*place) && *place != (float)value) {
             char before[32];
@@ -607,6 +632,11 @@ static forage_status add_column_rows(data_builder *builder, const forage_rows *r
         column->filled = builder->keep_rows ? column->filled : 0;
         break;
     }
+    if (!builder->keep_rows && column->role == FORAGE_ROLE_CONTEXT && column->state == DATA_CODES &&
+        column->checked > COUNT_LIMIT)
+        stop_counting(column);
+    if (column->uncounted)
+        return check_texts(builder, rows, c, column, 0, error);
     if (!reserve_column(column, needed, column->role == FORAGE_ROLE_CONTEXT ? builder->capacity : 0))
         return no_memory(builder, error);
     if (column->state != DATA_VALUES)

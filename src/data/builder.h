@@ -24,8 +24,9 @@ typedef struct data_column {
     char *name;
     forage_role role; /* CONTEXT, USER_ATTRIBUTE or ITEM_ATTRIBUTE */
     data_column_state state;
-    bool declared; /* the state was given from outside */
-    bool fraction; /* UNDECIDED: some number is not whole */
+    bool declared;  /* the state was given from outside */
+    bool fraction;  /* UNDECIDED: some number is not whole */
+    bool uncounted; /* CODES without vocabulary: too many different values, and rows are not kept */
     forage_vocabulary *vocabulary;
     size_t checked; /* entries of the vocabulary that were looked at */
     uint32_t *codes;

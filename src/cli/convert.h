@@ -1,0 +1,15 @@
+/* convert.h: what import and export share. */
+#ifndef FORAGE_CLI_CONVERT_H
+#define FORAGE_CLI_CONVERT_H
+
+#include "cli/cli.h"
+
+/* The format of plain logs that the name's ending says ("-": CSV); false if it says none of them. */
+bool cli_output_format(const char *path, forage_file_format *format);
+
+/* Converts (`output` NULL: only checks), and prints the summary: as JSON, or for a person. It goes to
+ * standard error if the log goes to standard output. Returns an exit code. */
+int cli_convert(const char *input, const forage_read_options *read, const char *output, forage_file_format format,
+                bool json, bool quiet);
+
+#endif

@@ -1,0 +1,51 @@
+/* forage export: a log in another format. */
+#include "cli/convert.h"
+#include "cli/log_options.h"
+
+#include <string.h>
+
+static const char *output, *format_text;
+static bool json, quiet;
+
+static const cli_option options[] = {
+    {"output", CLI_TEXT, &output, "FILE", "where to; .csv, .tsv, .jsonl or .inter says the format"},
+    {"to", CLI_TEXT, &format_text, "FORMAT", "csv, tsv, jsonl or recbole, if the name does not say it"},
+    {"json", CLI_FLAG, &json, NULL, "print the summary as one JSON object"},
+    {"quiet", CLI_FLAG, &quiet, NULL, "no progress"},
+};
+
+static int run(int argc, char **argv)
+{
+    const cli_group groups[] = {{"Options", options, sizeof options / sizeof *options}, cli_log_group};
+    const cli_syntax syntax = {
+        .usage = "forage export FILE --output FILE [options]",
+        .description = "Writes a log in another format: CSV, TSV, JSON Lines, or RecBole's atomic files (FILE.inter, "
+                       "with the attributes of users and items in FILE.user and FILE.item).",
+        .groups = groups,
+        .group_count = 2,
+        .examples = "  forage export log.csv --output log.jsonl\n"
+                    "  forage export log.csv --output petshop.inter",
+        .least = 1,
+        .most = 1,
+    };
+    forage_error error = {0};
+    forage_read_options read;
+    forage_file_format format = FORAGE_FILE_AUTO;
+    size_t count;
+    int code;
+    if (!cli_parse(&syntax, argc, argv, &count, &code))
+        return code;
+    if (!output)
+        return cli_misused("export needs --output FILE");
+    if (cli_log_options(&read, &error) != FORAGE_OK)
+        return cli_fail(&error);
+    if (format_text && forage_file_format_find(format_text, &format, &error) != FORAGE_OK)
+        return cli_fail(&error);
+    if (format == FORAGE_FILE_AUTO && strlen(output) > 6 && strcmp(output + strlen(output) - 6, ".inter") == 0)
+        format = FORAGE_FILE_RECBOLE;
+    else if (format == FORAGE_FILE_AUTO && !cli_output_format(output, &format))
+        return cli_misused("the name '%s' says no format; give one with --to csv, tsv, jsonl or recbole", output);
+    return cli_convert(argv[1], &read, output, format, json, quiet);
+}
+
+const cli_command cli_export = {"export", "write a log in another format (JSON Lines, RecBole ...)", run};
