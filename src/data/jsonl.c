@@ -184,16 +184,17 @@ static forage_status put_row(forage_reader *reader, json_t *object, size_t row, 
         size_t c = find_column(reader, key, guess), start = reader->arena_used;
         const char *name = key;
         if (c == SIZE_MAX)
-            return forage_fail_at(error, FORAGE_FORMAT, reader->source.path, reader->source.line,
-                                  data_excerpt_of(name, strlen(name)).text,
-                                  "this key comes up here for the first time; name it with --context or --ignore");
+            return forage_fail_at(
+                error, FORAGE_FORMAT, reader->source.path, reader->source.line,
+                data_excerpt_of(name, strlen(name)).text,
+                "this key comes up here for the first time; name it with --context-columns or --ignore-columns");
         guess = c + 1;
         if (reader->columns[c].role == FORAGE_ROLE_IGNORED)
             continue;
         if (!put_value(reader, value))
             return forage_fail_at(error, FORAGE_FORMAT, reader->source.path, reader->source.line,
                                   data_excerpt_of(name, strlen(name)).text,
-                                  "a value cannot be an object or a nested array (--ignore leaves it out)");
+                                  "a value cannot be an object or a nested array (--ignore-columns leaves it out)");
         reader->fields[c * reader->stride + row] = (forage_text){reader->arena + start, reader->arena_used - start};
     }
     return FORAGE_OK;

@@ -133,7 +133,7 @@ static forage_status missing_column(const forage_reader *reader, const data_name
         return forage_fail_at(error, FORAGE_FORMAT, reader->source.path, 0, data_excerpt_of(name, strlen(name)).text,
                               "there is no such column; there are: %s", list);
     return forage_fail_at(error, FORAGE_FORMAT, reader->source.path, 0, NULL,
-                          "no column is the %s; name it with --%s. There are: %s", what, option, list);
+                          "no column is the %s; name it with --%s-column. There are: %s", what, option, list);
 }
 
 static size_t find_name(const data_names *names, const char *name)
