@@ -49,6 +49,13 @@ la_engine la_engine_best(forage_isa isa)
     return LA_PORTABLE;
 }
 
+la_engine la_engine_steady(forage_isa isa)
+{
+    if (la_engine_available(LA_AVX512, isa))
+        return LA_AVX512;
+    return la_engine_available(LA_AVX2, isa) ? LA_AVX2 : LA_PORTABLE;
+}
+
 /* The order of the sums is that of k, which is what the other engines do too. */
 void la_gemm_portable(const la_gemm *gemm, const float *a, const float *b, float *c)
 {

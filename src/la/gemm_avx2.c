@@ -11,6 +11,7 @@
 #define TILE_TARGET __attribute__((target("avx2,fma")))
 #define TILE_VECTOR __m256
 #define TILE_LANES 8
+#define TILE_WIDE 2
 #define TILE_MASK __m256i
 #define TILE_NAME la_gemm_avx2
 

@@ -11,6 +11,7 @@
 #define TILE_TARGET __attribute__((target("avx512f")))
 #define TILE_VECTOR __m512
 #define TILE_LANES 16
+#define TILE_WIDE 4
 #define TILE_MASK __mmask16
 #define TILE_NAME la_gemm_avx512
 

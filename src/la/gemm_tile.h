@@ -3,17 +3,19 @@
  * The including file defines
  *   TILE_TARGET   the attribute that switches the instructions on
  *   TILE_VECTOR   the vector type, TILE_LANES floats wide
+ *   TILE_WIDE     vectors side by side in a tile
  *   TILE_MASK     the type that selects lanes, and tile_mask(lanes)
  *   tile_zero, tile_load(p, mask), tile_store(p, mask, v), tile_fma(scalar, v, sum)
  *   TILE_NAME     the name of the resulting kernel
  *
- * A tile is up to 4 rows of C by TILE_WIDE vectors; all of its sums stay in
- * registers while k runs.
+ * A tile is up to TILE_ROWS rows of C by TILE_WIDE vectors; all of its sums stay in
+ * registers while k runs. Each number of C is one chain of fused products in the order
+ * of k, so a row of C does not depend on its place or on how many rows there are.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 
-enum { TILE_ROWS = 4, TILE_WIDE = TILE_LANES / 4 };
+enum { TILE_ROWS = 6 };
 
 /* One tile of `rows` x `vectors`; both are constants where this is inlined. The
  * last vector is cut to `mask`. */
@@ -63,6 +65,8 @@ TILE_TARGET void TILE_NAME(const la_gemm *gemm, const float *a, const float *b, 
     size_t j = 0;
     for (; j + (size_t)TILE_WIDE * TILE_LANES <= s->n; j += (size_t)TILE_WIDE * TILE_LANES)
         tile_column(s, TILE_WIDE, tile_mask(TILE_LANES), a, b + j, c + j);
+    for (; TILE_WIDE > 2 && j + (size_t)2 * TILE_LANES <= s->n; j += (size_t)2 * TILE_LANES)
+        tile_column(s, 2, tile_mask(TILE_LANES), a, b + j, c + j);
     for (; j < s->n; j += TILE_LANES) {
         size_t left = s->n - j;
         tile_column(s, 1, tile_mask(left < TILE_LANES ? left : TILE_LANES), a, b + j, c + j);

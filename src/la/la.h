@@ -38,6 +38,9 @@ const char *la_engine_name(la_engine engine);
 bool la_engine_available(la_engine engine, forage_isa isa);
 /* The fastest that is available within `isa`. */
 la_engine la_engine_best(forage_isa isa);
+/* Our own kernel for `isa`: a little slower than libxsmm, but a row of C comes out the same
+ * wherever it lies and however many rows there are, which the others do not promise. */
+la_engine la_engine_steady(forage_isa isa);
 
 typedef enum la_transpose {
     LA_NN, /* C[m,n] = A[m,k] B[k,n] */

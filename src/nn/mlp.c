@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Rows per block of the three forward kernels of a layer. */
-static const size_t block_rows[3] = {NN_BLOCK, 8, 1};
+/* Rows per block of the three kernels of a layer that score. */
+static const size_t block_rows[3] = {NN_BLOCK, 12, 1};
 
 static forage_status out_of_memory(forage_error *error)
 {
@@ -73,7 +73,7 @@ static size_t place(nn_mlp *mlp)
     return at + NN_LANES;
 }
 
-static forage_status allocate(nn_mlp *mlp, forage_error *error)
+static forage_status allocate(nn_mlp *mlp, forage_isa isa, forage_error *error)
 {
     mlp->value_count = place(mlp);
     mlp->values = forage_calloc(mlp->value_count, sizeof(float));
@@ -88,15 +88,17 @@ static forage_status allocate(nn_mlp *mlp, forage_error *error)
         nn_layer *layer = &mlp->layers[l];
         layer->transposed = at;
         at += layer->in_stride * layer->out_stride;
+        la_shape shape = {.transpose = LA_NN,
+                          .m = NN_BLOCK,
+                          .n = layer->out_stride,
+                          .k = layer->in_stride,
+                          .lda = layer->in_stride,
+                          .ldb = layer->out_stride,
+                          .ldc = layer->out_stride};
+        la_gemm_init(&layer->forward, mlp->engine, &shape);
         for (size_t i = 0; i < 3; i++) {
-            la_shape shape = {.transpose = LA_NN,
-                              .m = block_rows[i],
-                              .n = layer->out_stride,
-                              .k = layer->in_stride,
-                              .lda = layer->in_stride,
-                              .ldb = layer->out_stride,
-                              .ldc = layer->out_stride};
-            la_gemm_init(&layer->forward[i], mlp->engine, &shape);
+            shape.m = block_rows[i];
+            la_gemm_init(&layer->predict[i], la_engine_steady(isa), &shape);
         }
     }
     return FORAGE_OK;
@@ -141,7 +143,7 @@ forage_status nn_mlp_create(const nn_mlp_spec *spec, forage_isa isa, nn_mlp **ml
     }
     made->head_in = in;
     made->head_stride = nn_padded(in);
-    FORAGE_TRY_GOTO(allocate(made, error), failed);
+    FORAGE_TRY_GOTO(allocate(made, isa, error), failed);
     *mlp = made;
     return FORAGE_OK;
 memory:
@@ -267,7 +269,7 @@ void nn_mlp_logits(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, fl
         nn_mlp_gather(mlp, inputs, begin, rows, codes, here);
         for (size_t l = 0; l < mlp->layer_count; l++) {
             const nn_layer *layer = &mlp->layers[l];
-            la_gemm_run(&layer->forward[kind], here, layer->transposed, there);
+            la_gemm_run(&layer->predict[kind], here, layer->transposed, there);
             mlp->kernels->bias_relu(rows, layer->out_stride, mlp->values + layer->bias, there);
             float *swap = here;
             here = there;

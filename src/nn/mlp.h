@@ -56,7 +56,8 @@ typedef struct nn_layer {
     size_t in_stride, out_stride;
     size_t weight, bias; /* offsets in values: W [out][in_stride], b [out_stride] */
     float *transposed;   /* W^T [in_stride][out_stride], kept in step with W */
-    la_gemm forward[3];  /* for blocks of NN_BLOCK, 8 and 1 rows */
+    la_gemm forward;     /* of a block, in training */
+    la_gemm predict[3];  /* of NN_BLOCK, 12 and 1 rows, in scoring: steady (la_engine_steady) */
 } nn_layer;
 
 typedef struct nn_mlp {

@@ -259,7 +259,7 @@ static void block_forward(const nn_trainer *trainer, scratch *own, size_t begin,
     const float *here = own->x;
     for (size_t l = 0; l < mlp->layer_count; l++) {
         const nn_layer *layer = &mlp->layers[l];
-        la_gemm_run(&layer->forward[0], here, layer->transposed, own->hidden[l]);
+        la_gemm_run(&layer->forward, here, layer->transposed, own->hidden[l]);
         kernels->bias_relu(NN_BLOCK, layer->out_stride, mlp->values + layer->bias, own->hidden[l]);
         if (trainer->threshold)
             kernels->dropout(NN_BLOCK, layer->out_stride, trainer->threshold, trainer->scale,
