@@ -163,7 +163,7 @@ static forage_status close_node(builder *b)
 {
     forage_config_node *node = b->open;
     size_t i = 0;
-    node->index = forage_alloc(node->count + 1, sizeof *node->index);
+    node->index = forage_alloc(node->count + 1, sizeof(void *));
     if (!node->index)
         return no_memory(b);
     for (forage_config_node *entry = node->first; entry; entry = entry->next)
