@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 4096, NUMBER = 10, TAIL_ROOM = 64, MAX_TAILS = 1 << 16, REPORT_BLOCKS = 64 };
+enum { BLOCK = 4096, NUMBER = 10, SHORT = 32, TAIL_ROOM = 64, MAX_TAILS = 1 << 16, REPORT_BLOCKS = 64 };
 
 /* ---- Text ---- */
 
@@ -35,15 +35,25 @@ static char *put_field(char *to, const char *text)
     return to;
 }
 
-static char *put_number(char *to, uint32_t number)
+/* Two digits at a time, from the last to the first. */
+static inline char *put_number(char *to, uint32_t number)
 {
-    char digits[NUMBER];
-    size_t first = NUMBER;
-    do
-        digits[--first] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    memcpy(to, digits + first, NUMBER - first);
-    return to + (NUMBER - first);
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+        "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+        "9899";
+    size_t length = 1u + (number >= 10) + (number >= 100) + (number >= 1000) + (number >= 10000) + (number >= 100000) +
+                    (number >= 1000000) + (number >= 10000000) + (number >= 100000000) + (number >= 1000000000);
+    char *end = to + length, *at = end;
+    for (; number >= 100; number /= 100) {
+        at -= 2;
+        memcpy(at, pairs + 2 * (number % 100), 2);
+    }
+    if (number >= 10)
+        memcpy(to, pairs + 2 * number, 2);
+    else
+        *to = (char)('0' + number);
+    return end;
 }
 
 /* ---- The log ---- */
@@ -56,7 +66,8 @@ typedef struct tail {
 
 typedef struct log_writer {
     const forage_simulator *s;
-    char **fields;    /* [category_count + 1]: each category's name as a field */
+    char **fields;    /* [category_count + 1]: ",NAME\n" of each category, in at least SHORT bytes */
+    size_t *lengths;  /* [category_count + 1]: of the fields */
     tail *tails;      /* [item_count], NULL where items are many */
     char *text;       /* rows of one block */
     uint32_t *user;   /* [BLOCK] */
@@ -70,6 +81,7 @@ static void release(log_writer *w)
     for (size_t c = 0; w->fields && c <= w->s->category_count; c++)
         forage_free(w->fields[c]);
     forage_free(w->fields);
+    forage_free(w->lengths);
     forage_free(w->tails);
     forage_free(w->text);
     forage_free(w->user);
@@ -81,25 +93,26 @@ static void release(log_writer *w)
 /* All between the user and the end of the row. Returns the end. */
 static char *put_rest(char *to, const log_writer *w, uint32_t item, char click)
 {
-    const char *field = w->fields[w->s->category[item]];
-    size_t length = strlen(field);
+    size_t category = w->s->category[item], length = w->lengths[category];
     *to++ = ',';
     to = put_number(to, item);
     *to++ = ',';
     *to++ = click;
-    *to++ = ',';
-    memcpy(to, field, length);
-    to[length] = '\n';
-    return to + length + 1;
+    memcpy(to, w->fields[category], SHORT); /* a few moves; the room is there */
+    if (length > SHORT)
+        memcpy(to + SHORT, w->fields[category] + SHORT, length - SHORT);
+    return to + length;
 }
 
 static void make_tail(tail *t, const log_writer *w, uint32_t item)
 {
-    size_t most = NUMBER + 5 + strlen(w->fields[w->s->category[item]]);
+    char row[NUMBER + 3 + 2 * 256 + SHORT];
+    size_t length = (size_t)(put_rest(row, w, item, '0') - row);
     t->length = 0;
-    if (most > sizeof t->text)
+    if (length > sizeof t->text)
         return;
-    t->length = (uint8_t)(put_rest(t->text, w, item, '0') - t->text);
+    memcpy(t->text, row, length);
+    t->length = (uint8_t)length;
     t->click_at = 2;
     while (t->text[t->click_at - 1] != ',')
         t->click_at++;
@@ -110,13 +123,21 @@ static bool prepare(log_writer *w, const forage_simulator *s)
     size_t row = s->category_count + 1, longest = 0;
     w->s = s;
     w->fields = forage_calloc(row, sizeof *w->fields);
-    for (size_t c = 0; w->fields && c < row; c++) {
+    w->lengths = forage_calloc(row, sizeof *w->lengths);
+    if (!w->fields || !w->lengths)
+        return false;
+    for (size_t c = 0; c < row; c++) {
         const char *name = c < s->category_count ? s->categories[c] : "";
-        size_t room = 2 * strlen(name) + 3;
-        w->fields[c] = forage_alloc(room, 1);
+        size_t room = 2 * strlen(name) + 4 + SHORT;
+        char *end;
+        w->fields[c] = forage_calloc(room, 1);
         if (!w->fields[c])
             return false;
-        *(c < s->category_count ? put_field(w->fields[c], name) : w->fields[c]) = '\0';
+        end = w->fields[c];
+        *end++ = ',';
+        end = c < s->category_count ? put_field(end, name) : end;
+        *end++ = '\n';
+        w->lengths[c] = (size_t)(end - w->fields[c]);
         longest = room > longest ? room : longest;
     }
     w->text = forage_alloc(BLOCK, 2 * NUMBER + 5 + longest + TAIL_ROOM);
@@ -125,7 +146,7 @@ static bool prepare(log_writer *w, const forage_simulator *s)
     w->click = forage_alloc(BLOCK, sizeof *w->click);
     w->surprise = forage_alloc(2 * row, s->persona_count * sizeof *w->surprise);
     w->tails = s->item_count <= MAX_TAILS ? forage_alloc(s->item_count, sizeof *w->tails) : NULL;
-    if (!w->fields || !w->text || !w->user || !w->item || !w->click || !w->surprise)
+    if (!w->text || !w->user || !w->item || !w->click || !w->surprise)
         return false;
     for (size_t i = 0; w->tails && i < s->item_count; i++)
         make_tail(&w->tails[i], w, (uint32_t)i);
