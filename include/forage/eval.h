@@ -269,6 +269,14 @@ typedef struct forage_choice_record {
     size_t distinct;                       /* items that are some user's greedy choice */
 } forage_choice_record;
 
+/* One category that was launched after the training, and the click rate lost to the oracle. */
+typedef struct forage_launch {
+    char category[64];
+    forage_estimate lost_before; /* to the best product of the old catalogue */
+    forage_estimate lost_after;  /* to the best product of the new one, when the model cannot score the new products */
+    forage_estimate lost_retrained; /* the same, trained again after new_interactions of random traffic */
+} forage_launch;
+
 /* Flaw 1. New users come, new products are launched; the model was trained without them. */
 typedef struct forage_cold_start {
     size_t seeds;
@@ -278,7 +286,10 @@ typedef struct forage_cold_start {
     size_t user_arm_count;
     forage_arm *user_arms; /* known users first, then what can be done for new ones */
     size_t item_arm_count;
-    forage_arm *item_arms; /* before the launch of a new category, after it, and what can be done */
+    forage_arm *item_arms; /* before the launch of a new category, after it, and what can be done: means over
+                            * the categories, each launched in turn */
+    size_t launch_count;
+    forage_launch *launches; /* one by one */
     /* Error of the predicted rates (RMSE against the truth): a known user and product, and
      * a new one for which the model uses the average of what it knows. */
     forage_estimate rmse_known, rmse_new_user, rmse_new_item;

@@ -174,6 +174,7 @@ void forage_chapter1_release(forage_chapter1 *chapter)
         chapter->predictions.truth,
         chapter->cold_start.user_arms,
         chapter->cold_start.item_arms,
+        chapter->cold_start.launches,
     };
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; ++i)
         forage_free(blocks[i]);

@@ -14,10 +14,11 @@ enum {
     NEW_USERS = 50,
     KNOWN_ITEMS = 50,
     NEW_ITEMS = 10,
-    EVENTS = 10000,     /* of random traffic before the news */
-    NEW_EVENTS = 5000,  /* of random traffic after a launch, before the model is trained again */
-    STREAM_NEWS = 100,  /* worlds with new users and new products of known categories */
-    STREAM_LAUNCH = 200 /* worlds where a whole category is launched */
+    EVENTS = 10000,      /* of random traffic before the news */
+    NEW_EVENTS = 5000,   /* of random traffic after a launch, before the model is trained again */
+    STREAM_NEWS = 100,   /* worlds with new users and new products of known categories */
+    STREAM_LAUNCH = 200, /* worlds where a whole category is launched */
+    MOST_LAUNCHES = 8    /* categories that are launched in turn */
 };
 
 enum {
@@ -36,12 +37,17 @@ enum {
     AFTER_AVERAGE,
     AFTER_RETRAINED,
     AFTER_ORACLE,
-    FOUND,
+    FOUND, /* and then, for each launched category, what it cost: */
 };
+
+/* lost click rate before, right after, and once trained again */
+enum { LOST_BEFORE, LOST_AFTER, LOST_RETRAINED, PER_LAUNCH };
+
+enum { SIZE = FOUND + MOST_LAUNCHES * PER_LAUNCH };
 
 size_t eval_cold_start_size(void)
 {
-    return FOUND;
+    return SIZE;
 }
 
 /* Trained on 100 users and 50 products; 50 users and 10 products are new. */
@@ -83,10 +89,10 @@ end:
     return status;
 }
 
-/* Trained while a whole category was not yet sold; each world launches another one. */
-static forage_status launch(const eval_study *study, size_t index, double *found, forage_error *error)
+/* Trained while one category was not yet sold, which is launched then. */
+static forage_status launch(const eval_study *study, size_t index, uint32_t category, double *found,
+                            forage_error *error)
 {
-    uint32_t category = (uint32_t)(index % study->scenario->category_count);
     eval_world_options options = {
         KNOWN_USERS, KNOWN_ITEMS, 0, SIZE_MAX, category, EVENTS + NEW_EVENTS, STREAM_LAUNCH + (uint32_t)index};
     uint32_t choice[KNOWN_USERS];
@@ -113,10 +119,34 @@ end:
     return status;
 }
 
+static size_t launches(const eval_study *study)
+{
+    size_t categories = study->scenario->category_count;
+    return categories < 2 ? 0 : categories < MOST_LAUNCHES ? categories : MOST_LAUNCHES;
+}
+
+/* Each category in turn is the one that is launched; what is common to all is their mean. */
+static forage_status launch_each(const eval_study *study, size_t index, double *found, forage_error *error)
+{
+    size_t count = launches(study);
+    for (size_t c = 0; c < count; ++c) {
+        double here[FOUND] = {0}, *lost = found + FOUND + c * PER_LAUNCH;
+        FORAGE_TRY(launch(study, index, (uint32_t)c, here, error));
+        for (size_t m = BEFORE_MODEL; m <= AFTER_ORACLE; ++m)
+            found[m] += here[m] / (double)count;
+        lost[LOST_BEFORE] = here[BEFORE_ORACLE] - here[BEFORE_MODEL];
+        lost[LOST_AFTER] = here[AFTER_ORACLE] - here[BEFORE_MODEL];
+        lost[LOST_RETRAINED] = here[AFTER_ORACLE] - here[AFTER_RETRAINED];
+    }
+    for (size_t m = BEFORE_MODEL; count == 0 && m <= AFTER_ORACLE; ++m)
+        found[m] = NAN;
+    return FORAGE_OK;
+}
+
 forage_status eval_cold_start_world(const eval_study *study, size_t index, double *found, forage_error *error)
 {
     FORAGE_TRY(news(study, index, found, error));
-    return launch(study, index, found, error);
+    return launch_each(study, index, found, error);
 }
 
 /* ------------------------------------------------------------------ *
@@ -138,11 +168,29 @@ static forage_status fill_arms(const arm_text *texts, size_t count, const double
     for (size_t a = 0; a < count; ++a) {
         double lost[64];
         for (size_t w = 0; w < worlds && w < 64; ++w)
-            lost[w] = found[w * FOUND + (size_t)texts[a].oracle] - found[w * FOUND + (size_t)texts[a].rate];
+            lost[w] = found[w * SIZE + (size_t)texts[a].oracle] - found[w * SIZE + (size_t)texts[a].rate];
         eval_name((*arms)[a].name, sizeof(*arms)[a].name, texts[a].name);
         eval_name((*arms)[a].note, sizeof(*arms)[a].note, texts[a].note);
-        (*arms)[a].click_rate = eval_over_worlds(found, worlds, FOUND, (size_t)texts[a].rate);
+        (*arms)[a].click_rate = eval_over_worlds(found, worlds, SIZE, (size_t)texts[a].rate);
         (*arms)[a].lost = forage_estimate_of(lost, worlds < 64 ? worlds : 64, 0.95);
+    }
+    return FORAGE_OK;
+}
+
+static forage_status fill_launches(const eval_study *study, const double *found, size_t worlds,
+                                   forage_cold_start *record, forage_error *error)
+{
+    record->launches = forage_calloc(launches(study) + 1, sizeof *record->launches);
+    if (!record->launches)
+        return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for a record");
+    record->launch_count = launches(study);
+    for (size_t c = 0; c < record->launch_count; ++c) {
+        size_t first = FOUND + c * PER_LAUNCH;
+        forage_launch *out = &record->launches[c];
+        eval_name(out->category, sizeof out->category, study->scenario->categories[c]);
+        out->lost_before = eval_over_worlds(found, worlds, SIZE, first + LOST_BEFORE);
+        out->lost_after = eval_over_worlds(found, worlds, SIZE, first + LOST_AFTER);
+        out->lost_retrained = eval_over_worlds(found, worlds, SIZE, first + LOST_RETRAINED);
     }
     return FORAGE_OK;
 }
@@ -171,7 +219,6 @@ forage_status eval_cold_start_record(const eval_study *study, const double *foun
          AFTER_RETRAINED, AFTER_ORACLE},
         {"after it, oracle", "the truly best product", AFTER_ORACLE, AFTER_ORACLE},
     };
-    (void)study;
     *record = (forage_cold_start){
         .seeds = worlds,
         .users_known = KNOWN_USERS,
@@ -182,12 +229,13 @@ forage_status eval_cold_start_record(const eval_study *study, const double *foun
         .new_interactions = NEW_EVENTS,
         .new_item_fair_share = (double)NEW_ITEMS / (KNOWN_ITEMS + NEW_ITEMS),
     };
-    record->rmse_known = eval_over_worlds(found, worlds, FOUND, RMSE_KNOWN);
-    record->rmse_new_user = eval_over_worlds(found, worlds, FOUND, RMSE_NEW_USER);
-    record->rmse_new_item = eval_over_worlds(found, worlds, FOUND, RMSE_NEW_ITEM);
-    record->new_item_share = eval_over_worlds(found, worlds, FOUND, NEW_ITEM_SHARE);
+    record->rmse_known = eval_over_worlds(found, worlds, SIZE, RMSE_KNOWN);
+    record->rmse_new_user = eval_over_worlds(found, worlds, SIZE, RMSE_NEW_USER);
+    record->rmse_new_item = eval_over_worlds(found, worlds, SIZE, RMSE_NEW_ITEM);
+    record->new_item_share = eval_over_worlds(found, worlds, SIZE, NEW_ITEM_SHARE);
     FORAGE_TRY(fill_arms(users, sizeof users / sizeof users[0], found, worlds, &record->user_arms,
                          &record->user_arm_count, error));
-    return fill_arms(items, sizeof items / sizeof items[0], found, worlds, &record->item_arms, &record->item_arm_count,
-                     error);
+    FORAGE_TRY(fill_arms(items, sizeof items / sizeof items[0], found, worlds, &record->item_arms,
+                         &record->item_arm_count, error));
+    return fill_launches(study, found, worlds, record, error);
 }

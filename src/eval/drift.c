@@ -17,8 +17,8 @@ enum {
     ITEMS = 50,
     VISITS = 1250, /* a day */
     WINDOW = 8,    /* days that each night's training sees */
-    DAYS = 16,     /* measured; WINDOW more go before them */
-    EVENT = 5,     /* the first day with new tastes */
+    DAYS = 14,     /* measured; WINDOW more go before them */
+    EVENT = 4,     /* the first day with new tastes */
     STREAM = 300,
 };
 

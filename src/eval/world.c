@@ -13,7 +13,8 @@
 
 static const char no_memory[] = "not enough memory for an experiment";
 
-static forage_status names_create(size_t users, size_t items, forage_dataset **dataset, forage_error *error)
+/* An empty log with room for `capacity` events. */
+static forage_status log_of(size_t users, size_t items, size_t capacity, forage_dataset **dataset, forage_error *error)
 {
     FORAGE_TRY(forage_dataset_create(dataset, error));
     forage_vocabulary_free((*dataset)->users);
@@ -29,7 +30,11 @@ static forage_status names_create(size_t users, size_t items, forage_dataset **d
     (*dataset)->value_name = forage_strdup("clicked");
     (*dataset)->user_attributes.rows = users;
     (*dataset)->item_attributes.rows = items;
-    if (!(*dataset)->user_name || !(*dataset)->item_name || !(*dataset)->value_name)
+    (*dataset)->user = forage_alloc(capacity, sizeof *(*dataset)->user);
+    (*dataset)->item = forage_alloc(capacity, sizeof *(*dataset)->item);
+    (*dataset)->value = forage_alloc(capacity, sizeof *(*dataset)->value);
+    if (!(*dataset)->user || !(*dataset)->item || !(*dataset)->value || !(*dataset)->user_name ||
+        !(*dataset)->item_name || !(*dataset)->value_name)
         return forage_fail(error, FORAGE_NO_MEMORY, "%s", no_memory);
     return FORAGE_OK;
 }
@@ -41,12 +46,7 @@ static void set_count(forage_dataset *log, size_t count)
 
 static forage_status log_create(eval_world *world, forage_error *error)
 {
-    FORAGE_TRY(names_create(world->known_users, world->known_items, &world->log, error));
-    forage_dataset *log = world->log;
-    log->user = forage_alloc(world->capacity, sizeof *log->user);
-    log->item = forage_alloc(world->capacity, sizeof *log->item);
-    log->value = forage_alloc(world->capacity, sizeof *log->value);
-    return log->user && log->item && log->value ? FORAGE_OK : forage_fail(error, FORAGE_NO_MEMORY, "%s", no_memory);
+    return log_of(world->known_users, world->known_items, world->capacity, &world->log, error);
 }
 
 /* Items of other categories first, then those of `last`; each in the shop's order. Returns how many come first. */
@@ -95,7 +95,7 @@ static forage_status world_fill(eval_world *world, const eval_world_options *opt
         world->rows[row] = (uint32_t)row;
     eval_world_look(world);
     FORAGE_TRY(log_create(world, error));
-    return names_create(world->users, world->items, &world->all, error);
+    return log_of(world->users, world->items, 1, &world->all, error);
 }
 
 forage_status eval_world_create(const eval_study *study, const eval_world_options *options, eval_world *world,
