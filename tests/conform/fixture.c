@@ -9,13 +9,29 @@
 
 #include <cmocka.h>
 
-static void must(forage_status status, const forage_error *error)
+const log_kind kinds[3] = {LOG_NUMBERED, LOG_NAMED, LOG_WITHOUT_USERS};
+
+size_t model_count(void)
 {
-    if (status != FORAGE_OK) {
-        char text[1024];
-        forage_error_text(error, text, sizeof text);
-        fail_msg("%s", text);
-    }
+    size_t count;
+    (void)forage_models(&count);
+    return count;
+}
+
+void must(forage_status status, const forage_error *error)
+{
+    char text[1024];
+    forage_error_text(error, text, sizeof text);
+    if (status != FORAGE_OK)
+        fail_msg("%s: %s", forage_status_name(status), text);
+}
+
+void clear_message(const forage_error *error, forage_status wanted)
+{
+    if (error->status != wanted)
+        fail_msg("%s instead of %s: %s", forage_status_name(error->status), forage_status_name(wanted), error->message);
+    assert_true(strlen(error->message) >= 10);
+    assert_null(strchr(error->message, '\n'));
 }
 
 static forage_vocabulary *vocabulary(size_t count, const char *prefix)
@@ -179,4 +195,28 @@ void spill(const char *path, const char *bytes, size_t size)
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, size, file), size);
     assert_int_equal(fclose(file), 0);
+}
+
+forage_binding *bind_to(const forage_model *model, const forage_dataset *log, forage_unknown unknown)
+{
+    forage_binding *binding;
+    forage_error error = {0};
+    must(forage_model_bind(model, log, unknown, "log.csv", &binding, &error), &error);
+    return binding;
+}
+
+const uint32_t *all_rows(void)
+{
+    static uint32_t rows[LOG_ROWS];
+    for (uint32_t row = 0; row < LOG_ROWS; row++)
+        rows[row] = row;
+    return rows;
+}
+
+void score_all(const forage_model *model, const forage_dataset *log, float *mean)
+{
+    forage_error error = {0};
+    forage_binding *binding = bind_to(model, log, FORAGE_UNKNOWN_ERROR);
+    must(forage_model_score(binding, all_rows(), LOG_ROWS, mean, NULL, &error), &error);
+    forage_binding_free(binding);
 }
