@@ -19,8 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum {
     PATIENCE = 60000,            /* milliseconds without a sign of life */
     OUTPUT_LIMIT = 256 << 20,    /* bytes of pictures */

@@ -296,7 +296,8 @@ layout_box layout_label(const chart_layout *layout, const layout_panel *panel, c
     layout_box best = {0};
     double least = INFINITY;
     for (int candidate = 0; candidate < 14; ++candidate) {
-        double along = (candidate / 2) / 6.0;
+        int step = candidate / 2;
+        double along = step / 6.0;
         bool above = candidate % 2 == 0;
         double x, y;
         if (reference->axis == 'y') {

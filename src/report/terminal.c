@@ -12,7 +12,7 @@
 typedef struct canvas_cell {
     uint32_t character; /* 0: blank */
     uint8_t dots;       /* braille dots that lines put here; shown where there is no character */
-    int8_t ink;         /* forage_ink, -1: none */
+    int16_t ink;        /* forage_ink, -1: none */
 } canvas_cell;
 
 typedef struct text_canvas {
@@ -37,7 +37,7 @@ static void put(const text_canvas *canvas, size_t x, size_t y, uint32_t characte
     canvas_cell *cell = cell_at(canvas, x, y);
     if (cell) {
         cell->character = character;
-        cell->ink = (int8_t)ink;
+        cell->ink = (int16_t)ink;
     }
 }
 
@@ -80,7 +80,7 @@ static void dot(const text_canvas *canvas, const text_area *area, double x, doub
     if (!cell)
         return;
     cell->dots |= bits[row % 4][column % 2];
-    cell->ink = (int8_t)ink;
+    cell->ink = (int16_t)ink;
     if (canvas->plain)
         cell->character = (uint32_t) "*+ox#@"[ink % 6];
 }
@@ -157,8 +157,8 @@ static void draw_references(const text_canvas *canvas, const text_area *area, co
     for (size_t r = 0; r < panel->reference_count; ++r) {
         const forage_chart_reference *reference = &panel->references[r];
         if (reference->axis == 'd') {
-            for (double t = 0; t <= 1; t += 0.02) {
-                double value = x->low + t * (x->high - x->low);
+            for (int step = 0; step <= 50; ++step) {
+                double t = step / 50.0, value = x->low + t * (x->high - x->low);
                 dot(canvas, area, t, share(y, value), (int)reference->ink);
             }
             continue;
@@ -169,7 +169,7 @@ static void draw_references(const text_canvas *canvas, const text_area *area, co
             canvas_cell *cell = level ? cell_at(canvas, area->left + i, row) : cell_at(canvas, column, area->top + i);
             if (cell && cell->dots == 0 && cell->character == 0) {
                 cell->character = canvas->plain ? (level ? '.' : ':') : level ? 0x2508 : 0x250A;
-                cell->ink = (int8_t)reference->ink;
+                cell->ink = (int16_t)reference->ink;
             }
         }
     }

@@ -25,7 +25,7 @@ void report_bytes(report_text *text, const char *bytes, size_t size);
 void report_add(report_text *text, const char *plain);
 /* printf's, but never with %f, %e or %g: those follow the locale. */
 void report_format(report_text *text, const char *format, ...) FORAGE_PRINTF(2, 3);
-void report_vformat(report_text *text, const char *format, va_list values);
+void report_vformat(report_text *text, const char *format, va_list values) FORAGE_PRINTF(2, 0);
 /* The shortest text of `value` that reads back the same. */
 void report_real(report_text *text, double value);
 /* `value` with that many decimals (at most 9), "-" for what is not finite; the same in every locale. */

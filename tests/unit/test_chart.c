@@ -152,11 +152,12 @@ static const forage_chart_series box_series[] = {
     {.name = "boxes", .mark = FORAGE_MARK_BOXES, .count = 3, .boxes = boxes},
     {.name = "truth", .mark = FORAGE_MARK_DIAMOND, .ink = FORAGE_INK_VERMILLION, .count = 3, .x = losses},
     {.name = hostile, .mark = FORAGE_MARK_BARS, .count = 3, .x = losses, .low = low, .high = high}};
-static const forage_chart_panel box_panel = {.x = {.percent = true},
-                                             .y = {.categories = categories, .category_count = 3},
-                                             .series = box_series,
-                                             .series_count = 3};
-static const forage_chart_panel box_panels[] = {box_panel, box_panel, box_panel};
+#define BOX_PANEL                                                                                           \
+    {                                                                                                       \
+        .x = {.percent = true}, .y = {.categories = categories, .category_count = 3}, .series = box_series, \
+        .series_count = 3                                                                                   \
+    }
+static const forage_chart_panel box_panels[] = {BOX_PANEL, BOX_PANEL, BOX_PANEL};
 static const forage_chart box_chart = {.name = "boxes",
                                        .title = "Boxes",
                                        .summary = "Boxes.",
