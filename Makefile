@@ -41,7 +41,7 @@ asan: ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/sanitize.sh address,undefined $(TESTS)
 
 tsan: ## the concurrent tests under ThreadSanitizer
-	@scripts/deps.sh build test tsan
+	@scripts/deps.sh build test
 	@scripts/sanitize.sh thread $(TESTS)
 
 install: build ## into PREFIX (default /usr/local); DESTDIR is honoured

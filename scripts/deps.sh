@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing from the distribution's packages.
-#   scripts/deps.sh GROUP...      groups: build, test, lint, tsan
+#   scripts/deps.sh GROUP...      groups: build, test, lint
 # Where nothing is missing it only looks: no network, no root.
 # FORAGE_DEPS=skip leaves the machine as it is.
 set -eu
@@ -27,13 +27,9 @@ test  libcmocka-dev                   the test framework
 test  g++                             checks that the headers are good C++
 test  python3                         checks of includes, symbols and documents
 lint  clang-14|clang                  a second compiler
-lint  libomp-14-dev|libomp-dev        OpenMP for clang
 lint  clang-format-14|clang-format    formatting
 lint  clang-tidy-14|clang-tidy        static analysis
 lint  cppcheck                        static analysis
-tsan  clang-14|clang                  ThreadSanitizer that knows OpenMP
-tsan  libomp-14-dev|libomp-dev        OpenMP for clang
-tsan  ?libclang-rt-14-dev|libclang-rt-dev ThreadSanitizer itself
 TABLE
 }
 

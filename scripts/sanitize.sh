@@ -9,11 +9,7 @@ export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1"
 case $sanitizer in
 thread)
     folder=build-tsan
-    # gcc's OpenMP is opaque to ThreadSanitizer; clang's tells it of every barrier through Archer.
-    CC=$(command -v clang-14 || command -v clang)
-    export CC
-    archer=$("$CC" -print-file-name=libarcher.so)
-    export OMP_TOOL_LIBRARIES="$archer" TSAN_OPTIONS="halt_on_error=1:ignore_noninstrumented_modules=1"
+    export TSAN_OPTIONS="halt_on_error=1"
     [ $# -gt 0 ] || set -- --no-suite slow --no-suite house
     ;;
 *)

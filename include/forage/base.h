@@ -244,7 +244,7 @@ typedef struct forage_device {
 FORAGE_API forage_status forage_device_open(const char *name, int threads, forage_device *device, forage_error *error);
 
 /* Calls work(context, chunk, worker) once for each chunk in [0, chunks), on up to
- * `threads` threads (OpenMP). `worker` in [0, threads) says whose scratch space to
+ * `threads` threads of the library's pool. `worker` in [0, threads) says whose scratch space to
  * use. Results must not depend on which worker does a chunk: write per chunk,
  * reduce afterwards in order of chunks. */
 typedef void forage_work(void *context, size_t chunk, int worker);

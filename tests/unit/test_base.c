@@ -5,12 +5,14 @@
 #include <float.h>
 #include <locale.h>
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -218,7 +220,7 @@ static void output_reports_a_full_disk(void **state)
 
 static void count_chunk(void *context, size_t chunk, int worker)
 {
-    assert_in_range(worker, 0, 2);
+    assert_in_range(worker, 0, 3);
     ((int *)context)[chunk]++;
 }
 
@@ -232,6 +234,73 @@ static void every_chunk_runs_once(void **state)
             assert_int_equal(done[i], 1);
         forage_parallel_for(threads, 0, count_chunk, NULL);
     }
+}
+
+/* A loop inside a loop, and loops of several threads at once, run all their chunks, too. */
+static void inner_loop(void *context, size_t chunk, int worker)
+{
+    int done[50] = {0}, sum = 0;
+    (void)worker;
+    forage_parallel_for(4, 50, count_chunk, done);
+    for (int i = 0; i < 50; i++)
+        sum += done[i];
+    ((int *)context)[chunk] = sum;
+}
+
+static void *outer_thread(void *context)
+{
+    for (int i = 0; i < 200; i++)
+        forage_parallel_for(3, 20, inner_loop, context);
+    return NULL;
+}
+
+static void loops_nest_and_meet(void **state)
+{
+    (void)state;
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    int sums[THREADS][20];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, outer_thread, sums[i]), 0);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        for (int j = 0; j < 20; j++)
+            assert_int_equal(sums[i][j], 50);
+    }
+}
+
+/* Many short loops: a thread that comes late for one must not take a chunk of the next. */
+static void short_loops_do_not_mix(void **state)
+{
+    (void)state;
+    for (size_t round = 0; round < 20000; round++) {
+        int done[7] = {0};
+        size_t chunks = 1 + round % 7;
+        forage_parallel_for(1 + (int)(round % 3), chunks, count_chunk, done);
+        for (size_t i = 0; i < 7; i++)
+            assert_int_equal(done[i], i < chunks);
+    }
+}
+
+/* After fork the child starts its own threads. */
+static void a_child_has_loops_too(void **state)
+{
+    (void)state;
+    int done[64] = {0}, code;
+    forage_parallel_for(2, 64, count_chunk, done);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        forage_parallel_for(2, 64, count_chunk, done);
+        for (int i = 0; i < 64; i++) {
+            if (done[i] != 2)
+                _exit(1);
+        }
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &code, 0), child);
+    assert_int_equal(code, 0);
 }
 
 static void devices_are_named(void **state)
@@ -256,7 +325,8 @@ int main(void)
         cmocka_unit_test(reals_read_like_strtod),     cmocka_unit_test(reals_survive_a_round_trip),
         cmocka_unit_test(whole_numbers_have_limits),  cmocka_unit_test(output_appears_whole),
         cmocka_unit_test(output_reports_a_full_disk), cmocka_unit_test(every_chunk_runs_once),
-        cmocka_unit_test(devices_are_named),
+        cmocka_unit_test(devices_are_named),          cmocka_unit_test(loops_nest_and_meet),
+        cmocka_unit_test(short_loops_do_not_mix),     cmocka_unit_test(a_child_has_loops_too),
     };
     return cmocka_run_group_tests_name("base", tests, make_folder, remove_folder);
 }
