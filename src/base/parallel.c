@@ -10,8 +10,8 @@
  * One loop runs at a time. `ticket` holds the number of the loop (its upper 24 bits)
  * and the next chunk that nobody has claimed (the lower 40); claiming is a
  * compare-and-swap, so whoever comes late for one loop cannot take a chunk of the
- * next. What the loop is about lies in atomics beside it: a late thread may
- * read them while the next loop is being set up, but then its claim fails.
+ * next. What the loop is about lies in atomics beside it, which change only while
+ * the ticket is closed: who read them earlier fails to claim.
  * Idle threads look at the ticket for some microseconds and then sleep.
  *
  * A loop inside a loop, or beside another thread's, runs on its caller alone:
@@ -156,12 +156,16 @@ static void hire(int count)
 
 static void publish(int threads, size_t chunks, forage_work *work, void *context)
 {
+    uint64_t next = loop_number() + 1;
+    /* Closed to claims while it changes: a thread that saw the last loop's ticket must not
+     * get past that loop's end with this loop's number of chunks. */
+    atomic_store(&pool.ticket, next << CHUNK_BITS | CHUNK_MASK);
     atomic_store(&pool.done, 0);
     atomic_store(&pool.threads, threads);
     atomic_store(&pool.chunks, chunks);
     atomic_store(&pool.work, work);
     atomic_store(&pool.context, context);
-    atomic_store(&pool.ticket, (loop_number() + 1) << CHUNK_BITS);
+    atomic_store(&pool.ticket, (next + 1) << CHUNK_BITS);
     if (atomic_load(&pool.sleepers) > 0) {
         pthread_mutex_lock(&pool.sleep);
         pthread_cond_broadcast(&pool.begun);
