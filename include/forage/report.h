@@ -133,6 +133,34 @@ FORAGE_API forage_status forage_chart_text(const forage_chart *chart, const fora
  * *text. */
 FORAGE_API forage_status forage_chart_csv(const forage_chart *chart, char **text, forage_error *error);
 
+/* ------------------------------------------------------------------ *
+ * Reports
+ * ------------------------------------------------------------------ */
+
+typedef struct forage_report_options {
+    const char *folder;  /* made if it is not there; its files are replaced one by one, each whole or not at all */
+    const char *gnuplot; /* the program; NULL: the one on the path */
+    const char *command; /* what was typed, for the page; may be NULL */
+} forage_report_options;
+
+typedef struct forage_report_result {
+    char page[512];     /* path of the page */
+    size_t files;       /* written, the page among them */
+    bool charts;        /* false: gnuplot did not draw, and the page has tables only */
+    char problem[512];  /* then: why, and what to install */
+} forage_report_result;
+
+/* Writes FOLDER/index.html, and beside it in FOLDER/chapter-1 the charts as SVG, PNG and CSV and everything as
+ * results.json. The page needs none of them and no network. A missing gnuplot is no failure: see `result` (may be
+ * NULL). On failure the page is what it was before, or is not there. */
+FORAGE_API forage_status forage_chapter1_write(const forage_chapter1 *chapter, const forage_report_options *options,
+                                               forage_report_result *result, forage_error *error);
+/* The chapter in a few lines and small charts. forage_free *text. */
+FORAGE_API forage_status forage_chapter1_text(const forage_chapter1 *chapter, const forage_terminal *terminal,
+                                              char **text, forage_error *error);
+/* The whole record as one JSON object; numbers that are not known are null. forage_free *text. */
+FORAGE_API forage_status forage_chapter1_json(const forage_chapter1 *chapter, char **text, forage_error *error);
+
 #ifdef __cplusplus
 }
 #endif
