@@ -77,7 +77,7 @@ static bool estimates(report_pool *pool, const forage_estimate *first, size_t st
 static bool loss_chart(const forage_chapter1 *chapter, report_pool *pool, forage_chart *chart)
 {
     const forage_training_record *training = &chapter->training;
-    single part;
+    single part = {0};
     double *epochs = counting(pool, training->epochs, 1);
     if (!start(pool, chart, 1, 2, 2, &part))
         return false;
@@ -117,7 +117,7 @@ static bool personas_chart(const forage_chapter1 *chapter, report_pool *pool, fo
 {
     const forage_persona_predictions *found = &chapter->predictions;
     size_t panels = found->persona_count < PERSONAS_MOST ? found->persona_count : PERSONAS_MOST;
-    single parts[PERSONAS_MOST];
+    single parts[PERSONAS_MOST] = {{0}};
     const char **names = names_of(pool, found->categories, found->category_count);
     if (!start(pool, chart, panels, 2, 0, parts))
         return false;
@@ -156,7 +156,7 @@ static bool personas_chart(const forage_chapter1 *chapter, report_pool *pool, fo
 static bool calibration_chart(const forage_chapter1 *chapter, report_pool *pool, forage_chart *chart)
 {
     const forage_metrics *metrics = &chapter->metrics;
-    single part;
+    single part = {0};
     double *x = pool_take(pool, FORAGE_RELIABILITY_BINS_MAX, sizeof *x);
     double *y = pool_take(pool, FORAGE_RELIABILITY_BINS_MAX, sizeof *y);
     double *low = pool_take(pool, FORAGE_RELIABILITY_BINS_MAX, sizeof *low);
@@ -191,7 +191,7 @@ static bool calibration_chart(const forage_chapter1 *chapter, report_pool *pool,
 /* What each arm earns, as bars. */
 static bool arms_chart(const forage_arm *arms, size_t count, report_pool *pool, forage_chart *chart)
 {
-    single part;
+    single part = {0};
     const char **names = pool_take(pool, count ? count : 1, sizeof *names);
     forage_ink *inks = pool_take(pool, count ? count : 1, sizeof *inks);
     if (!start(pool, chart, 1, 1, 0, &part))
@@ -238,9 +238,17 @@ static bool drift_chart(const forage_chapter1 *chapter, report_pool *pool, forag
     enum { INKS = sizeof inks / sizeof *inks };
     const forage_drift *drift = &chapter->drift;
     size_t lines = drift->overall_count, panels = lines > 0 ? drift->series_count / lines : 0;
-    single parts[2];
+    single parts[2] = {{0}};
     if (panels > 2 || panels == 0 || !start(pool, chart, panels, lines, 1, parts))
         return false;
+    double low = INFINITY, high = -INFINITY; /* both panels have the same scale */
+    for (size_t s = 0; s < drift->series_count; ++s) {
+        for (size_t i = 0; i < drift->series[s].count; ++i) {
+            low = fmin(low, fmin(drift->series[s].y[i].value, drift->series[s].y[i].low));
+            high = fmax(high, fmax(drift->series[s].y[i].value, drift->series[s].y[i].high));
+        }
+    }
+    double pad = high > low ? 0.06 * (high - low) : 0.05;
     for (size_t p = 0; p < panels; ++p) {
         for (size_t s = 0; s < lines; ++s) {
             const forage_series *curve = &drift->series[p * lines + s];
@@ -249,11 +257,13 @@ static bool drift_chart(const forage_chapter1 *chapter, report_pool *pool, forag
             if (curve->count == 0 || !estimates(pool, curve->y, sizeof *curve->y, curve->count, &parts[p].series[s], false))
                 return false;
         }
-        parts[p].references[0] =
-            (forage_chart_reference){'x', drift->event_day, p == 0 ? "tastes change" : "tastes change", FORAGE_INK_BLACK};
+        parts[p].references[0] = (forage_chart_reference){'x', drift->event_day, "tastes change", FORAGE_INK_BLACK};
         parts[p].panel->title = p == 0 ? "All users" : "The users whose tastes change";
         parts[p].panel->x.label = "Day";
-        parts[p].panel->y = (forage_chart_axis){.label = "Expected click rate", .percent = true};
+        parts[p].panel->y = (forage_chart_axis){.label = "Expected click rate",
+                                               .percent = true,
+                                               .low = fmax(0, low - pad),
+                                               .high = high + pad};
     }
     chart->columns = 2;
     chart->name = "drift";
@@ -271,7 +281,7 @@ static bool loop_chart(const forage_chapter1 *chapter, report_pool *pool, forage
     static const forage_ink inks[] = {FORAGE_INK_BLUE, FORAGE_INK_PURPLE, FORAGE_INK_VERMILLION, FORAGE_INK_BLACK};
     enum { INKS = sizeof inks / sizeof *inks };
     const forage_feedback_loop *loop = &chapter->feedback_loop;
-    single parts[2];
+    single parts[2] = {{0}};
     double *rounds = counting(pool, loop->round_count, 0);
     if (loop->arm_count == 0 || loop->round_count == 0 || !start(pool, chart, 2, loop->arm_count, 0, parts))
         return false;

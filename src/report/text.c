@@ -290,6 +290,20 @@ void report_json(report_text *text, const char *plain)
     report_add(text, "\"");
 }
 
+void report_plain(report_text *text)
+{
+    const char *at = text->bytes;
+    char *out = text->bytes;
+    for (uint32_t c; at && (c = report_character(&at)) != 0;) {
+        bool dash = c == 0x2212 || c == 0x2013, quote = c == 0x2019;
+        *out++ = c < 0x80 ? (char)c : dash ? '-' : quote ? '\'' : c == 0xA0 ? ' ' : '?';
+    }
+    if (out) {
+        *out = '\0';
+        text->used = (size_t)(out - text->bytes);
+    }
+}
+
 forage_status report_save(const report_text *text, const char *path, forage_error *error)
 {
     if (text->failed)

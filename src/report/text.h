@@ -55,6 +55,9 @@ void report_add_character(report_text *text, uint32_t character);
 /* How wide `plain` is in ems of a usual sans-serif face, about. */
 double report_width(const char *plain);
 
+/* Leaves nothing but ASCII, in place. */
+void report_plain(report_text *text);
+
 /* Writes the whole of `text` to `path`, or nothing. */
 forage_status report_save(const report_text *text, const char *path, forage_error *error);
 
