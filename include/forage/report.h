@@ -144,10 +144,10 @@ typedef struct forage_report_options {
 } forage_report_options;
 
 typedef struct forage_report_result {
-    char page[512];     /* path of the page */
-    size_t files;       /* written, the page among them */
-    bool charts;        /* false: gnuplot did not draw, and the page has tables only */
-    char problem[512];  /* then: why, and what to install */
+    char page[512];    /* path of the page */
+    size_t files;      /* written, the page among them */
+    bool charts;       /* false: gnuplot did not draw, and the page has tables only */
+    char problem[512]; /* then: why, and what to install */
 } forage_report_result;
 
 /* Writes FOLDER/index.html, and beside it in FOLDER/chapter-1 the charts as SVG, PNG and CSV and everything as

@@ -11,10 +11,12 @@ extern const cli_command cli_import;
 extern const cli_command cli_models;
 extern const cli_command cli_recommend;
 extern const cli_command cli_simulate;
+extern const cli_command cli_study;
 extern const cli_command cli_train;
 
 const cli_command *const cli_commands[] = {
     &cli_simulate,
+    &cli_study,
     &cli_import,
     &cli_export,
     &cli_train,

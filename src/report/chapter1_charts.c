@@ -215,8 +215,8 @@ static bool new_users_chart(const forage_chapter1 *chapter, report_pool *pool, f
         return false;
     chart->name = "new-users";
     chart->title = "New users: what can be done for them, and what it earns";
-    chart->summary = pool_format(pool, "Bars of expected click rates with 95 %% intervals over %zu simulated worlds.",
-                                 cold->seeds);
+    chart->summary =
+        pool_format(pool, "Bars of expected click rates with 95 %% intervals over %zu simulated worlds.", cold->seeds);
     return !pool->failed;
 }
 
@@ -227,8 +227,8 @@ static bool new_products_chart(const forage_chapter1 *chapter, report_pool *pool
         return false;
     chart->name = "new-products";
     chart->title = "New products: what can be done about them, and what it earns";
-    chart->summary = pool_format(pool, "Bars of expected click rates with 95 %% intervals over %zu simulated worlds.",
-                                 cold->seeds);
+    chart->summary =
+        pool_format(pool, "Bars of expected click rates with 95 %% intervals over %zu simulated worlds.", cold->seeds);
     return !pool->failed;
 }
 
@@ -254,23 +254,23 @@ static bool drift_chart(const forage_chapter1 *chapter, report_pool *pool, forag
             const forage_series *curve = &drift->series[p * lines + s];
             parts[p].series[s] = (forage_chart_series){
                 .name = drift->series[s].name, .ink = inks[s % INKS], .dashed = s >= 2, .x = curve->x};
-            if (curve->count == 0 || !estimates(pool, curve->y, sizeof *curve->y, curve->count, &parts[p].series[s], false))
+            if (curve->count == 0 ||
+                !estimates(pool, curve->y, sizeof *curve->y, curve->count, &parts[p].series[s], false))
                 return false;
         }
         parts[p].references[0] = (forage_chart_reference){'x', drift->event_day, "tastes change", FORAGE_INK_BLACK};
         parts[p].panel->title = p == 0 ? "All users" : "The users whose tastes change";
         parts[p].panel->x.label = "Day";
-        parts[p].panel->y = (forage_chart_axis){.label = "Expected click rate",
-                                               .percent = true,
-                                               .low = fmax(0, low - pad),
-                                               .high = high + pad};
+        parts[p].panel->y = (forage_chart_axis){
+            .label = "Expected click rate", .percent = true, .low = fmax(0, low - pad), .high = high + pad};
     }
     chart->columns = 2;
     chart->name = "drift";
     chart->title = "Tastes change, and the model does not: click rate day by day";
     chart->summary = pool_format(
-        pool, "For users whose tastes change, the model trained once earns %s before and %s after; trained every night it "
-              "is at %s on the last day.",
+        pool,
+        "For users whose tastes change, the model trained once earns %s before and %s after; trained every night it "
+        "is at %s on the last day.",
         pool_percent(pool, drift->before_drifted.value), pool_percent(pool, drift->after_drifted.value),
         pool_percent(pool, drift->recovered_drifted.value));
     return !pool->failed;
@@ -288,8 +288,8 @@ static bool loop_chart(const forage_chapter1 *chapter, report_pool *pool, forage
     for (size_t a = 0; a < loop->arm_count; ++a) {
         const forage_loop_round *first = loop->arms[a].rounds;
         for (size_t p = 0; p < 2; ++p) {
-            parts[p].series[a] = (forage_chart_series){
-                .name = loop->arms[a].name, .ink = inks[a % INKS], .dashed = a == 1, .x = rounds};
+            parts[p].series[a] =
+                (forage_chart_series){.name = loop->arms[a].name, .ink = inks[a % INKS], .dashed = a == 1, .x = rounds};
             if (!estimates(pool, p == 0 ? &first->distinct : &first->lost, sizeof *first, loop->round_count,
                            &parts[p].series[a], false))
                 return false;
@@ -306,8 +306,9 @@ static bool loop_chart(const forage_chapter1 *chapter, report_pool *pool, forage
     chart->name = "feedback-loop";
     chart->title = "Training on the traffic that the model itself directed, round by round";
     chart->summary = pool_format(
-        pool, "On its own traffic alone the model ends with %s different products shown in a round, and loses %s to the "
-              "oracle.",
+        pool,
+        "On its own traffic alone the model ends with %s different products shown in a round, and loses %s to the "
+        "oracle.",
         pool_fixed(pool, own->rounds[loop->round_count - 1].distinct.value, 1),
         pool_points(pool, own->rounds[loop->round_count - 1].lost.value));
     return !pool->failed;

@@ -49,12 +49,12 @@ static json_t *predictions_json(const forage_persona_predictions *found)
         for (size_t c = 0; c < found->category_count; ++c) {
             size_t cell = p * found->category_count + c;
             bool none = found->representative[p] == FORAGE_NONE;
-            json_array_append_new(
-                list, json_pack("{so so so so so so}", "persona", json_text(found->personas[p]), "category",
-                                json_text(found->categories[c]), "user",
-                                none ? json_null() : json_integer((json_int_t)found->representative[p]), "predicted",
-                                box_json(&found->one[cell]), "predicted_all_users", box_json(&found->all[cell]),
-                                "truth", json_number(found->truth[cell])));
+            json_array_append_new(list,
+                                  json_pack("{so so so so so so}", "persona", json_text(found->personas[p]), "category",
+                                            json_text(found->categories[c]), "user",
+                                            none ? json_null() : json_integer((json_int_t)found->representative[p]),
+                                            "predicted", box_json(&found->one[cell]), "predicted_all_users",
+                                            box_json(&found->all[cell]), "truth", json_number(found->truth[cell])));
         }
     }
     return list;
@@ -65,9 +65,8 @@ static json_t *arms_json(const forage_arm *arms, size_t count)
     json_t *list = json_array();
     for (size_t a = 0; a < count; ++a)
         json_array_append_new(list, json_pack("{so so so so}", "name", json_text(arms[a].name), "note",
-                                              json_text(arms[a].note), "click_rate",
-                                              json_estimate(&arms[a].click_rate), "lost",
-                                              json_estimate(&arms[a].lost)));
+                                              json_text(arms[a].note), "click_rate", json_estimate(&arms[a].click_rate),
+                                              "lost", json_estimate(&arms[a].lost)));
     return list;
 }
 
@@ -76,12 +75,11 @@ static json_t *cold_json(const forage_cold_start *cold)
     return json_pack("{sI sI sI sI sI sI so so so so so so so}", "seeds", (json_int_t)cold->seeds, "users_known",
                      (json_int_t)cold->users_known, "users_new", (json_int_t)cold->users_new, "items_known",
                      (json_int_t)cold->items_known, "items_new", (json_int_t)cold->items_new, "interactions",
-                     (json_int_t)cold->interactions, "users", arms_json(cold->user_arms, cold->user_arm_count),
-                     "items", arms_json(cold->item_arms, cold->item_arm_count), "rmse_known",
-                     json_estimate(&cold->rmse_known), "rmse_new_user", json_estimate(&cold->rmse_new_user),
-                     "rmse_new_item", json_estimate(&cold->rmse_new_item), "new_item_share",
-                     json_estimate(&cold->new_item_share), "new_item_fair_share",
-                     json_number(cold->new_item_fair_share));
+                     (json_int_t)cold->interactions, "users", arms_json(cold->user_arms, cold->user_arm_count), "items",
+                     arms_json(cold->item_arms, cold->item_arm_count), "rmse_known", json_estimate(&cold->rmse_known),
+                     "rmse_new_user", json_estimate(&cold->rmse_new_user), "rmse_new_item",
+                     json_estimate(&cold->rmse_new_item), "new_item_share", json_estimate(&cold->new_item_share),
+                     "new_item_fair_share", json_number(cold->new_item_fair_share));
 }
 
 static json_t *drift_json(const forage_drift *drift)
@@ -93,18 +91,18 @@ static json_t *drift_json(const forage_drift *drift)
             json_array_append_new(points, json_estimate(&drift->series[s].y[i]));
         json_array_append_new(curves, json_pack("{so so so so}", "name", json_text(drift->series[s].name), "note",
                                                 json_text(drift->series[s].note), "day",
-                                                json_numbers(drift->series[s].x, drift->series[s].count),
-                                                "click_rate", points));
+                                                json_numbers(drift->series[s].x, drift->series[s].count), "click_rate",
+                                                points));
     }
     return json_pack("{sI sI sI sI sI so so so so so so so so so so sI}", "seeds", (json_int_t)drift->seeds, "users",
                      (json_int_t)drift->users, "items", (json_int_t)drift->items, "visits_per_day",
-                     (json_int_t)drift->visits_per_day, "window_days", (json_int_t)drift->window_days,
-                     "drifted_share", json_number(drift->drifted_share), "event_day", json_number(drift->event_day),
-                     "curves", curves, "before", json_estimate(&drift->before), "after",
-                     json_estimate(&drift->after), "recovered", json_estimate(&drift->recovered), "before_drifted",
-                     json_estimate(&drift->before_drifted), "after_drifted", json_estimate(&drift->after_drifted),
-                     "recovered_drifted", json_estimate(&drift->recovered_drifted), "oracle_after",
-                     json_estimate(&drift->oracle_after), "days_to_recover", (json_int_t)drift->days_to_recover);
+                     (json_int_t)drift->visits_per_day, "window_days", (json_int_t)drift->window_days, "drifted_share",
+                     json_number(drift->drifted_share), "event_day", json_number(drift->event_day), "curves", curves,
+                     "before", json_estimate(&drift->before), "after", json_estimate(&drift->after), "recovered",
+                     json_estimate(&drift->recovered), "before_drifted", json_estimate(&drift->before_drifted),
+                     "after_drifted", json_estimate(&drift->after_drifted), "recovered_drifted",
+                     json_estimate(&drift->recovered_drifted), "oracle_after", json_estimate(&drift->oracle_after),
+                     "days_to_recover", (json_int_t)drift->days_to_recover);
 }
 
 static json_t *loop_json(const forage_feedback_loop *loop)
@@ -141,8 +139,8 @@ forage_status forage_chapter1_json(const forage_chapter1 *chapter, char **text, 
         json_pack("{so so so so sI}", "model", json_number(chapter->choice.model), "oracle",
                   json_number(chapter->choice.oracle), "popular", json_number(chapter->choice.popular), "random",
                   json_number(chapter->choice.random), "distinct", (json_int_t)chapter->choice.distinct),
-        "predictions", predictions_json(&chapter->predictions), "cold_start", cold_json(&chapter->cold_start),
-        "drift", drift_json(&chapter->drift), "feedback_loop", loop_json(&chapter->feedback_loop), "seconds",
+        "predictions", predictions_json(&chapter->predictions), "cold_start", cold_json(&chapter->cold_start), "drift",
+        drift_json(&chapter->drift), "feedback_loop", loop_json(&chapter->feedback_loop), "seconds",
         json_number(chapter->seconds));
     return json_finish(object, text, error);
 }

@@ -45,7 +45,8 @@ static void keys(const chapter1_story *story)
         {"Click rate of its choices", pool_percent(pool, chapter->choice.model),
          pool_format(pool, "oracle %s, bestseller %s, at random %s", pool_percent(pool, chapter->choice.oracle),
                      pool_percent(pool, chapter->choice.popular), pool_percent(pool, chapter->choice.random))},
-        {"Flaw 1: lost on a new user", cold->user_arm_count > 1 ? pool_points(pool, cold->user_arms[1].lost.value) : "–",
+        {"Flaw 1: lost on a new user",
+         cold->user_arm_count > 1 ? pool_points(pool, cold->user_arms[1].lost.value) : "–",
          pool_format(pool, "of click rate; on a known one %s",
                      pool_points(pool, cold->user_arm_count > 0 ? cold->user_arms[0].lost.value : NAN))},
         {"Flaw 2: when a user’s tastes change", pool_percent(pool, drift->after_drifted.value),
@@ -59,9 +60,15 @@ static void keys(const chapter1_story *story)
 static void contents(const chapter1_story *story)
 {
     static const char *const links[][2] = {
-        {"data", "The data"},          {"training", "Training"},         {"predictions", "What it predicts"},
-        {"calibration", "Calibration"}, {"cold-start", "Flaw 1: cold start"}, {"drift", "Flaw 2: no adaptation"},
-        {"feedback-loop", "Flaw 3: feedback loop"}, {"lessons", "What to take away"}, {"method", "How it was measured"},
+        {"data", "The data"},
+        {"training", "Training"},
+        {"predictions", "What it predicts"},
+        {"calibration", "Calibration"},
+        {"cold-start", "Flaw 1: cold start"},
+        {"drift", "Flaw 2: no adaptation"},
+        {"feedback-loop", "Flaw 3: feedback loop"},
+        {"lessons", "What to take away"},
+        {"method", "How it was measured"},
     };
     report_add(story->html, "<nav aria-label=\"Contents\"><ol>\n");
     for (size_t i = 0; i < sizeof links / sizeof *links; ++i)
@@ -73,6 +80,21 @@ static void contents(const chapter1_story *story)
  * Sections
  * ------------------------------------------------------------------ */
 
+/* A name that may be broken behind its underscores. */
+static const char *breakable(report_pool *pool, const char *name)
+{
+    const char *whole = pool_html(pool, name);
+    report_text text = {0};
+    for (; *whole; ++whole) {
+        report_bytes(&text, whole, 1);
+        if (*whole == '_')
+            report_add(&text, "<wbr>");
+    }
+    const char *kept = pool_format(pool, "%s", text.bytes ? text.bytes : "");
+    report_text_release(&text);
+    return kept;
+}
+
 /* Observed rates with the true ones under them, shaded by how high they are. */
 static void heat_table(const chapter1_story *story)
 {
@@ -83,18 +105,19 @@ static void heat_table(const chapter1_story *story)
         if (isfinite(log->cell[i].observed))
             highest = fmax(highest, log->cell[i].observed);
     }
-    report_add(html, "<div class=\"scroll\"><table class=\"heat\"><caption>Click rates in the log, and the true rates"
-                     "</caption>\n<thead><tr><th scope=\"col\">Persona</th>");
+    report_add(html,
+               "<div class=\"scroll\"><table class=\"heat\"><caption>Click rates in the log; under each, the true one"
+               "</caption>\n<thead><tr><th scope=\"col\">Persona</th>");
     for (size_t c = 0; c < log->category_count; ++c)
         report_format(html, "<th scope=\"col\">%s</th>", pool_html(story->pool, log->categories[c]));
     report_add(html, "</tr></thead>\n<tbody>\n");
     for (size_t p = 0; p < log->persona_count; ++p) {
         report_format(html, "<tr><th scope=\"row\">%s <small>%s users</small></th>",
-                      pool_html(story->pool, log->personas[p]), pool_count(story->pool, log->persona_users[p]));
+                      breakable(story->pool, log->personas[p]), pool_count(story->pool, log->persona_users[p]));
         for (size_t c = 0; c < log->category_count; ++c) {
             const forage_rate *cell = &log->cell[p * log->category_count + c];
             int heat = isfinite(cell->observed) ? (int)lround(42 * cell->observed / highest) : 0;
-            report_format(html, "<td style=\"--h:%d\">%s<small>true %s</small></td>", heat,
+            report_format(html, "<td style=\"--h:%d\">%s<small>%s</small></td>", heat,
                           pool_percent(story->pool, cell->observed), pool_percent(story->pool, cell->truth));
         }
         report_add(html, "</tr>\n");
@@ -108,12 +131,13 @@ static void data_section(const chapter1_story *story)
     const forage_trial_result *trials = &log->trials;
     report_pool *pool = story->pool;
     page_section(story->html, "data", "The data: a shop whose truth is known");
-    page_say(story->html,
-             "The shop is simulated (scenario <code>%s</code>, seed %s). It has %s products in %zu categories and %s "
-             "users of %zu personas. A persona says how often its users click on each category; nothing else matters to "
-             "a click, and the rest is chance.",
-             pool_html(pool, story->chapter->scenario), pool_format(pool, "%llu", (unsigned long long)story->chapter->seed),
-             pool_count(pool, log->items), log->category_count, pool_count(pool, log->users), log->persona_count);
+    page_say(
+        story->html,
+        "The shop is simulated (scenario <code>%s</code>, seed %s). It has %s products in %zu categories and %s "
+        "users of %zu personas. A persona says how often its users click on each category; nothing else matters to "
+        "a click, and the rest is chance.",
+        pool_html(pool, story->chapter->scenario), pool_format(pool, "%llu", (unsigned long long)story->chapter->seed),
+        pool_count(pool, log->items), log->category_count, pool_count(pool, log->users), log->persona_count);
     if (trials->count > 0)
         page_say(story->html,
                  "How noisy clicks are: before the log began, user %u (<em>%s</em>) looked %s times at a product of "
@@ -124,10 +148,11 @@ static void data_section(const chapter1_story *story)
                  pool_percent(pool, (double)trials->high_clicks / (double)trials->count),
                  pool_percent(pool, (double)trials->low_clicks / (double)trials->count),
                  pool_percent(pool, trials->high_rate), pool_percent(pool, trials->low_rate));
-    page_say(story->html,
-             "The log is random traffic: %s times, a random user is shown a random product. %s of these visits ended in "
-             "a click, %s.",
-             pool_count(pool, log->interactions), pool_count(pool, log->clicks), pool_percent(pool, log->click_rate));
+    page_say(
+        story->html,
+        "The log is random traffic: %s times, a random user is shown a random product. %s of these visits ended in "
+        "a click, %s.",
+        pool_count(pool, log->interactions), pool_count(pool, log->clicks), pool_percent(pool, log->click_rate));
     heat_table(story);
     page_end_section(story->html);
 }
@@ -161,9 +186,10 @@ static void predictions_section(const chapter1_story *story)
     const forage_chapter1 *chapter = story->chapter;
     report_pool *pool = story->pool;
     page_section(story->html, "predictions", "What it predicts, and for whom");
-    page_say(story->html,
-             "One user stands for each persona, the first one of the population. The boxes hold the model’s predictions "
-             "for the products of a category; the diamond is the truth, the same for all of them.");
+    page_say(
+        story->html,
+        "One user stands for each persona, the first one of the population. The boxes hold the model’s predictions "
+        "for the products of a category; the diamond is the truth, the same for all of them.");
     figure(story, CHAPTER1_PERSONAS);
     page_say(story->html,
              "Over all pairs of users and products, predictions are off by %s of click rate (root mean square). Always "
@@ -183,15 +209,30 @@ static void metrics_table(const chapter1_story *story)
     report_pool *pool = story->pool;
     static const char *const header[] = {"Metric", "Value", "What it says"};
     const char *const cells[] = {
-        "Log loss", pool_fixed_estimate(pool, &metrics->log_loss, 4), "surprise at what happened, nats per row",
-        "Above the oracle", pool_fixed_estimate(pool, &metrics->excess_log_loss, 4), "what is left to learn",
-        "AUC", pool_fixed_estimate(pool, &metrics->auc, 4), "chance that a clicked row is ranked above one that was not",
-        "Grouped AUC", pool_fixed_estimate(pool, &metrics->grouped_auc, 4), "the same within each user, averaged",
-        "Brier score", pool_fixed_estimate(pool, &metrics->brier, 4), "mean squared error of the predictions",
-        "Calibration error", pool_fixed_estimate(pool, &metrics->ece, 4), "mean gap between predicted and observed rate",
-        "Error against the truth", pool_fixed_estimate(pool, &metrics->rmse, 4), "root mean square, on these rows",
+        "Log loss",
+        pool_fixed_estimate(pool, &metrics->log_loss, 4),
+        "surprise at what happened, nats per row",
+        "Above the oracle",
+        pool_fixed_estimate(pool, &metrics->excess_log_loss, 4),
+        "what is left to learn",
+        "AUC",
+        pool_fixed_estimate(pool, &metrics->auc, 4),
+        "chance that a clicked row is ranked above one that was not",
+        "Grouped AUC",
+        pool_fixed_estimate(pool, &metrics->grouped_auc, 4),
+        "the same within each user, averaged",
+        "Brier score",
+        pool_fixed_estimate(pool, &metrics->brier, 4),
+        "mean squared error of the predictions",
+        "Calibration error",
+        pool_fixed_estimate(pool, &metrics->ece, 4),
+        "mean gap between predicted and observed rate",
+        "Error against the truth",
+        pool_fixed_estimate(pool, &metrics->rmse, 4),
+        "root mean square, on these rows",
     };
-    page_table(story->html, "All metrics on the validation rows", header, 3, cells, sizeof cells / sizeof *cells / 3);
+    page_table(story->html, story->pool, "All metrics on the validation rows", header, 3, cells,
+               sizeof cells / sizeof *cells / 3);
 }
 
 static void calibration_section(const chapter1_story *story)
@@ -203,11 +244,12 @@ static void calibration_section(const chapter1_story *story)
              "A prediction of 30\u00a0%% should be a click three times in ten. The validation rows are grouped by what "
              "was predicted for them; each dot compares the mean prediction of a group with the clicks that came.");
     figure(story, CHAPTER1_CALIBRATION);
-    page_say(story->html,
-             "The calibration error, the mean distance from the diagonal weighted by rows, is %s. The mean prediction is "
-             "%s where %s of the rows were clicked.",
-             pool_percent_estimate(pool, &metrics->ece), pool_percent(pool, metrics->mean_prediction),
-             pool_percent(pool, metrics->base_rate));
+    page_say(
+        story->html,
+        "The calibration error, the mean distance from the diagonal weighted by rows, is %s. The mean prediction is "
+        "%s where %s of the rows were clicked.",
+        pool_percent_estimate(pool, &metrics->ece), pool_percent(pool, metrics->mean_prediction),
+        pool_percent(pool, metrics->base_rate));
     metrics_table(story);
     page_end_section(story->html);
 }
@@ -218,12 +260,12 @@ static void arms_table(const chapter1_story *story, const char *caption, const f
     report_pool *pool = story->pool;
     const char **cells = pool_take(pool, 3 * count + 1, sizeof *cells);
     for (size_t a = 0; cells && a < count; ++a) {
-        cells[3 * a] = pool_format(pool, "%s: %s", arms[a].name, arms[a].note);
+        cells[3 * a] = pool_format(pool, "%s\n%s", arms[a].name, arms[a].note);
         cells[3 * a + 1] = pool_percent_estimate(pool, &arms[a].click_rate);
         cells[3 * a + 2] = pool_points(pool, arms[a].lost.value);
     }
     if (cells)
-        page_table(story->html, caption, header, 3, cells, count);
+        page_table(story->html, story->pool, caption, header, 3, cells, count);
 }
 
 static void cold_section(const chapter1_story *story)
@@ -239,10 +281,11 @@ static void cold_section(const chapter1_story *story)
              pool_count(pool, cold->users_new), pool_count(pool, cold->items_new), cold->seeds);
     figure(story, CHAPTER1_NEW_USERS);
     arms_table(story, "New users", cold->user_arms, cold->user_arm_count);
-    page_say(story->html,
-             "The average of all users is no user. The error of the predicted rates grows from %s for those it knows to "
-             "%s for new users.",
-             pool_points(pool, cold->rmse_known.value), pool_points(pool, cold->rmse_new_user.value));
+    page_say(
+        story->html,
+        "The average of all users is no user. The error of the predicted rates grows from %s for those it knows to "
+        "%s for new users.",
+        pool_points(pool, cold->rmse_known.value), pool_points(pool, cold->rmse_new_user.value));
     figure(story, CHAPTER1_NEW_PRODUCTS);
     arms_table(story, "New products", cold->item_arms, cold->item_arm_count);
     page_say(story->html,
@@ -258,26 +301,32 @@ static void drift_section(const chapter1_story *story)
     const forage_drift *drift = &story->chapter->drift;
     report_pool *pool = story->pool;
     page_section(story->html, "drift", "Flaw 2: it does not notice that tastes change");
-    page_say(story->html,
-             "On day %s, %s of the users become another persona, as a puppy’s owner becomes a grown dog’s. Every day "
-             "brings %s random visits to the log. One model was trained before and stays as it is; the other is trained "
-             "again every night, on the last %zu days. The curves are what each would earn by showing every user its "
-             "first choice, in %zu worlds.",
-             pool_fixed(pool, drift->event_day, 0), pool_percent(pool, drift->drifted_share),
-             pool_count(pool, drift->visits_per_day), drift->window_days, drift->seeds);
+    page_say(
+        story->html,
+        "On day %s, %s of the users become another persona, as a puppy’s owner becomes a grown dog’s. Every day "
+        "brings %s random visits to the log. One model was trained before and stays as it is; the other is trained "
+        "again every night, on the last %zu days. The curves are what each would earn by showing every user its "
+        "first choice, in %zu worlds.",
+        pool_fixed(pool, drift->event_day, 0), pool_percent(pool, drift->drifted_share),
+        pool_count(pool, drift->visits_per_day), drift->window_days, drift->seeds);
     figure(story, CHAPTER1_DRIFT);
-    static const char *const header[] = {"Click rate", "Before", "After, never retrained", "Last day, retrained nightly"};
+    static const char *const header[] = {"Click rate", "Before", "After, never retrained",
+                                         "Last day, retrained nightly"};
     const char *const cells[] = {
-        "All users", pool_percent_estimate(pool, &drift->before), pool_percent_estimate(pool, &drift->after),
+        "All users",
+        pool_percent_estimate(pool, &drift->before),
+        pool_percent_estimate(pool, &drift->after),
         pool_percent_estimate(pool, &drift->recovered),
-        "Those whose tastes change", pool_percent_estimate(pool, &drift->before_drifted),
-        pool_percent_estimate(pool, &drift->after_drifted), pool_percent_estimate(pool, &drift->recovered_drifted),
+        "Those whose tastes change",
+        pool_percent_estimate(pool, &drift->before_drifted),
+        pool_percent_estimate(pool, &drift->after_drifted),
+        pool_percent_estimate(pool, &drift->recovered_drifted),
     };
-    page_table(story->html, NULL, header, 4, cells, 2);
-    const char *nights = drift->days_to_recover > 0
-                             ? pool_format(pool, "nine tenths of the loss were won back after %zu nights",
-                                           drift->days_to_recover)
-                             : "nine tenths of the loss were not won back in the days that were measured";
+    page_table(story->html, story->pool, NULL, header, 4, cells, 2);
+    const char *nights =
+        drift->days_to_recover > 0
+            ? pool_format(pool, "nine tenths of the loss were won back after %zu nights", drift->days_to_recover)
+            : "nine tenths of the loss were not won back in the days that were measured";
     page_say(story->html,
              "Training every night helps, late: %s, because for days most of what the model reads was clicked with the "
              "old tastes. And each night costs a whole training.",
@@ -301,14 +350,14 @@ static void loop_section(const chapter1_story *story)
     const char **cells = pool_take(pool, 5 * loop->arm_count + 1, sizeof *cells);
     for (size_t a = 0; cells && a < loop->arm_count; ++a) {
         const forage_loop_round *last = &loop->arms[a].rounds[loop->round_count - 1];
-        cells[5 * a] = pool_format(pool, "%s: %s", loop->arms[a].name, loop->arms[a].note);
+        cells[5 * a] = pool_format(pool, "%s\n%s", loop->arms[a].name, loop->arms[a].note);
         cells[5 * a + 1] = pool_fixed_estimate(pool, &last->distinct, 1);
         cells[5 * a + 2] = pool_percent_estimate(pool, &last->click_rate);
         cells[5 * a + 3] = pool_points(pool, last->lost.value);
         cells[5 * a + 4] = pool_points(pool, last->rmse.value);
     }
     if (cells)
-        page_table(story->html, NULL, header, 5, cells, loop->arm_count);
+        page_table(story->html, story->pool, NULL, header, 5, cells, loop->arm_count);
     page_say(story->html,
              "Nothing in a log of its own choices tells the model about the products it did not show. That is what "
              "exploration is for: to show something else now and then, on purpose, with a known probability.");
@@ -330,17 +379,18 @@ static void lessons_section(const chapter1_story *story)
                   pool_percent(pool, chapter->choice.model / chapter->choice.oracle),
                   pool_points(pool, chapter->metrics.ece.value));
     if (cold->user_arm_count > 1)
-        report_format(story->html, "<li>A new user costs %s of click rate until the next training; a known one %s.</li>\n",
-                      pool_points(pool, cold->user_arms[1].lost.value), pool_points(pool, cold->user_arms[0].lost.value));
+        report_format(
+            story->html, "<li>A new user costs %s of click rate until the next training; a known one %s.</li>\n",
+            pool_points(pool, cold->user_arms[1].lost.value), pool_points(pool, cold->user_arms[0].lost.value));
     report_format(story->html, "<li>A change of taste costs those users %s, until they are trained on again.</li>\n",
                   pool_points(pool, drift->before_drifted.value - drift->after_drifted.value));
-    report_format(story->html,
-                  "<li>Fed with its own traffic alone, the model shows %s of %zu products and loses %s.</li>\n",
-                  pool_fixed(pool, last->distinct.value, 1), chapter->feedback_loop.items,
-                  pool_points(pool, last->lost.value));
-    report_add(story->html, "<li>All three have one cause: learning happens in batches, from what others decided to show. "
-                            "A recommender that learns from every click, and explores on purpose, answers all "
-                            "three.</li>\n</ul>\n");
+    report_format(
+        story->html, "<li>Fed with its own traffic alone, the model shows %s of %zu products and loses %s.</li>\n",
+        pool_fixed(pool, last->distinct.value, 1), chapter->feedback_loop.items, pool_points(pool, last->lost.value));
+    report_add(story->html,
+               "<li>All three have one cause: learning happens in batches, from what others decided to show. "
+               "A recommender that learns from every click, and explores on purpose, answers all "
+               "three.</li>\n</ul>\n");
     page_end_section(story->html);
 }
 
@@ -367,7 +417,8 @@ static void method_section(const chapter1_story *story)
     if (story->command)
         report_format(story->html, "<p>The same numbers again:</p>\n<pre><code>%s</code></pre>\n",
                       pool_html(pool, story->command));
-    page_say(story->html, "All numbers of this page are in <a href=\"chapter-1/results.json\">chapter-1/results.json</a>.");
+    page_say(story->html,
+             "All numbers of this page are in <a href=\"chapter-1/results.json\">chapter-1/results.json</a>.");
     page_end_section(story->html);
 }
 
@@ -375,12 +426,12 @@ void chapter1_page(const forage_chapter1 *chapter, const forage_chart *charts, c
                    const char *problem, const char *command, report_pool *pool, report_text *html)
 {
     chapter1_story story = {.chapter = chapter,
-                   .charts = charts,
-                   .pictures = pictures,
-                   .problem = problem,
-                   .command = command,
-                   .pool = pool,
-                   .html = html};
+                            .charts = charts,
+                            .pictures = pictures,
+                            .problem = problem,
+                            .command = command,
+                            .pool = pool,
+                            .html = html};
     page_start(html, "A recommender trained once, on yesterday’s log", "Forage · Chapter 1 · the batched baseline",
                "A simulated shop with known tastes, a neural network trained on its log, how near it comes to the best "
                "possible, and the three flaws of learning in batches, measured.");

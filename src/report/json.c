@@ -71,12 +71,12 @@ json_t *json_metrics(const forage_metrics *metrics)
         {"rmse", &metrics->rmse},
     };
     json_t *intervals = json_object();
-    json_t *object = json_pack("{sI sI so so so so so}", "rows", (json_int_t)metrics->count, "positives",
-                               (json_int_t)metrics->positives, "base_rate", json_number(metrics->base_rate),
-                               "mean_prediction", json_number(metrics->mean_prediction), "base_log_loss",
-                               json_number(metrics->base_log_loss), "reliability",
-                               reliability(metrics->bins, metrics->bin_count), "reliability_mass",
-                               reliability(metrics->bins_mass, metrics->mass_bin_count));
+    json_t *object =
+        json_pack("{sI sI so so so so so}", "rows", (json_int_t)metrics->count, "positives",
+                  (json_int_t)metrics->positives, "base_rate", json_number(metrics->base_rate), "mean_prediction",
+                  json_number(metrics->mean_prediction), "base_log_loss", json_number(metrics->base_log_loss),
+                  "reliability", reliability(metrics->bins, metrics->bin_count), "reliability_mass",
+                  reliability(metrics->bins_mass, metrics->mass_bin_count));
     for (size_t i = 0; i < sizeof list / sizeof *list; ++i) {
         const forage_estimate *estimate = list[i].estimate;
         json_object_set_new(object, list[i].key, json_number(estimate->value));

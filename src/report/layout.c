@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROW = 20, NOTE_ROW = 17, GAP = 18 };
+enum { ROW = 20, NOTE_ROW = 17, GAP = 24 };
 
 static bool sideways(const forage_chart_panel *panel)
 {
@@ -148,7 +148,7 @@ static double panels_top(const chart_layout *layout)
     size_t rows = 0;
     layout_entry entries[LAYOUT_ENTRIES];
     layout_legend(layout, entries, &rows);
-    return (layout->title_y > 0 ? 36 : 6) + (rows > 0 ? (double)rows * 22 + 6 : 0);
+    return (layout->title_y > 0 ? 36 : 6) + (rows > 0 ? (double)rows * 22 + 14 : 0);
 }
 
 void layout_start(const forage_chart *chart, chart_place place, chart_layout *layout)

@@ -108,7 +108,36 @@ static void table_start(report_text *html, const char *caption)
     report_add(html, "<thead><tr>");
 }
 
-void page_table(report_text *html, const char *caption, const char *const *header, size_t columns,
+/* "48.7 % (48.0 to 49.5)": the interval goes under the value. */
+static void value_cell(report_text *html, const char *text)
+{
+    bool words = (text[0] >= 'A' && text[0] <= 'Z') || (text[0] >= 'a' && text[0] <= 'z');
+    const char *open = words ? NULL : strstr(text, " (");
+    report_add(html, words ? "<td class=\"words\">" : "<td>");
+    if (open && text[strlen(text) - 1] == ')') {
+        report_bytes(html, text, (size_t)(open - text));
+        report_add(html, " <small>");
+        report_bytes(html, open + 2, strlen(open) - 3);
+        report_add(html, "</small>");
+    } else {
+        report_html(html, text);
+    }
+    report_add(html, "</td>");
+}
+
+/* What follows a line end in a row's name is a note under it. */
+static void noted_name(report_text *html, report_pool *pool, const char *text)
+{
+    const char *note = strchr(text, '\n');
+    if (!note) {
+        row_name(html, text);
+        return;
+    }
+    report_format(html, "<tr><th scope=\"row\">%s<small>%s</small></th>",
+                  pool_html(pool, pool_format(pool, "%.*s", (int)(note - text), text)), pool_html(pool, note + 1));
+}
+
+void page_table(report_text *html, report_pool *pool, const char *caption, const char *const *header, size_t columns,
                 const char *const *cells, size_t rows)
 {
     table_start(html, caption);
@@ -117,12 +146,9 @@ void page_table(report_text *html, const char *caption, const char *const *heade
     report_add(html, "</tr></thead>\n<tbody>\n");
     for (size_t r = 0; r < rows; ++r) {
         const char *const *row = &cells[r * columns];
-        row_name(html, row[0] ? row[0] : "");
-        for (size_t c = 1; c < columns; ++c) {
-            report_add(html, "<td>");
-            report_html(html, row[c] ? row[c] : "");
-            report_add(html, "</td>");
-        }
+        noted_name(html, pool, row[0] ? row[0] : "");
+        for (size_t c = 1; c < columns; ++c)
+            value_cell(html, row[c] ? row[c] : "");
         report_add(html, "</tr>\n");
     }
     report_add(html, "</tbody>\n</table></div>\n");

@@ -30,8 +30,9 @@ void page_figure(report_text *html, unsigned number, const forage_chart *chart, 
 /* The chart's numbers, one table for each panel. */
 void page_tables(report_text *html, const forage_chart *chart);
 
-/* A table of plain texts, row by row; the first column are the rows' names. NULL cells are empty. */
-void page_table(report_text *html, const char *caption, const char *const *header, size_t columns,
+/* A table of plain texts, row by row; NULL cells are empty. The first column are the rows' names, each with a note
+ * after a line end, if any; "value (low to high)" shows the interval under the value. */
+void page_table(report_text *html, report_pool *pool, const char *caption, const char *const *header, size_t columns,
                 const char *const *cells, size_t rows);
 
 /* "How to read a figure without its picture". */

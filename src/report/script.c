@@ -151,13 +151,15 @@ static void range(const chart_pen *pen, char axis, double low, double high)
     report_add(pen->script, "]\n");
 }
 
-static void tics(const chart_pen *pen, char axis, const chart_scale *scale)
+/* `quiet_end`: a label at the very end would touch the next panel's first one. */
+static void tics(const chart_pen *pen, char axis, const chart_scale *scale, bool quiet_end)
 {
     report_format(pen->script, "set %ctics (", axis);
     for (size_t i = 0; i < scale->tics; ++i) {
         report_text text = {0};
         double value = chart_tic(scale, i);
-        chart_tic_label(scale, value, &text);
+        if (!quiet_end || value < scale->high - 0.08 * (scale->high - scale->low))
+            chart_tic_label(scale, value, &text);
         report_add(pen->script, i > 0 ? ", " : "");
         report_quote_tic(pen->script, text.bytes ? text.bytes : "", 0);
         report_add(pen->script, " ");
@@ -204,14 +206,14 @@ static void frame(const chart_pen *pen, const layout_panel *panel, const forage_
     const chart_layout *layout = pen->layout;
     margins(pen, panel);
     range(pen, 'x', panel->x.low, panel->x.high);
-    tics(pen, 'x', &panel->x);
     bool sideways = data->y.categories != NULL;
+    tics(pen, 'x', &panel->x, sideways && layout->columns > 1 && panel->right < layout->width - 40);
     if (sideways) {
         range(pen, 'y', (double)data->y.category_count - 0.5, -0.5);
         category_tics(pen, panel, &data->y);
     } else {
         range(pen, 'y', panel->y.low, panel->y.high);
-        tics(pen, 'y', &panel->y);
+        tics(pen, 'y', &panel->y, false);
         stroke(pen, panel->left, panel->bottom, panel->right, panel->bottom, AXIS, "back lw 1");
     }
     report_format(pen->script, "set grid %s back lt 1 lw 1", sideways ? "xtics noytics" : "ytics noxtics");

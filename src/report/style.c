@@ -6,7 +6,7 @@
 
 #include "report/palette.h"
 
-static const char rules[] =
+static const char text_rules[] =
     "*{box-sizing:border-box}\n"
     "html{-webkit-text-size-adjust:100%;scroll-behavior:smooth}\n"
     "body{margin:0;background:var(--paper);color:var(--text);"
@@ -36,7 +36,9 @@ static const char rules[] =
     "ul,ol{padding-left:1.3rem;margin:0 0 1rem;max-width:42rem}\n"
     "li{margin:.45rem 0}\n"
     "nav ol{columns:2;column-gap:2rem;font-size:.95rem;list-style-position:inside;padding:0}\n"
-    "nav li{margin:.15rem 0;break-inside:avoid}\n"
+    "nav li{margin:.15rem 0;break-inside:avoid}\n";
+
+static const char figure_rules[] =
     "figure{margin:1.75rem 0 1.5rem}\n"
     "figcaption{font-size:.95rem;line-height:1.45;margin:0 0 .75rem;color:var(--text)}\n"
     "svg{display:block;width:100%;height:auto}\n"
@@ -55,15 +57,19 @@ static const char rules[] =
     "td:last-child,th:last-child{padding-right:0}\n"
     "th[scope=row]{overflow-wrap:anywhere;min-width:7rem}\n"
     "thead th{color:var(--muted);border-bottom-color:var(--axis);vertical-align:bottom}\n"
+    "td{white-space:nowrap}td.words{white-space:normal;text-align:left}\n"
+    "th small{display:block;color:var(--muted);font-weight:400}\n"
     "td small{display:block;color:var(--muted);white-space:nowrap}\n"
     ".files{margin:.5rem 0 0;color:var(--muted)}\n"
     ".missing{border-left:4px solid var(--vermillion);background:var(--panel);padding:.75rem 1rem;max-width:none}\n"
     ".heat td{background:color-mix(in srgb,var(--blue) calc(var(--h)*1%),var(--paper))}\n"
     ".heat td small{color:inherit;opacity:.75}\n"
+    ".heat td,.heat td:last-child{padding-right:.5rem}.heat th[scope=row]{min-width:5.5rem}\n"
     "@media (max-width:600px){main{padding:1.75rem 1rem 3rem}svg.wide{display:none}svg.narrow{display:block}"
     "nav ol{columns:1}section{margin-top:2.25rem;padding-top:1.75rem}.lead{font-size:1.1rem}"
     ".keys{grid-template-columns:1fr 1fr;gap:.5rem}.keys>div{padding:.7rem .8rem}.keys strong{font-size:1.4rem}"
-    "th,td{padding:.3rem .4rem}}\n"
+    "th,td{padding:.3rem .4rem}table{font-size:.82rem}"
+    ".heat td,.heat td:last-child{padding:.3rem .2rem}.heat th{padding-left:.2rem;padding-right:.2rem}}\n"
     "@media (prefers-reduced-motion:reduce){html{scroll-behavior:auto}}\n"
     "@page{margin:18mm 16mm}\n"
     "@media print{body{font-size:10.5pt;line-height:1.45}main{max-width:none;padding:0}"
@@ -87,5 +93,6 @@ void style_write(report_text *css)
     report_add(css, "}\n@media screen and (prefers-color-scheme:dark){:root{");
     variables(css, true);
     report_add(css, "}}\n");
-    report_add(css, rules);
+    report_add(css, text_rules);
+    report_add(css, figure_rules);
 }

@@ -25,7 +25,7 @@ typedef struct text_area {
     size_t left, top, columns, rows;
 } text_area;
 
-enum { LINE_ROWS = 10, NAMES_MOST = 30 };
+enum { LINE_ROWS = 10, NAMES_MOST = 30, LEGEND_MOST = 44 };
 
 static canvas_cell *cell_at(const text_canvas *canvas, size_t x, size_t y)
 {
@@ -202,10 +202,10 @@ static void draw_names(const text_canvas *canvas, const text_area *area, const f
     }
 }
 
-static size_t names_room(const forage_chart_panel *panel)
+static size_t names_room(const forage_chart_panel *panel, bool direct)
 {
     size_t most = 0;
-    for (size_t s = 0; s < panel->series_count; ++s) {
+    for (size_t s = 0; direct && s < panel->series_count; ++s) {
         size_t length = panel->series[s].name ? length_of(panel->series[s].name) : 0;
         most = length > most ? length : most;
     }
@@ -238,10 +238,10 @@ static size_t line_rows(const forage_chart_panel *panel)
     return (panel->title != NULL) + 1 + LINE_ROWS + 3 + notes;
 }
 
-static void draw_lines(const text_canvas *canvas, const forage_chart_panel *panel, text_area place)
+static void draw_lines(const text_canvas *canvas, const forage_chart_panel *panel, text_area place, bool direct)
 {
     chart_scale y = chart_scale_of(panel, 'y', 4);
-    size_t left = y_room(&y) + 2, right = names_room(panel) + 1;
+    size_t left = y_room(&y) + 2, right = names_room(panel, direct) + 1;
     if (place.columns < left + right + 16)
         right = 0;
     text_area area = {place.left + left, place.top + (panel->title != NULL) + 1, place.columns - left - right,
@@ -266,7 +266,7 @@ static void draw_lines(const text_canvas *canvas, const forage_chart_panel *pane
     for (size_t s = 0; s < panel->series_count; ++s)
         draw_curve(canvas, &area, &x, &y, &panel->series[s]);
     draw_references(canvas, &area, panel, &x, &y);
-    if (right > 0)
+    if (right > 1)
         draw_names(canvas, &area, panel, &y, right - 1);
     draw_x_tics(canvas, &area, &x, area.top + area.rows + 1);
     size_t row = area.top + area.rows + 2;
@@ -414,7 +414,19 @@ static void write_canvas(const text_canvas *canvas, report_text *text)
     }
 }
 
-/* The legend of boxes and diamonds, on one row. */
+static uint32_t sample_of(const text_canvas *canvas, const forage_chart_series *series)
+{
+    switch (series->mark) {
+    case FORAGE_MARK_DIAMOND:
+        return canvas->plain ? 'o' : 0x25C6;
+    case FORAGE_MARK_LINE:
+        return canvas->plain ? (uint32_t) "*+ox#@"[series->ink % 6] : series->dashed ? 0x2504 : 0x2500;
+    default:
+        return canvas->plain ? '=' : 0x2588;
+    }
+}
+
+/* The legend, on one row. */
 static void draw_legend(const text_canvas *canvas, const forage_chart *chart, size_t row)
 {
     size_t at = 2;
@@ -422,12 +434,11 @@ static void draw_legend(const text_canvas *canvas, const forage_chart *chart, si
         const forage_chart_series *series = &chart->panels[0].series[s];
         if (!series->name)
             continue;
-        uint32_t sample = series->mark == FORAGE_MARK_DIAMOND ? (canvas->plain ? 'o' : 0x25C6)
-                          : canvas->plain                     ? '='
-                                                              : 0x2588;
-        put(canvas, at, row, sample, (int)series->ink);
-        write_text(canvas, at + 2, row, NAMES_MOST, series->name, -1);
-        at += length_of(series->name) + 5;
+        size_t length = length_of(series->name);
+        length = length < LEGEND_MOST ? length : LEGEND_MOST;
+        put(canvas, at, row, sample_of(canvas, series), (int)series->ink);
+        write_text(canvas, at + 2, row, length, series->name, -1);
+        at += length + 5;
     }
 }
 
@@ -449,7 +460,7 @@ static size_t rows_of(const forage_chart *chart)
 
 static bool has_legend(const forage_chart *chart)
 {
-    return sideways(chart) && chart->panels[0].series_count > 1;
+    return (sideways(chart) || chart->panel_count > 1) && chart->panels[0].series_count > 1;
 }
 
 static void draw_chart(const text_canvas *canvas, const forage_chart *chart, size_t across, size_t each)
@@ -465,7 +476,7 @@ static void draw_chart(const text_canvas *canvas, const forage_chart *chart, siz
         if (chart->panels[p].y.categories)
             draw_categories(canvas, &chart->panels[p], place, true);
         else
-            draw_lines(canvas, &chart->panels[p], place);
+            draw_lines(canvas, &chart->panels[p], place, chart->panel_count == 1);
     }
 }
 

@@ -13,7 +13,7 @@ enum { MARKUP_DEPTH = 64, MARKUP_NAME = 24 };
 
 static bool markup_void(const char *name)
 {
-    static const char *const names[] = {"meta", "br", "hr", "img", "link", "input", "col"};
+    static const char *const names[] = {"meta", "br", "hr", "img", "link", "input", "col", "wbr"};
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
         if (strcmp(name, names[i]) == 0)
             return true;
