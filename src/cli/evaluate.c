@@ -33,7 +33,7 @@ static bool parse(settings *s, int argc, char **argv, size_t *count, int *code)
         {"unknown", CLI_TEXT, &s->unknown, "WHAT",
          "users and items that the model has never met: error (default), skip, or average"},
         {"positive", CLI_REAL, &s->positive, "VALUE",
-         "values from here on count as positive; default: values are 0 or 1"},
+         "rows with at least this value count as positive; default: values are 0 or 1"},
     };
     const cli_option rank[] = {
         {"k", CLI_TEXT, &s->cutoffs, "K,...",
@@ -273,8 +273,11 @@ static forage_status judge_predictions(evaluation *e, forage_error *error)
     forage_metrics_options options = {.bins = s->bins, .bootstrap = bootstrap_of(s), .threads = e->device.threads};
     if (s->scenario)
         FORAGE_TRY(find_truth(e, error));
-    FORAGE_TRY(forage_metrics_of_model(e->model, e->binding, e->dataset, e->rows, e->row_count, s->positive, e->truth,
-                                       &options, &e->metrics, error));
+    forage_status status = forage_metrics_of_model(e->model, e->binding, e->dataset, e->rows, e->row_count, s->positive,
+                                                   e->truth, &options, &e->metrics, error);
+    if (status == FORAGE_FORMAT && error->file[0] == '\0')
+        snprintf(error->file, sizeof error->file, "%s", s->data);
+    FORAGE_TRY(status);
     e->has_predictions = true;
     bool probability = forage_model_info_of(e->model)->capabilities & FORAGE_GIVES_PROBABILITY;
     if (e->simulator && probability) {
@@ -285,17 +288,35 @@ static forage_status judge_predictions(evaluation *e, forage_error *error)
     return FORAGE_OK;
 }
 
+/* The items of each user in these rows; of rows with values, the positive ones. */
+static forage_status items_by_user(const evaluation *e, const uint32_t *rows, size_t count, forage_seen *seen,
+                                   forage_error *error)
+{
+    double positive = e->settings->positive;
+    if (!e->dataset->value || positive == 0)
+        return forage_seen_create(e->dataset, rows, count, e->dataset->value != NULL, seen, error);
+    uint32_t *kept = forage_alloc(count, sizeof *kept);
+    if (!kept)
+        return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for %zu rows", count);
+    size_t kept_count = 0;
+    for (size_t i = 0; i < count; ++i)
+        if ((double)e->dataset->value[rows[i]] >= positive)
+            kept[kept_count++] = rows[i];
+    forage_status status = forage_seen_create(e->dataset, kept, kept_count, false, seen, error);
+    forage_free(kept);
+    return status;
+}
+
 static forage_status judge_rankings(evaluation *e, forage_error *error)
 {
     const settings *s = e->settings;
     if (!e->dataset->user)
         return forage_fail(error, FORAGE_INVALID, "the log names no users, so there is nobody to rank items for");
-    bool positive_only = e->dataset->value != NULL;
     forage_seen seen = {0}, test = {0};
-    forage_status status = forage_seen_create(e->dataset, e->rows, e->row_count, positive_only, &test, error);
+    forage_status status = items_by_user(e, e->rows, e->row_count, &test, error);
     bool mask = !s->keep_seen && e->other_count > 0;
     if (status == FORAGE_OK && mask)
-        status = forage_seen_create(e->dataset, e->other_rows, e->other_count, positive_only, &seen, error);
+        status = items_by_user(e, e->other_rows, e->other_count, &seen, error);
     if (status == FORAGE_OK) {
         forage_ranking_task task = {
             .seen = mask ? &seen : NULL, .test = &test, .items = forage_vocabulary_count(e->dataset->items)};
@@ -463,6 +484,15 @@ static void print_curve(const forage_reliability_bin *bins, size_t count)
     }
 }
 
+/* Nearly all rows in one bin of equal width: bins of equal mass show more. */
+static bool crowded(const forage_metrics *m)
+{
+    for (size_t b = 0; b < m->bin_count; ++b)
+        if ((double)m->bins[b].count > 0.8 * (double)m->count)
+            return true;
+    return false;
+}
+
 static int print_text(const evaluation *e)
 {
     const forage_metrics *m = &e->metrics;
@@ -485,15 +515,17 @@ static int print_text(const evaluation *e)
         if (m->groups > 0)
             printf("  (%zu of %zu users have both classes: %.1f %% of the rows)\n", m->groups_used, m->groups,
                    100 * m->grouped_share);
-        if (m->bin_count > 0)
+        if (m->bin_count > 0 && crowded(m))
+            print_curve(m->bins_mass, m->mass_bin_count);
+        else if (m->bin_count > 0)
             print_curve(m->bins, m->bin_count);
     }
     for (size_t c = 0; c < e->cutoff_count; ++c) {
         const forage_ranking_metrics *r = &e->rankings[c];
         line lines[6];
         size_t count = ranking_lines(r, lines);
-        printf("\nrankings: the first %zu of all items%s, %zu users", r->k, s->keep_seen ? "" : " not seen before",
-               r->users);
+        printf("\nrankings: the first %zu of all items%s, %zu users", r->k,
+               s->keep_seen || e->other_count == 0 ? "" : " not seen before", r->users);
         if (r->skipped > 0)
             printf("; %zu unknown users skipped", r->skipped);
         printf("\n");

@@ -24,18 +24,22 @@ static void scored_release(scored_rows *rows)
     forage_free(rows->group);
 }
 
-static forage_status label_of(float value, double positive, uint32_t row, float *label, forage_error *error)
+static forage_status label_of(const forage_dataset *dataset, double positive, uint32_t row, float *label,
+                              forage_error *error)
 {
+    float value = dataset->value[row];
     if (isnan(value))
-        return forage_fail(error, FORAGE_INVALID, "event %u of the log has no value", row);
+        return forage_fail_at(error, FORAGE_FORMAT, NULL, 0, dataset->value_name, "row %zu of the log has no value",
+                              (size_t)row + 1);
     if (positive != 0)
         *label = (double)value >= positive ? 1 : 0;
     else if (value == 0 || value == 1)
         *label = value;
     else
-        return forage_fail(error, FORAGE_INVALID,
-                           "event %u of the log has the value %g: say from which value on an event counts as positive",
-                           row, (double)value);
+        return forage_fail_at(error, FORAGE_FORMAT, NULL, 0, dataset->value_name,
+                              "row %zu of the log has the value %g, not 0 or 1: say from which value on a row counts "
+                              "as positive",
+                              (size_t)row + 1, (double)value);
     return FORAGE_OK;
 }
 
@@ -59,7 +63,7 @@ static forage_status score_rows(forage_binding *binding, const forage_dataset *d
             continue;
         size_t at = out->count++;
         out->prediction[at] = out->prediction[i];
-        FORAGE_TRY(label_of(dataset->value[rows[i]], positive, rows[i], &out->label[at], error));
+        FORAGE_TRY(label_of(dataset, positive, rows[i], &out->label[at], error));
         if (truth)
             out->truth[at] = truth[i];
         if (out->group)
