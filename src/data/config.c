@@ -230,6 +230,33 @@ static forage_status build(builder *b)
     return FORAGE_OK;
 }
 
+/* True when the bytes before `at` end a line, in any of YAML's ways. */
+static bool begins_line(const char *text, size_t at)
+{
+    const unsigned char *before = (const unsigned char *)text + at;
+    if (at == 0 || before[-1] == '\n' || before[-1] == '\r')
+        return true;
+    if (at >= 2 && before[-2] == 0xc2 && before[-1] == 0x85)
+        return true; /* next line */
+    if (at < 3)
+        return false;
+    if (before[-3] == 0xe2 && before[-2] == 0x80 && (before[-1] == 0xa8 || before[-1] == 0xa9))
+        return true;                                                                  /* line and paragraph separator */
+    return at == 3 && before[-3] == 0xef && before[-2] == 0xbb && before[-1] == 0xbf; /* byte order mark */
+}
+
+/* Directives say nothing that is needed here, and libyaml compares each with all before it. */
+static forage_status check_directives(const char *text, size_t size, const char *file, forage_error *error)
+{
+    uint64_t line = 1;
+    for (size_t i = 0; i < size; i++) {
+        line += text[i] == '\n';
+        if (text[i] == '%' && begins_line(text, i))
+            return forage_fail_at(error, FORAGE_FORMAT, file, line, NULL, "directives (%%...) are not allowed here");
+    }
+    return FORAGE_OK;
+}
+
 forage_status forage_config_parse(const char *text, size_t size, const char *file, forage_config **config,
                                   forage_error *error)
 {
@@ -238,11 +265,13 @@ forage_status forage_config_parse(const char *text, size_t size, const char *fil
     *config = NULL;
     if (size > MAX_SIZE)
         return forage_fail_at(error, FORAGE_FORMAT, file, 0, NULL, "larger than 4 MiB");
+    FORAGE_TRY(check_directives(text, size, file, error));
     b.config = forage_calloc(1, sizeof *b.config);
     if (!b.config || !(b.config->file = forage_strdup(file)) || !yaml_parser_initialize(&b.parser)) {
         forage_config_free(b.config);
         return forage_fail_at(error, FORAGE_NO_MEMORY, file, 0, NULL, "not enough memory to read it");
     }
+    yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&b.parser, (const unsigned char *)text, size);
     status = build(&b);
     yaml_parser_delete(&b.parser);

@@ -142,6 +142,12 @@ static void hostile_files_are_refused(void **state)
     refuse_text("a: 1\n? [b]\n: 2\n", 2, "key must be plain text");
     refuse_text("a: 1\n'': 2\n", 2, "empty key");
     refuse_text("a: \"x\\0y\"\n", 1, "NUL");
+    refuse_text("%YAML 1.1\n---\na: 1\n", 1, "directives");
+    refuse_text("a: 1\r%TAG ! x\n", 1, "directives");
+    refuse_text("# x\n\xef\xbb\xbf%TAG ! x\n", 2, "not YAML");
+    refuse_text("\xef\xbb\xbf%TAG ! x\n", 1, "directives");
+    refuse_text("#\xc2\x85%TAG ! x\n", 1, "directives");
+    refuse_text("#\xe2\x80\xa8%TAG ! x\n", 1, "directives");
     refuse_text("a: [1, 2\n", 2, "not YAML");
     refuse_text("a: 1\n\tb: 2\n", 2, "not YAML");
     refuse_text("a: 1\nb: \"open\n", 3, "not YAML");
