@@ -95,20 +95,8 @@ end:
     return status;
 }
 
-/* The experiments' logs are a tenth of the document's and smaller, so a model that is trained step by step takes
- * smaller batches and larger steps to come as far. A model without such parameters keeps what it has. */
-static forage_status small_log_params(const forage_model_info *info, forage_params **params, forage_error *error)
-{
-    static const char *const settings[][2] = {{"epochs", "10"}, {"batch-size", "128"}, {"learning-rate", "0.005"}};
-    FORAGE_TRY(forage_params_create(info, params, error));
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; ++i)
-        if (forage_params_text(*params, settings[i][0]))
-            FORAGE_TRY(forage_params_set(*params, settings[i][0], settings[i][1], error));
-    return FORAGE_OK;
-}
-
 static forage_status run(const forage_chapter1_options *options, const forage_scenario *scenario,
-                         forage_params **params, forage_chapter1 *chapter, forage_error *error)
+                         forage_chapter1 *chapter, forage_error *error)
 {
     const forage_model_info *info;
     forage_device device = options->device;
@@ -116,8 +104,7 @@ static forage_status run(const forage_chapter1_options *options, const forage_sc
     if (device.threads < 1)
         FORAGE_TRY(forage_device_open("auto", 0, &device, error));
     FORAGE_TRY(eval_baseline(options, scenario, info, &device, chapter, error));
-    FORAGE_TRY(small_log_params(info, params, error));
-    eval_study study = {scenario, info, *params, device, scenario->seed};
+    eval_study study = {scenario, info, device, scenario->seed};
     study.device.threads = 1;
     return play_all(&study, options, device.threads, chapter, error);
 }
@@ -126,7 +113,6 @@ forage_status forage_chapter1_run(const forage_chapter1_options *options, forage
 {
     forage_chapter1_options chosen = {0};
     forage_scenario scenario = {0};
-    forage_params *params = NULL;
     double start = forage_clock();
     if (options)
         chosen = *options;
@@ -142,8 +128,7 @@ forage_status forage_chapter1_run(const forage_chapter1_options *options, forage
         scenario.seed = chosen.seed;
     eval_name(chapter->scenario, sizeof chapter->scenario, scenario.name ? scenario.name : name);
     chapter->seed = scenario.seed;
-    forage_status status = run(&chosen, &scenario, &params, chapter, error);
-    forage_params_free(params);
+    forage_status status = run(&chosen, &scenario, chapter, error);
     forage_scenario_release(&scenario);
     chapter->seconds = forage_clock() - start;
     if (status != FORAGE_OK)

@@ -15,7 +15,7 @@
 enum {
     USERS = 100,
     ITEMS = 50,
-    VISITS = 1250, /* a day */
+    VISITS = 2500, /* a day */
     WINDOW = 8,    /* days that each night's training sees */
     DAYS = 14,     /* measured; WINDOW more go before them */
     EVENT = 4,     /* the first day with new tastes */
@@ -75,8 +75,7 @@ forage_status eval_drift_world(const eval_study *study, size_t index, double *fo
     for (size_t day = 0; day < DAYS; ++day) {
         if (day == EVENT)
             FORAGE_TRY_GOTO(change_tastes(&world, drifted, error), end);
-        FORAGE_TRY_GOTO(eval_world_fit(&world, study->info, study->params, day * VISITS, WINDOW * VISITS,
-                                       index + 1000 * day, error),
+        FORAGE_TRY_GOTO(eval_world_fit(&world, study->info, day * VISITS, WINDOW * VISITS, index + 1000 * day, error),
                         end);
         eval_world_choose(&world, world.scores, 0, USERS, ITEMS, nightly);
         if (day == 0)

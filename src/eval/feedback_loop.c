@@ -67,8 +67,8 @@ static forage_status play(eval_world *world, size_t arm, size_t index, uint32_t 
             memcpy(choice, first_choice, sizeof choice);
             memcpy(found + place(arm, 0, 0), found + place(0, 0, 0), MEASURES * sizeof *found);
         } else {
-            FORAGE_TRY(eval_world_fit(world, study->info, study->params, first, world->log->count - first,
-                                      index + 1000 * round, error));
+            FORAGE_TRY(
+                eval_world_fit(world, study->info, first, world->log->count - first, index + 1000 * round, error));
             eval_world_choose(world, world->scores, 0, USERS, ITEMS, choice);
             note_round(world, choice, found + place(arm, round, 0));
         }
