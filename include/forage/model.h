@@ -155,7 +155,7 @@ typedef struct forage_fit_options {
     const char *fields; /* "auto" (also NULL), "all", or names joined by commas; see docs/models */
     const forage_progress *progress;
 
-    /* Called, if given, when the model stands but has learned nothing yet, and after each epoch. */
+    /* Called, if given, when all is ready to begin (or to go on), and after each epoch. */
     void (*started)(void *context, const forage_model *model);
     void (*epoch_done)(void *context, size_t epoch, const forage_epoch *result); /* epoch counts from 1 */
     void *context;

@@ -139,7 +139,7 @@ static void print_started(void *context, const forage_model *model)
         return;
     cli_progress_end();
     forage_model_describe(model, text, sizeof text);
-    printf("%s%s%zu weights; training on %zu rows, validating on %zu\n", text,
+    printf("Using %s\n%s%s%zu weights; training on %zu rows, validating on %zu\n", t->device.name, text,
            text[0] && text[strlen(text) - 1] != '\n' ? "\n" : "", forage_model_weight_count(model),
            t->split.train_count, t->split.validation_count);
     fflush(stdout);
@@ -294,8 +294,6 @@ static forage_status train(training *t, const forage_progress *progress, forage_
     t->read.validation = t->validation;
     t->read.test = t->test;
     FORAGE_TRY(forage_device_open(t->device_name ? t->device_name : "auto", (int)t->threads, &t->device, error));
-    if (!t->json)
-        printf("Using %s\n", t->device.name);
     FORAGE_TRY(check_output(t->output, error));
     FORAGE_TRY(forage_dataset_load(t->data, &t->read, progress, &t->dataset, error));
     FORAGE_TRY(forage_split_parse(t->split_text ? t->split_text

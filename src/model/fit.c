@@ -325,13 +325,14 @@ static forage_status prepare(fit_task *task, const forage_dataset *dataset, cons
                                   &task->validation, error));
     model->setup = (model_setup){model->params, &model->schema, &model->device, model->seed};
     FORAGE_TRY(model->type->create(&model->setup, &model->state, error));
-    if (task->options->started)
-        task->options->started(task->options->context, model);
     if (task->options->state_path)
         identify(task);
     task->input = (model_fit_input){&task->train.examples, &task->validation.examples};
     FORAGE_TRY(model->type->fit_begin(model->state, &task->input, &task->fit, error));
-    return resume(task, error);
+    FORAGE_TRY(resume(task, error));
+    if (task->options->started)
+        task->options->started(task->options->context, model);
+    return FORAGE_OK;
 }
 
 static forage_status create_model(const model_type *type, const forage_params *params,

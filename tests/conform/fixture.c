@@ -135,7 +135,7 @@ void log_split_free(forage_split *split)
 forage_params *short_params(const forage_model_info *info)
 {
     static const char *const wanted[][2] = {
-        {"epochs", "3"}, {"batch-size", "64"}, {"embedding-size", "8"}, {"hidden", "16,8"}};
+        {"epochs", "3"}, {"batch-size", "64"}, {"embedding-size", "8"}, {"layers", "16,8"}};
     forage_params *params;
     forage_error error = {0};
     must(forage_params_create(info, &params, &error), &error);

@@ -1,0 +1,92 @@
+#!/usr/bin/python3 -B
+"""forage recommend as a user meets it."""
+import pathlib
+
+import cli
+from cli import forage, refused
+
+LOG = "user_id,item_id,clicked,category\n" + "".join(
+    f"ann,{item},{click},{colour}\nbob,{item},{1 - click},{colour}\n"
+    for item, click, colour in (("shoe", 1, "red"), ("hat", 0, "red"), ("coat", 1, "blue"), ("sock", 0, "blue"))
+    for _ in range(5)) + "bob,coat,1,blue\n"
+
+
+def trained():
+    pathlib.Path("log.csv").write_text(LOG)
+    forage("train", "popular", "--data", "log.csv", "--output", "popular", "--smoothing", 1)
+
+
+def ranking(*arguments):
+    users = forage("recommend", "popular", "--data", "log.csv", *arguments, "--json").json()["users"]
+    return [[item["item"] for item in user["items"]] for user in users]
+
+
+def test_scores_ties_and_reasons():
+    trained()
+    result = forage("recommend", "popular", "--data", "log.csv", "--user", "ann", "--json").json()
+    assert result["model"] == "popular" and result["k"] == 10
+    items = result["users"][0]["items"]
+    # coat is ahead by one click; the others are equal and stay in the order of the log.
+    assert [item["item"] for item in items] == ["coat", "shoe", "hat", "sock"]
+    assert items[0]["attributes"] == {"category": "blue"}
+    assert items[0]["reason"] == "this user clicked 5 of 10 in category 'blue'; all users together clicked it 6 of 11 times (54.5 %)"
+    assert abs(items[0]["score"] - (6 + 21 / 41) / 12) < 1e-6
+    text = forage("recommend", "popular", "--data", "log.csv", "--user", "ann", "--k", 2).out
+    assert "user_id ann" in text and "1. coat" in text and "2. shoe" in text and "hat" not in text
+
+
+def test_what_was_seen():
+    trained()
+    assert ranking("--user", "ann", "--exclude-seen") == [[]]
+    assert ranking("--user", "ann", "--user", "bob", "--exclude-chosen") == [["hat", "sock"], ["shoe"]]
+    text = forage("recommend", "popular", "--data", "log.csv", "--user", "ann", "--exclude-seen").out
+    assert "no more items" in text
+
+
+def test_unknown_users():
+    trained()
+    refused("recommend", "popular", "--data", "log.csv", "--user", "zoe", says=["'zoe'", "log.csv", "user_id"])
+    skipped = forage("recommend", "popular", "--data", "log.csv", "--user", "zoe", "--unknown", "skip", "--json").json()["users"][0]
+    assert skipped["skipped"] and not skipped["known"] and skipped["items"] == []
+    average = forage("recommend", "popular", "--data", "log.csv", "--user", "zoe", "--unknown", "average", "--json").json()["users"][0]
+    assert not average["known"] and average["items"][0]["item"] == "coat"
+    refused("recommend", "popular", "--data", "log.csv", "--user", "ann", "--unknown", "guess", says=["skip"], code=2)
+
+
+def test_unknown_items():
+    trained()
+    pathlib.Path("log.csv").write_text(LOG + "ann,cape,1,green\n")
+    refused("recommend", "popular", "--data", "log.csv", "--user", "ann", says=["'cape'", "item_id"])
+    assert ranking("--user", "ann", "--unknown", "skip") == [["coat", "shoe", "hat", "sock"]]
+    assert ranking("--user", "ann", "--unknown", "average") == [["coat", "cape", "shoe", "hat", "sock"]]
+
+
+def test_context():
+    rows = "".join(f"{item},{place},{int(item == 'hat' and place == 'top')}\n"
+                   for item in ("shoe", "hat", "coat") for place in ("top", "side") for _ in range(40))
+    pathlib.Path("log.csv").write_text("item_id,position,clicked\n" + rows)
+    forage("train", "embedding-mlp", "--data", "log.csv", "--epochs", 100, "--batch-size", 32, "--output", "mlp")
+    run = ("recommend", "mlp", "--data", "log.csv")
+    assert forage(*run, "--context", "position=top", "--json").json()["users"][0]["items"][0]["item"] == "hat"
+    scores = [forage(*run, "--context", "position=" + place, "--json").json()["users"][0]["items"][0]["score"]
+              for place in ("top", "side")]
+    assert scores[0] > 0.5 > scores[1]
+    refused(*run, "--context", "position=ceiling", says=["ceiling", "top", "side"])
+    refused(*run, "--context", "weather=rain", says=["weather", "position"])
+    refused(*run, "--context", "position", says=["NAME=VALUE"], code=2)
+    refused(*run, "--user", "ann", says=["log.csv"], code=2)
+    forage(*run)  # a missing context is no mistake
+
+
+def test_misuse():
+    trained()
+    refused("recommend", says=["MODELFILE"], code=2)
+    refused("recommend", "popular", says=["--data"], code=2)
+    refused("recommend", "popular", "--data", "log.csv", "--k", 0, says=["--k"], code=2)
+    refused("recommend", "none", "--data", "log.csv", says=["none"])
+    refused("recommend", "log.csv", "--data", "log.csv", says=["log.csv"])
+    forage("train", "embedding-mlp", "--data", "log.csv", "--epochs", 1, "--output", "mlp")
+    refused("recommend", "mlp", "--data", "log.csv", says=["--user"], code=2)
+
+
+cli.main(globals())
