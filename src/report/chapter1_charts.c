@@ -165,8 +165,8 @@ static bool calibration_chart(const forage_chapter1 *chapter, report_pool *pool,
         return false;
     size_t count = 0;
     double end = 0.05;
-    for (size_t b = 0; b < metrics->bin_count; ++b) {
-        const forage_reliability_bin *bin = &metrics->bins[b];
+    for (size_t b = 0; b < metrics->mass_bin_count; ++b) {
+        const forage_reliability_bin *bin = &metrics->bins_mass[b];
         if (bin->count == 0)
             continue;
         x[count] = bin->mean_prediction;
@@ -183,8 +183,9 @@ static bool calibration_chart(const forage_chapter1 *chapter, report_pool *pool,
     part.panel->y = (forage_chart_axis){.label = "Observed click rate", .percent = true, .high = fmin(1, 1.05 * end)};
     chart->name = "calibration";
     chart->title = "Predicted and observed click rates on the validation rows, with 95 % intervals";
-    chart->summary = pool_format(pool, "%zu groups of rows by predicted rate; the calibration error is %s.", count,
-                                 pool_percent(pool, metrics->ece.value));
+    chart->summary =
+        pool_format(pool, "%zu groups of equally many rows, by predicted rate; the calibration error is %s.", count,
+                    pool_percent(pool, metrics->ece.value));
     return !pool->failed;
 }
 

@@ -164,8 +164,9 @@ static void training_section(const chapter1_story *story)
     report_pool *pool = story->pool;
     page_section(story->html, "training", "Training: how near to the limit");
     page_say(story->html,
-             "The model <code>%s</code> knows the user’s id and the product’s id, and nothing of personas and "
-             "categories. It learns from %s rows and is judged on %s others. Training took %s s on %s.",
+             "The model <code>%s</code> sees of each row who the user was, which product, and whether it was "
+             "clicked; personas and categories it is not told. It learns from %s rows and is judged on %s others. "
+             "Training took %s s on %s.",
              pool_html(pool, training->model), pool_count(pool, training->train_rows),
              pool_count(pool, training->validation_rows), pool_fixed(pool, training->seconds, 2),
              pool_html(pool, training->device));
@@ -241,8 +242,9 @@ static void calibration_section(const chapter1_story *story)
     report_pool *pool = story->pool;
     page_section(story->html, "calibration", "Calibration: can its numbers be believed?");
     page_say(story->html,
-             "A prediction of 30\u00a0%% should be a click three times in ten. The validation rows are grouped by what "
-             "was predicted for them; each dot compares the mean prediction of a group with the clicks that came.");
+             "A prediction of 30\u00a0%% should be a click three times in ten. The validation rows, sorted by what "
+             "was predicted for them, are cut into groups of equal size; each dot compares the mean prediction of a "
+             "group with the clicks that came.");
     figure(story, CHAPTER1_CALIBRATION);
     page_say(
         story->html,
@@ -323,14 +325,16 @@ static void drift_section(const chapter1_story *story)
         pool_percent_estimate(pool, &drift->recovered_drifted),
     };
     page_table(story->html, story->pool, NULL, header, 4, cells, 2);
-    const char *nights =
-        drift->days_to_recover > 0
-            ? pool_format(pool, "nine tenths of the loss were won back after %zu nights", drift->days_to_recover)
-            : "nine tenths of the loss were not won back in the days that were measured";
-    page_say(story->html,
-             "Training every night helps, late: %s, because for days most of what the model reads was clicked with the "
-             "old tastes. And each night costs a whole training.",
-             nights);
+    if (drift->days_to_recover > 0)
+        page_say(story->html,
+                 "The model that is never retrained stays where it fell. Training every night wins nine tenths of the "
+                 "loss back, after %zu nights: until then, much of what it reads was clicked with the old tastes. And "
+                 "each night costs a whole training.",
+                 drift->days_to_recover);
+    else
+        page_say(story->html,
+                 "Within the days that were measured, training every night did not win nine tenths of the loss back: "
+                 "much of what it reads was clicked with the old tastes.");
     page_end_section(story->html);
 }
 
@@ -358,6 +362,13 @@ static void loop_section(const chapter1_story *story)
     }
     if (cells)
         page_table(story->html, story->pool, NULL, header, 5, cells, loop->arm_count);
+    if (loop->arm_count > 2)
+        page_say(
+            story->html,
+            "The difference between the last two is the random traffic of the first log: with it in every training "
+            "the model ends %s below the oracle, without it %s.",
+            pool_points(pool, loop->arms[1].rounds[loop->round_count - 1].lost.value),
+            pool_points(pool, loop->arms[2].rounds[loop->round_count - 1].lost.value));
     page_say(story->html,
              "Nothing in a log of its own choices tells the model about the products it did not show. That is what "
              "exploration is for: to show something else now and then, on purpose, with a known probability.");

@@ -27,9 +27,23 @@ static double names_width(const chart_layout *layout, const forage_chart_panel *
     return fmin(widest * layout->font, 0.42 * layout->width) + 12;
 }
 
+/* How many tics the y axis has room for. */
+static double y_tics(double plot_height)
+{
+    return fmax(3, plot_height / 48);
+}
+
+static double plot_height(const chart_layout *layout, size_t categories)
+{
+    bool narrow = layout->place == CHART_NARROW;
+    if (categories > 0)
+        return (double)categories * (layout->names_above ? 44 : narrow ? 26 : 28) + 8;
+    return layout->columns > 1 ? 210 : narrow ? 200 : 260;
+}
+
 static double tics_width(const chart_layout *layout, const forage_chart_panel *panel)
 {
-    chart_scale scale = chart_scale_of(panel, 'y', 5);
+    chart_scale scale = chart_scale_of(panel, 'y', y_tics(plot_height(layout, 0)));
     double widest = 0;
     for (size_t i = 0; i < scale.tics; ++i) {
         report_text label = {0};
@@ -117,22 +131,18 @@ static panel_heights heights_of(const chart_layout *layout)
 {
     const forage_chart *chart = layout->chart;
     const forage_chart_panel *first = &chart->panels[0];
-    bool narrow = layout->place == CHART_NARROW;
     panel_heights heights = {.below = ROW + 8};
     size_t categories = 0;
     for (size_t p = 0; p < chart->panel_count; ++p) {
         if (chart->panels[p].title)
             heights.title = ROW + 4;
         if (!sideways(&chart->panels[p]) && chart->panels[p].y.label)
-            heights.label = ROW + 2;
+            heights.label = ROW + 8;
         if (chart->panels[p].y.category_count > categories)
             categories = chart->panels[p].y.category_count;
     }
     heights.notes = (double)(NOTE_ROW * note_rows(chart));
-    if (sideways(first))
-        heights.plot = (double)categories * (layout->names_above ? 44 : narrow ? 26 : 28) + 8;
-    else
-        heights.plot = layout->columns > 1 ? 210 : narrow ? 200 : 260;
+    heights.plot = plot_height(layout, sideways(first) ? categories : 0);
     if (!same_x_label(chart))
         heights.below += ROW;
     return heights;
@@ -200,7 +210,7 @@ void layout_panel_of(const chart_layout *layout, size_t index, layout_panel *pan
     panel->bottom = panel->top + heights.plot;
     panel->x = chart_scale_of(data, 'x', fmax(2, inner / (data->x.percent ? 75 : 65)));
     if (!sideways(data))
-        panel->y = chart_scale_of(data, 'y', fmax(3, heights.plot / 48));
+        panel->y = chart_scale_of(data, 'y', y_tics(heights.plot));
 }
 
 double layout_x(const layout_panel *panel, double value)

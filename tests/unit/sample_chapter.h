@@ -133,6 +133,7 @@ static void sample_training(sample_chapter *s, const char *ending)
                                 .oracle_log_loss = {0.39973, 0.3960, 0.4034},
                                 .excess_log_loss = {0.01587, 0.0141, 0.0177},
                                 .bin_count = 15};
+    metrics->mass_bin_count = 11;
     for (size_t b = 0; b < 15; ++b) {
         double at = ((double)b + 0.5) / 15;
         metrics->bins[b] = (forage_reliability_bin){.low = (double)b / 15,
@@ -141,6 +142,7 @@ static void sample_training(sample_chapter *s, const char *ending)
                                                     .mean_prediction = at,
                                                     .positive_rate = at * (b % 2 ? 1.04 : 0.95),
                                                     .deviation = 0.002 * (double)(b + 1)};
+        metrics->bins_mass[b] = metrics->bins[b];
     }
 }
 
