@@ -251,13 +251,22 @@ typedef struct forage_summary {
 
 FORAGE_API void forage_summary_release(forage_summary *summary);
 
-/* Reads and checks a log of any format, row by row, and writes it to `output` as `format`
- * (see forage_writer_open; NULL only checks). Columns come in the order user, item, value,
- * time, propensity, others; a role's column that has none of the usual names gets one. RecBole's format
- * puts attributes into .user and .item files beside the .inter file, and reads the input twice. Memory grows
- * with the number of different ids, not with rows. `summary` may be NULL; free it with forage_summary_release. */
-FORAGE_API forage_status forage_convert(const char *input, const forage_read_options *options, const char *output,
-                                        forage_file_format format, const forage_progress *progress,
+/* What a conversion writes; all NULL: it only checks. */
+typedef struct forage_convert_target {
+    const char *output; /* the log, as `format` (see forage_writer_open) */
+    forage_file_format format;
+    const char *catalogue;  /* items with their attributes: CSV, or by the name's ending */
+    const char *population; /* users with theirs */
+} forage_convert_target;
+
+/* Reads and checks a log of any format, row by row, with its files of attributes, and writes it.
+ * Columns come in the order user, item, value, time, propensity, others; a role's column that has none of the
+ * usual names gets one. RecBole's format puts attributes into .user and .item files beside the .inter
+ * file, and reads the input twice. options->validation and ->test are not looked at. Memory grows with the
+ * number of different ids, not with rows. `target` and `summary` may be NULL; free the latter with
+ * forage_summary_release. */
+FORAGE_API forage_status forage_convert(const char *input, const forage_read_options *options,
+                                        const forage_convert_target *target, const forage_progress *progress,
                                         forage_summary *summary, forage_error *error);
 
 /* ------------------------------------------------------------------ *

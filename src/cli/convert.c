@@ -165,23 +165,23 @@ static json_t *summary_to_json(const char *output, const forage_summary *summary
     return object;
 }
 
-int cli_convert(const char *input, const forage_read_options *read, const char *output, forage_file_format format,
-                bool json, bool quiet)
+int cli_convert(const char *input, const forage_read_options *read, const forage_convert_target *target, bool json,
+                bool quiet)
 {
     forage_summary summary;
     forage_error error = {0};
-    bool to_standard_output = output && strcmp(output, "-") == 0;
+    bool to_standard_output = target->output && strcmp(target->output, "-") == 0;
     if (json && to_standard_output)
         return cli_misused("--json and --output - would both write to standard output");
-    forage_status status = forage_convert(input, read, output, format, cli_progress(quiet || json), &summary, &error);
+    forage_status status = forage_convert(input, read, target, cli_progress(quiet || json), &summary, &error);
     cli_progress_end();
     if (status != FORAGE_OK)
         return cli_fail(&error);
     int code = CLI_GOOD;
     if (json)
-        code = cli_print_json(summary_to_json(output, &summary));
+        code = cli_print_json(summary_to_json(target->output, &summary));
     else
-        print_summary(to_standard_output ? stderr : stdout, input, output, &summary);
+        print_summary(to_standard_output ? stderr : stdout, input, target->output, &summary);
     forage_summary_release(&summary);
     return code;
 }

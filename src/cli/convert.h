@@ -7,9 +7,9 @@
 /* The format of plain logs that the name's ending says ("-": CSV); false if it says none of them. */
 bool cli_output_format(const char *path, forage_file_format *format);
 
-/* Converts (`output` NULL: only checks), and prints the summary: as JSON, or for a person. It goes to
+/* Converts, and prints the summary: as JSON, or for a person. It goes to
  * standard error if the log goes to standard output. Returns an exit code. */
-int cli_convert(const char *input, const forage_read_options *read, const char *output, forage_file_format format,
-                bool json, bool quiet);
+int cli_convert(const char *input, const forage_read_options *read, const forage_convert_target *target, bool json,
+                bool quiet);
 
 #endif

@@ -45,7 +45,7 @@ static int run(int argc, char **argv)
         format = FORAGE_FILE_RECBOLE;
     else if (format == FORAGE_FILE_AUTO && !cli_output_format(output, &format))
         return cli_misused("the name '%s' says no format; give one with --to csv, tsv, jsonl or recbole", output);
-    return cli_convert(argv[1], &read, output, format, json, quiet);
+    return cli_convert(argv[1], &read, &(forage_convert_target){.output = output, .format = format}, json, quiet);
 }
 
 const cli_command cli_export = {"export", "write a log in another format (JSON Lines, RecBole ...)", run};

@@ -2,12 +2,14 @@
 #include "cli/convert.h"
 #include "cli/log_options.h"
 
-static const char *output;
+static forage_convert_target target;
 static bool json, quiet;
 
 static const cli_option options[] = {
-    {"output", CLI_TEXT, &output, "FILE",
+    {"output", CLI_TEXT, &target.output, "FILE",
      "the canonical log: CSV, or JSON Lines if the name ends in .jsonl (default: only check)"},
+    {"catalogue", CLI_TEXT, &target.catalogue, "FILE", "the items with their attributes (for --item-attributes)"},
+    {"population", CLI_TEXT, &target.population, "FILE", "the users with their attributes (for --user-attributes)"},
     {"json", CLI_FLAG, &json, NULL, "print the summary as one JSON object"},
     {"quiet", CLI_FLAG, &quiet, NULL, "no progress"},
 };
@@ -35,10 +37,9 @@ static int run(int argc, char **argv)
         return code;
     if (cli_log_options(&read, &error) != FORAGE_OK)
         return cli_fail(&error);
-    forage_file_format format = FORAGE_FILE_AUTO;
-    if (output && !cli_output_format(output, &format))
+    if (target.output && !cli_output_format(target.output, &target.format))
         return cli_misused("import writes CSV, TSV or JSON Lines (.csv, .tsv, .jsonl); 'forage export' writes others");
-    return cli_convert(argv[1], &read, output, format, json, quiet);
+    return cli_convert(argv[1], &read, &target, json, quiet);
 }
 
 const cli_command cli_import = {"import", "check a log of any format, and write it as a plain one", run};

@@ -93,9 +93,9 @@ void data_builder_reset(data_builder *builder)
 
 /* ---- errors ---- */
 
-static forage_status no_memory(const data_builder *builder, forage_error *error)
+static forage_status no_memory(forage_error *error)
 {
-    return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for the rows of %s", builder->reader->source.path);
+    return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for the log");
 }
 
 static forage_text text_at(const forage_rows *rows, size_t column, size_t row)
@@ -138,7 +138,7 @@ static forage_status add_column(data_builder *builder, const forage_reader_colum
     data_column *columns =
         forage_realloc(builder->columns, builder->column_count, builder->column_count + 1, sizeof *columns);
     if (!columns)
-        return no_memory(builder, error);
+        return no_memory(error);
     builder->columns = columns;
     data_column *column = &columns[builder->column_count];
     *column = (data_column){.role = source->role,
@@ -152,7 +152,7 @@ static forage_status add_column(data_builder *builder, const forage_reader_colum
         column->state = DATA_CODES;
     column->name = forage_strdup(source->name);
     if (!column->name)
-        return no_memory(builder, error);
+        return no_memory(error);
     builder->column_count++;
     return column->state == DATA_VALUES ? FORAGE_OK : forage_vocabulary_create(&column->vocabulary, error);
 }
@@ -183,7 +183,7 @@ static forage_status define_events(data_builder *builder, forage_error *error)
     for (size_t c = 0; c < reader->column_count; c++) {
         char **name = role_name(builder, reader->columns[c].role);
         if (name && !(*name = forage_strdup(reader->columns[c].name)))
-            return no_memory(builder, error);
+            return no_memory(error);
     }
     if (builder->user_name)
         FORAGE_TRY(forage_vocabulary_create(&builder->users, error));
@@ -231,12 +231,12 @@ forage_status data_builder_bind(data_builder *builder, forage_reader *reader, fo
         builder->batch_user = forage_alloc(DATA_BATCH_ROWS, sizeof *builder->batch_user);
         builder->batch_item = forage_alloc(DATA_BATCH_ROWS, sizeof *builder->batch_item);
         if (!builder->batch_user || !builder->batch_item)
-            return no_memory(builder, error);
+            return no_memory(error);
     }
     forage_free(builder->target);
     builder->target = forage_alloc(reader->column_count, sizeof *builder->target);
     if (!builder->target)
-        return no_memory(builder, error);
+        return no_memory(error);
     for (size_t c = 0; c < reader->column_count; c++) {
         const forage_reader_column *source = &reader->columns[c];
         builder->target[c] = SIZE_MAX;
@@ -471,7 +471,7 @@ static forage_status ask_restart(data_builder *builder, const data_column *colum
     size_t old = builder->force_categorical ? strlen(builder->force_categorical) : 0, length = strlen(column->name);
     char *names = forage_alloc(old + length + 2, 1);
     if (!names)
-        return no_memory(builder, error);
+        return no_memory(error);
     if (old)
         memcpy(names, builder->force_categorical, old);
     memcpy(names + old, column->name, length);
@@ -558,7 +558,7 @@ static forage_status add_codes(data_builder *builder, const forage_rows *rows, s
         }
         *place = code;
         if (column->state == DATA_UNDECIDED && column->checked > DISTINCT_LIMIT)
-            return become_values(column) ? FORAGE_OK : no_memory(builder, error);
+            return become_values(column) ? FORAGE_OK : no_memory(error);
     }
     return FORAGE_OK;
 }
@@ -638,7 +638,7 @@ static forage_status add_column_rows(data_builder *builder, const forage_rows *r
     if (column->uncounted)
         return check_texts(builder, rows, c, column, 0, error);
     if (!reserve_column(column, needed, column->role == FORAGE_ROLE_CONTEXT ? builder->capacity : 0))
-        return no_memory(builder, error);
+        return no_memory(error);
     if (column->state != DATA_VALUES)
         FORAGE_TRY(add_codes(builder, rows, c, column, &row, error));
     if (column->state == DATA_VALUES)
@@ -667,7 +667,7 @@ static forage_status reserve_rows(data_builder *builder, size_t count, forage_er
     do {                                                                                                 \
         void *larger = forage_realloc(builder->array, builder->count, capacity, sizeof *builder->array); \
         if (!larger)                                                                                     \
-            return no_memory(builder, error);                                                            \
+            return no_memory(error);                                                                     \
         builder->array = larger;                                                                         \
     } while (0)
     GROW(item);
@@ -735,7 +735,7 @@ forage_status data_builder_finish(data_builder *builder, forage_error *error)
             continue;
         bool numeric = column->fraction || forage_vocabulary_count(column->vocabulary) > CATEGORY_LIMIT;
         if (numeric && column->capacity && !become_values(column))
-            return no_memory(builder, error);
+            return no_memory(error);
         if (!numeric || !column->capacity)
             column->state = DATA_CODES;
     }

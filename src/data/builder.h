@@ -71,6 +71,10 @@ void data_builder_reset(data_builder *builder);
  */
 forage_status data_builder_bind(data_builder *builder, forage_reader *reader, forage_error *error);
 forage_status data_builder_rows(data_builder *builder, const forage_rows *rows, forage_error *error);
+/* Reads the files of attributes that belong to the log at `path`: those that the options name, and those
+ * beside a RecBole file. */
+forage_status data_builder_attributes(data_builder *builder, const char *path, const forage_read_options *options,
+                                      const forage_progress *progress, forage_error *error);
 /* Decides what is undecided. */
 forage_status data_builder_finish(data_builder *builder, forage_error *error);
 /* Hands everything over to a new dataset. */

@@ -6,13 +6,13 @@
 #include "data/builder.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct conversion {
     const char *input;
     const forage_read_options *options;
-    const char *output; /* NULL: only check */
-    forage_file_format format;
+    forage_convert_target target;
     const forage_progress *progress;
 
     data_builder *builder;
@@ -32,15 +32,15 @@ static forage_status no_memory(forage_error *error)
 /* ---- what is written ---- */
 
 /* The name under which a role's column is found again without options. */
-static const char *canonical_name(const forage_reader_column *column)
+static const char *canonical_name(forage_role role, const char *name)
 {
     static const char *const names[] = {[FORAGE_ROLE_USER] = "user_id",
                                         [FORAGE_ROLE_ITEM] = "item_id",
                                         [FORAGE_ROLE_VALUE] = "value",
                                         [FORAGE_ROLE_TIME] = "timestamp",
                                         [FORAGE_ROLE_PROPENSITY] = "propensity"};
-    bool named = column->role >= FORAGE_ROLE_USER && column->role <= FORAGE_ROLE_PROPENSITY;
-    return named && !data_usual_name(column->role, column->name) ? names[column->role] : column->name;
+    bool named = role >= FORAGE_ROLE_USER && role <= FORAGE_ROLE_PROPENSITY;
+    return named && !data_usual_name(role, name) ? names[role] : name;
 }
 
 static void keep(conversion *run, size_t c)
@@ -48,7 +48,7 @@ static void keep(conversion *run, size_t c)
     const forage_reader_column *column = &run->reader->columns[c];
     run->order[run->kept] = c;
     run->columns[run->kept] = *column;
-    run->columns[run->kept].name = canonical_name(column);
+    run->columns[run->kept].name = canonical_name(column->role, column->name);
     run->kept++;
 }
 
@@ -68,7 +68,8 @@ static forage_status choose_columns(conversion *run, forage_error *error)
                 keep(run, c);
     for (size_t c = 0; c < count; c++) {
         bool attribute = run->reader->columns[c].role > FORAGE_ROLE_CONTEXT;
-        if (run->reader->columns[c].role >= FORAGE_ROLE_CONTEXT && !(attribute && run->format == FORAGE_FILE_RECBOLE))
+        if (run->reader->columns[c].role >= FORAGE_ROLE_CONTEXT &&
+            !(attribute && run->target.format == FORAGE_FILE_RECBOLE))
             keep(run, c);
     }
     for (size_t i = 0; i < run->kept; i++)
@@ -139,7 +140,8 @@ static forage_status pass(conversion *run, bool check, bool write, forage_error 
         FORAGE_TRY(choose_columns(run, error));
         if (!check)
             declare_types(run);
-        FORAGE_TRY(forage_writer_open(run->output, run->format, run->columns, run->kept, &run->writer, error));
+        FORAGE_TRY(
+            forage_writer_open(run->target.output, run->target.format, run->columns, run->kept, &run->writer, error));
     }
     for (;;) {
         FORAGE_TRY(forage_reader_next(run->reader, &rows, error));
@@ -154,7 +156,10 @@ static forage_status pass(conversion *run, bool check, bool write, forage_error 
     }
     if (count == 0)
         return forage_fail_at(error, FORAGE_FORMAT, run->input, 0, NULL, "there are no rows in this file");
-    return check ? data_builder_finish(run->builder, error) : FORAGE_OK;
+    if (!check)
+        return FORAGE_OK;
+    FORAGE_TRY(data_builder_attributes(run->builder, run->input, run->options, run->progress, error));
+    return data_builder_finish(run->builder, error);
 }
 
 /* A pass that checks, begun again where a column of numbers turned out to have text. */
@@ -173,7 +178,19 @@ static forage_status checking_pass(conversion *run, bool write, forage_error *er
     }
 }
 
-/* ---- RecBole: attributes in files of their own ---- */
+/* ---- attributes in files of their own ---- */
+
+/* The shortest text that reads back as the same float. */
+static size_t format_float(float value, char buffer[32])
+{
+    for (int digits = 6; digits < 9; digits++) {
+        double real;
+        int length = snprintf(buffer, 32, "%.*g", digits, (double)value);
+        if (forage_parse_real(buffer, (size_t)length, &real) && (float)real == value)
+            return (size_t)length;
+    }
+    return forage_format_real(value, buffer);
+}
 
 static forage_text text_of_entry(const data_column *column, size_t index, char buffer[32])
 {
@@ -182,18 +199,22 @@ static forage_text text_of_entry(const data_column *column, size_t index, char b
         return (forage_text){"", 0};
     if (column->state == DATA_VALUES)
         return isnan(column->values[index]) ? (forage_text){"", 0}
-                                            : (forage_text){buffer, forage_format_real(column->values[index], buffer)};
+                                            : (forage_text){buffer, format_float(column->values[index], buffer)};
     if (column->codes[index] == FORAGE_NONE)
         return (forage_text){"", 0};
     const char *text = forage_vocabulary_id(column->vocabulary, column->codes[index], buffer, &length);
     return (forage_text){text, length};
 }
 
+/* Users or items with their attributes. `*writer` is left open, NULL if there are no attributes and they are not asked
+ * for. */
 static forage_status write_entities(const data_builder *builder, forage_role role, const char *path,
-                                    forage_error *error)
+                                    forage_file_format format, bool always, forage_writer **result, forage_error *error)
 {
     bool users = role == FORAGE_ROLE_USER_ATTRIBUTE;
     const forage_vocabulary *ids = users ? builder->users : builder->items;
+    if (!ids)
+        return FORAGE_OK;
     forage_reader_column *columns = forage_calloc(builder->column_count + 1, sizeof *columns);
     const data_column **sources = forage_calloc(builder->column_count + 1, sizeof *sources);
     forage_text *fields = forage_calloc(builder->column_count + 1, sizeof *fields);
@@ -205,8 +226,9 @@ static forage_status write_entities(const data_builder *builder, forage_role rol
         status = no_memory(error);
         goto done;
     }
-    columns[0] = (forage_reader_column){users ? "user_id" : "item_id", users ? FORAGE_ROLE_USER : FORAGE_ROLE_ITEM,
-                                        FORAGE_CATEGORICAL};
+    forage_role id_role = users ? FORAGE_ROLE_USER : FORAGE_ROLE_ITEM;
+    columns[0] = (forage_reader_column){canonical_name(id_role, users ? builder->user_name : builder->item_name),
+                                        id_role, FORAGE_CATEGORICAL};
     for (size_t i = 0; i < builder->column_count; i++) {
         const data_column *column = &builder->columns[i];
         if (column->role != role)
@@ -215,19 +237,19 @@ static forage_status write_entities(const data_builder *builder, forage_role rol
                                                 column->state == DATA_VALUES ? FORAGE_NUMERIC : FORAGE_CATEGORICAL};
         sources[count++] = column;
     }
-    if (count == 1)
+    if (count == 1 && !always)
         goto done;
-    FORAGE_TRY_GOTO(forage_writer_open(path, FORAGE_FILE_RECBOLE, columns, count, &writer, error), done);
+    FORAGE_TRY_GOTO(forage_writer_open(path, format, columns, count, &writer, error), done);
     for (uint32_t index = 0; index < forage_vocabulary_count(ids); index++) {
         const forage_rows row = {.count = 1, .column_count = count, .stride = 1, .fields = fields};
         size_t length;
-        const char *id = forage_vocabulary_id(ids, index, buffers[0], &length);
-        fields[0] = (forage_text){id, length};
+        const char *text = forage_vocabulary_id(ids, index, buffers[0], &length);
+        fields[0] = (forage_text){text, length};
         for (size_t c = 1; c < count; c++)
             fields[c] = text_of_entry(sources[c], index, buffers[c]);
         FORAGE_TRY_GOTO(forage_writer_rows(writer, &row, error), done);
     }
-    status = forage_writer_commit(writer, error);
+    *result = writer;
     writer = NULL;
 done:
     forage_writer_discard(writer);
@@ -239,18 +261,18 @@ done:
 }
 
 /* "x.inter" -> "x.item". */
-static forage_status write_sibling(const conversion *run, forage_role role, forage_error *error)
+static forage_status write_sibling(const conversion *run, forage_role role, forage_writer **writer, forage_error *error)
 {
     const char *ending = role == FORAGE_ROLE_USER_ATTRIBUTE ? ".user" : ".item";
-    size_t length = strlen(run->output), inter = strlen(".inter");
-    if (length > inter && strcmp(run->output + length - inter, ".inter") == 0)
+    size_t length = strlen(run->target.output), inter = strlen(".inter");
+    if (length > inter && strcmp(run->target.output + length - inter, ".inter") == 0)
         length -= inter;
     char *path = forage_alloc(length + strlen(ending) + 1, 1);
     if (!path)
         return no_memory(error);
-    memcpy(path, run->output, length);
+    memcpy(path, run->target.output, length);
     memcpy(path + length, ending, strlen(ending) + 1);
-    forage_status status = write_entities(run->builder, role, path, error);
+    forage_status status = write_entities(run->builder, role, path, FORAGE_FILE_RECBOLE, false, writer, error);
     forage_free(path);
     return status;
 }
@@ -304,6 +326,30 @@ static void sum_up_column(const data_builder *builder, forage_column_summary *co
     }
 }
 
+/* True if the builder's column came with the log itself. */
+static bool in_log(const conversion *run, const data_column *column)
+{
+    for (size_t c = 0; c < run->reader->column_count; c++)
+        if (run->reader->columns[c].role == column->role && strcmp(run->reader->columns[c].name, column->name) == 0)
+            return true;
+    return false;
+}
+
+static forage_status add_summary(const data_builder *builder, forage_summary *summary, const char *name,
+                                 forage_role role, forage_error *error)
+{
+    forage_column_summary *column = &summary->columns[summary->column_count];
+    column->name = forage_strdup(name);
+    column->role = role;
+    if (!column->name) {
+        forage_summary_release(summary);
+        return no_memory(error);
+    }
+    summary->column_count++;
+    sum_up_column(builder, column);
+    return FORAGE_OK;
+}
+
 static forage_status sum_up(const conversion *run, forage_summary *summary, forage_error *error)
 {
     const data_builder *builder = run->builder;
@@ -317,63 +363,73 @@ static forage_status sum_up(const conversion *run, forage_summary *summary, fora
                                 .time_is_calendar = builder->time_kind == DATA_TIME_CALENDAR,
                                 .first_time = builder->first_time,
                                 .last_time = builder->last_time};
-    summary->columns = forage_calloc(run->reader->column_count, sizeof *summary->columns);
+    summary->columns = forage_calloc(run->reader->column_count + builder->column_count, sizeof *summary->columns);
     if (!summary->columns)
         return no_memory(error);
-    for (size_t c = 0; c < run->reader->column_count; c++) {
-        forage_column_summary *column = &summary->columns[c];
-        column->name = forage_strdup(run->reader->columns[c].name);
-        column->role = run->reader->columns[c].role;
-        if (!column->name) {
-            forage_summary_release(summary);
-            return no_memory(error);
-        }
-        summary->column_count = c + 1;
-        sum_up_column(builder, column);
-    }
+    for (size_t c = 0; c < run->reader->column_count; c++)
+        FORAGE_TRY(add_summary(builder, summary, run->reader->columns[c].name, run->reader->columns[c].role, error));
+    for (size_t i = 0; i < builder->column_count; i++)
+        if (!in_log(run, &builder->columns[i]))
+            FORAGE_TRY(add_summary(builder, summary, builder->columns[i].name, builder->columns[i].role, error));
     return FORAGE_OK;
 }
 
 /* ---- the face ---- */
 
-static forage_status convert(conversion *run, forage_summary *summary, forage_error *error)
+enum { WRITERS = 3 };
+
+/* Writes everything, and leaves it uncommitted: the log in run->writer, the others in `writers`. */
+static forage_status convert(conversion *run, forage_writer *writers[WRITERS], forage_summary *summary,
+                             forage_error *error)
 {
-    bool recbole = run->output && run->format == FORAGE_FILE_RECBOLE;
+    const forage_convert_target *target = &run->target;
+    bool recbole = target->output && target->format == FORAGE_FILE_RECBOLE;
     if (recbole && strcmp(run->input, "-") == 0)
         return forage_fail(error, FORAGE_UNSUPPORTED,
                            "to write RecBole's format the log is read twice, which standard input does not allow");
-    FORAGE_TRY(checking_pass(run, run->output && !recbole, error));
+    FORAGE_TRY(checking_pass(run, target->output && !recbole, error));
+    if (target->population && !run->builder->users)
+        return forage_fail_at(error, FORAGE_INVALID, run->input, 0, NULL,
+                              "the log names no users who could be written to %s", target->population);
     if (summary)
         FORAGE_TRY(sum_up(run, summary, error));
     if (recbole) {
         end_pass(run);
         FORAGE_TRY(pass(run, false, true, error));
-        FORAGE_TRY(write_sibling(run, FORAGE_ROLE_USER_ATTRIBUTE, error));
-        FORAGE_TRY(write_sibling(run, FORAGE_ROLE_ITEM_ATTRIBUTE, error));
+        FORAGE_TRY(write_sibling(run, FORAGE_ROLE_USER_ATTRIBUTE, &writers[1], error));
+        FORAGE_TRY(write_sibling(run, FORAGE_ROLE_ITEM_ATTRIBUTE, &writers[2], error));
     }
-    if (!run->output)
-        return FORAGE_OK;
-    forage_writer *writer = run->writer;
+    if (target->population && !writers[1])
+        FORAGE_TRY(write_entities(run->builder, FORAGE_ROLE_USER_ATTRIBUTE, target->population, FORAGE_FILE_AUTO, true,
+                                  &writers[1], error));
+    if (target->catalogue && !writers[2])
+        FORAGE_TRY(write_entities(run->builder, FORAGE_ROLE_ITEM_ATTRIBUTE, target->catalogue, FORAGE_FILE_AUTO, true,
+                                  &writers[2], error));
+    writers[0] = run->writer;
     run->writer = NULL;
-    return forage_writer_commit(writer, error);
+    return FORAGE_OK;
 }
 
-forage_status forage_convert(const char *input, const forage_read_options *options, const char *output,
-                             forage_file_format format, const forage_progress *progress, forage_summary *summary,
-                             forage_error *error)
+forage_status forage_convert(const char *input, const forage_read_options *options, const forage_convert_target *target,
+                             const forage_progress *progress, forage_summary *summary, forage_error *error)
 {
     static const forage_read_options defaults = {0};
-    conversion run = {.input = input,
-                      .options = options ? options : &defaults,
-                      .output = output,
-                      .format = format,
-                      .progress = progress};
+    conversion run = {.input = input, .options = options ? options : &defaults, .progress = progress};
+    forage_writer *writers[WRITERS] = {NULL};
     if (summary)
         *summary = (forage_summary){0};
-    if (output && format == FORAGE_FILE_AUTO)
-        run.format = data_format_of_name(output);
+    if (target)
+        run.target = *target;
+    if (run.target.output && run.target.format == FORAGE_FILE_AUTO)
+        run.target.format = data_format_of_name(run.target.output);
     FORAGE_TRY(data_builder_create(false, &run.builder, error));
-    forage_status status = convert(&run, summary, error);
+    forage_status status = convert(&run, writers, summary, error);
+    for (size_t i = 0; i < WRITERS; i++) {
+        if (writers[i] && status == FORAGE_OK)
+            status = forage_writer_commit(writers[i], error);
+        else
+            forage_writer_discard(writers[i]);
+    }
     end_pass(&run);
     data_builder_free(run.builder);
     if (status != FORAGE_OK && summary)

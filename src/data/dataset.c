@@ -217,6 +217,13 @@ static forage_status read_attributes(data_builder *builder, const char *path, co
     return status;
 }
 
+forage_status data_builder_attributes(data_builder *builder, const char *path, const forage_read_options *options,
+                                      const forage_progress *progress, forage_error *error)
+{
+    FORAGE_TRY(read_attributes(builder, path, options->user_attributes, DATA_USERS, options, progress, error));
+    return read_attributes(builder, path, options->item_attributes, DATA_ITEMS, options, progress, error);
+}
+
 static forage_status read_all(data_builder *builder, const char *path, const forage_read_options *options,
                               const forage_progress *progress, size_t ends[2], forage_error *error)
 {
@@ -227,8 +234,7 @@ static forage_status read_all(data_builder *builder, const char *path, const for
     ends[1] = builder->count;
     if (options->test && *options->test)
         FORAGE_TRY(read_file(builder, options->test, options, DATA_EVENTS, progress, error));
-    FORAGE_TRY(read_attributes(builder, path, options->user_attributes, DATA_USERS, options, progress, error));
-    FORAGE_TRY(read_attributes(builder, path, options->item_attributes, DATA_ITEMS, options, progress, error));
+    FORAGE_TRY(data_builder_attributes(builder, path, options, progress, error));
     return data_builder_finish(builder, error);
 }
 
