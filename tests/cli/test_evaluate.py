@@ -1,0 +1,183 @@
+#!/usr/bin/python3 -B
+"""forage evaluate as a user meets it."""
+import math
+import pathlib
+import random
+
+import cli
+from cli import forage, refused
+
+EPSILON = 2.0**-23
+
+
+def click_log():
+    """A log, a popularity model of its first 3/4, and what that must predict for the rest."""
+    forage("simulate", "petshop", "--users", 60, "--products", 20, "--interactions", 8000, "--output", "log.csv")
+    forage("train", "popular", "--data", "log.csv", "--split", "tail:0.25", "--output", "model.safetensors")
+    rows = [line.split(",") for line in pathlib.Path("log.csv").read_text().splitlines()[1:]]
+    rows = [(int(user), int(item), int(click)) for user, item, click, _ in rows]
+    train, test = rows[:6000], rows[6000:]
+    mean = sum(click for _, _, click in train) / len(train)
+    score = {}
+    for item in range(20):
+        clicks = [click for _, other, click in train if other == item]
+        score[item] = (sum(clicks) + 20 * mean) / (len(clicks) + 20)
+    return [(score[item], click, user) for user, item, click in test]
+
+
+def auc_of(rows):
+    positives, negatives = [r[0] for r in rows if r[1]], [r[0] for r in rows if not r[1]]
+    if not positives or not negatives:
+        return None
+    wins = sum((p > n) + 0.5 * (p == n) for p in positives for n in negatives)
+    return wins / (len(positives) * len(negatives))
+
+
+def near(got, expected, tolerance=1e-6):
+    assert abs(got - expected) <= tolerance, "%r is not %r" % (got, expected)
+
+
+def test_predictions():
+    rows = click_log()
+    got = forage("evaluate", "model.safetensors", "--data", "log.csv", "--split", "tail:0.25", "--json").json()
+    assert got["part"] == "validation" and got["rows"] == 2000 and got["skipped"] == 0
+    near(got["base_rate"], sum(r[1] for r in rows) / 2000, 1e-12)
+    near(got["log_loss"], -sum(math.log(max(r[0] if r[1] else 1 - r[0], EPSILON)) for r in rows) / 2000)
+    near(got["brier"], sum((r[0] - r[1])**2 for r in rows) / 2000)
+    near(got["auc"], auc_of(rows))
+    weighted = [(len(mine), auc_of(mine)) for mine in ([r for r in rows if r[2] == user] for user in range(60))]
+    used = [(n, auc) for n, auc in weighted if auc is not None]
+    near(got["grouped_auc"], sum(n * auc for n, auc in used) / sum(n for n, _ in used))
+    near(got["grouped_share"], sum(n for n, _ in used) / 2000, 1e-12)
+    for key, (low, high) in got["intervals"].items():
+        assert low <= got[key] <= high, key
+    assert {"log_loss", "auc", "ece", "brier", "grouped_auc"} <= set(got["intervals"])
+    assert sum(bin["count"] for bin in got["reliability"]) == 2000
+
+
+def test_same_for_any_threads():
+    click_log()
+    options = ["evaluate", "model.safetensors", "--data", "log.csv", "--split", "tail:0.25", "--k", "1,5", "--json",
+               "--resamples", 200]
+    one = forage(*options, "--threads", 1).out
+    assert one == forage(*options, "--threads", 3).out
+    assert one != forage(*options, "--seed", 1).out
+    assert forage(*options[:-1], 0).json()["intervals"] == {}
+
+
+def test_truth():
+    click_log()
+    world = ["--scenario", "petshop", "--users", 60, "--products", 20]
+    options = ["evaluate", "model.safetensors", "--data", "log.csv", "--split", "tail:0.25", "--resamples", 50]
+    got = forage(*options, *world, "--json")
+    assert got.err == ""
+    got = got.json()
+    assert got["oracle_log_loss"] < got["log_loss"] < got["base_log_loss"] + 0.01
+    near(got["excess_log_loss"], got["log_loss"] - got["oracle_log_loss"], 1e-9)
+    assert 0.1 < got["rmse"] < 0.25 and abs(got["rmse"] - got["rmse_pairs"]) < 0.02
+    other = forage(*options, *world, "--scenario-seed", 3)
+    assert "does not look like" in other.err
+    refused(*options, "--scenario", "petshop", "--users", 10, says=["60 users", "--users"], code=2)
+    refused(*options, "--scenario", "nowhere.yaml", says=["nowhere.yaml"])
+
+
+def test_text():
+    click_log()
+    text = forage("evaluate", "model.safetensors", "--data", "log.csv", "--split", "tail:0.25", "--k", 5).out
+    for part in ("log_loss", "auc", "reliability", "recall@5", "95 %", "part validation"):
+        assert part in text, part
+
+
+def rankings(k, best, seen, test):
+    sums = dict.fromkeys(["recall", "ndcg", "precision", "mrr", "hit_rate"], 0.0)
+    for user, wanted in test.items():
+        order = [item for item in best if item not in seen.get(user, ())][:k]
+        hits = [rank for rank, item in enumerate(order) if item in wanted]
+        sums["recall"] += len(hits) / len(wanted)
+        sums["precision"] += len(hits) / k
+        sums["ndcg"] += (sum(1 / math.log2(rank + 2) for rank in hits) /
+                         sum(1 / math.log2(rank + 2) for rank in range(min(k, len(wanted)))))
+        sums["mrr"] += 1 / (hits[0] + 1) if hits else 0
+        sums["hit_rate"] += bool(hits)
+    return {"%s@%d" % (key, k): value / len(test) for key, value in sums.items()}
+
+
+def graph():
+    rng = random.Random(5)
+    seen, test = {}, {}
+    for user in range(80):
+        items = rng.sample(range(40), rng.randint(4, 12))
+        seen[user], test[user] = set(items[:-2]), set(items[-2:])
+    seen[0] |= set(range(40)) - test[0]  # every item is named
+    for name, lists in (("train.txt", seen), ("test.txt", test)):
+        pathlib.Path(name).write_text("".join("%d %s\n" % (user, " ".join(map(str, sorted(items))))
+                                              for user, items in lists.items()))
+    counts = [sum(item in items for items in seen.values()) for item in range(40)]
+    return sorted(range(40), key=lambda item: (-counts[item], item)), seen, test
+
+
+def test_rankings():
+    best, seen, test = graph()
+    forage("train", "popular", "--data", "train.txt", "--format", "adjacency", "--output", "model.safetensors")
+    options = ["evaluate", "model.safetensors", "--data", "train.txt", "--test", "test.txt", "--format", "adjacency"]
+    got = forage(*options, "--k", "5,10", "--json").json()
+    for k in (5, 10):
+        for key, expected in rankings(k, best, seen, test).items():
+            near(got[key], expected, 1e-12)
+            low, high = got["intervals"][key]
+            assert low <= got[key] <= high
+    got = forage(*options, "--k", 5, "--keep-seen", "--json").json()
+    for key, expected in rankings(5, best, {}, test).items():
+        near(got[key], expected, 1e-12)
+    assert "ndcg@20" in forage(*options, "--json").json()  # without values and --k
+
+
+def test_unknown():
+    click_log()
+    pathlib.Path("new.csv").write_text("user_id,product_id,clicked\n0,1,0\n1,2,1\n3,99,1\n")
+    options = ["evaluate", "model.safetensors", "--data", "new.csv", "--resamples", 0]
+    refused(*options, says=["new.csv", "99", "product_id"])
+    got = forage(*options, "--unknown", "skip", "--json").json()
+    assert got["rows"] == 3 and got["skipped"] == 1 and got["positives"] == 1
+    got = forage(*options, "--unknown", "average", "--json").json()
+    assert got["skipped"] == 0 and got["positives"] == 2
+    refused(*options, "--unknown", "perhaps", says=["error, skip, average"], code=2)
+
+
+def test_one_class():
+    click_log()
+    pathlib.Path("ones.csv").write_text("user_id,product_id,clicked\n0,1,1\n1,2,1\n")
+    got = forage("evaluate", "model.safetensors", "--data", "ones.csv", "--json").json()
+    assert got["auc"] is None and got["log_loss"] > 0
+
+
+def test_ratings():
+    click_log()
+    pathlib.Path("stars.csv").write_text("user_id,product_id,rating\n0,1,5\n1,2,1\n1,3,4\n")
+    options = ["evaluate", "model.safetensors", "--data", "stars.csv", "--resamples", 0]
+    refused(*options, says=["stars.csv", "rating", "row 1"])
+    assert forage(*options, "--positive", 4, "--json").json()["positives"] == 2
+
+
+def test_refusals():
+    click_log()
+    options = ["evaluate", "model.safetensors", "--data", "log.csv"]
+    refused("evaluate", "nowhere.safetensors", "--data", "log.csv", says=["nowhere.safetensors"])
+    refused("evaluate", "log.csv", "--data", "log.csv", says=["log.csv"])
+    refused("evaluate", "model.safetensors", says=["--data"], code=2)
+    refused("evaluate", "model.safetensors", "--data", "nowhere.csv", says=["nowhere.csv"])
+    refused(*options, "--part", "middle", says=["train, validation, test, all"], code=2)
+    refused(*options, "--part", "validation", says=["no rows"], code=2)
+    refused(*options, "--k", "0", says=["--k"], code=2)
+    refused(*options, "--k", "5,x", says=["--k"], code=2)
+    refused(*options, "--level", "2", says=["--level"], code=2)
+    refused(*options, "--bins", "1000", says=["bins"], code=2)
+    refused(*options, "--over", "items", says=["--over"], code=2)
+    refused(*options, "--split", "half", says=["half"], code=2)
+    whole = pathlib.Path("model.safetensors").read_bytes()
+    for size in (0, 7, 8, 60, len(whole) - 1):
+        pathlib.Path("cut.safetensors").write_bytes(whole[:size])
+        refused("evaluate", "cut.safetensors", "--data", "log.csv", says=["cut.safetensors"])
+
+
+cli.main(globals())
