@@ -10,7 +10,8 @@ case $sanitizer in
 thread)
     folder=build-tsan
     export TSAN_OPTIONS="halt_on_error=1"
-    [ $# -gt 0 ] || set -- --no-suite slow --no-suite house
+    # Failures on demand are about memory and files, not about threads.
+    [ $# -gt 0 ] || set -- --no-suite slow --no-suite house --no-suite fault
     ;;
 *)
     folder=build-asan

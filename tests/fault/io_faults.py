@@ -5,6 +5,7 @@
 
 After each failure: either the program says so (exit code 1, one line on standard error) and
 every file is as it was before, with nothing new beside it; or it succeeds and every file is complete.
+Training may leave the state of its last complete epoch; then resuming gives the complete model.
 After a kill the old file or the complete new one is there. Prints TAP.
 """
 import collections
@@ -20,16 +21,19 @@ import tempfile
 FORAGE, SHIM = (str(pathlib.Path(path).resolve()) for path in sys.argv[1:3])
 RATINGS = "user_id,item_id,rating\n" + "".join(f"u{n % 7},i{n % 5},{n % 2}\n" for n in range(200))
 
-# Each: files that are there before, the command, the files it makes.
-SIMULATE = "simulate petshop --users 20 --products 10 --seed 1 --interactions"
+SIMULATE = "simulate petshop --users 20 --products 10 --seed 1"
+LOG = f"{SIMULATE} --interactions 2000 --output log.csv"
+FIT = "train embedding-mlp --data log.csv --epochs 2 --seed 0 --threads 1 --output mlp.safetensors"
+
+# What is prepared, and the command that is to fail.
 COMMANDS = {
-    "simulate": ([], f"{SIMULATE} 40000 --output log.csv --catalogue items.csv --population users.csv", None),
-    "import": ([], "import ratings.csv --output log.jsonl", None),
-    "train": ([f"{SIMULATE} 2000 --output log.csv"],
-              "train embedding-mlp --data log.csv --epochs 1 --seed 0 --threads 1 --output mlp.safetensors", None),
-    "evaluate": ([f"{SIMULATE} 2000 --output log.csv",
-                  "train popular --data log.csv --output popular.safetensors"],
-                 "evaluate popular.safetensors --data log.csv --json", None),
+    "simulate": ([], f"{SIMULATE} --interactions 40000 --output log.csv --catalogue items.csv --population users.csv"),
+    "import": ([], "import ratings.csv --output log.jsonl"),
+    "export": ([], "export ratings.csv --output ratings.inter"),
+    "train": ([LOG], f"{FIT} --checkpoint-every 1"),
+    "evaluate": ([LOG, FIT], "evaluate mlp.safetensors --data log.csv --resamples 20 --json"),
+    "recommend": ([LOG, FIT], "recommend mlp.safetensors --data log.csv --user 3 --json"),
+    "study": ([], "study --chapter 1 --output report"),
 }
 
 Outcome = collections.namedtuple("Outcome", "code out err files")
@@ -84,9 +88,12 @@ def judge(outcome, before, complete, kind):
     wrong = []
     if outcome.code != 1:
         wrong.append(f"exit code {outcome.code}")
-    if len(messages(outcome.err)) != 1:
+    resumable = "--resume goes on" in outcome.err
+    if len(messages(outcome.err)) != 1 + resumable:
         wrong.append(f"not one message: {outcome.err!r}")
     for name, content in outcome.files.items():
+        if name.endswith(".state"):
+            continue  # checked by resuming
         if name not in before and (name not in complete.files or content != complete.files[name]):
             wrong.append(f"{name} was left behind")
         elif name in before and content not in (before[name], complete.files.get(name)):
@@ -99,7 +106,14 @@ def attempt(before, command, complete, title, kinds, check, **fault):
     wrong = []
     for nth, kind in enumerate(kinds, 1):
         with fresh(before) as name:
-            problem = check(run(pathlib.Path(name), command, nth=nth, **fault), before, complete, kind)
+            folder = pathlib.Path(name)
+            outcome = run(folder, command, nth=nth, **fault)
+            problem = check(outcome, before, complete, kind)
+            if any(file.endswith(".state") for file in outcome.files):
+                resumed = run(folder, command + " --resume")
+                files = {file: content for file, content in resumed.files.items() if not file.endswith(".tmp")}
+                if resumed.code or files != complete.files:
+                    problem += f"; resuming does not give the complete files: {resumed.err!r}"
         if problem:
             wrong.append(f"operation {nth} ({kind}): {problem}")
     report(not wrong, f"{title}: {len(kinds)} operations", "\n".join(wrong))
@@ -112,7 +126,7 @@ def judge_kill(outcome, before, complete, kind):
 
 
 def main(name):
-    preparation, command, _ = COMMANDS[name]
+    preparation, command = COMMANDS[name]
     with tempfile.TemporaryDirectory(prefix="forage-fault-") as place:
         folder = pathlib.Path(place)
         (folder / "ratings.csv").write_text(RATINGS)

@@ -18,6 +18,26 @@
 
 static char folder[] = "/tmp/forage-alloc-XXXXXX";
 
+/* The path of a file in the test's folder; valid until the fourth call after. */
+static const char *in_folder(const char *name)
+{
+    static char paths[4][256];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static const char *make_file(const char *name, const char *text)
+{
+    const char *path = in_folder(name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
 typedef forage_status job(void *context, forage_error *error);
 
 /* Runs the job with the first allocation failing, the second ... until it
@@ -110,6 +130,113 @@ static void test_files(void **state)
     sweep(file_job, NULL);
 }
 
+/* ---- data and sim ---- */
+
+static forage_status scenario_job(void *context, forage_error *error)
+{
+    const char *const *paths = context;
+    forage_scenario scenario;
+    forage_simulator *shop = NULL;
+    forage_dataset *log = NULL;
+    uint32_t item;
+    FORAGE_TRY(forage_scenario_load(paths[0], &scenario, error));
+    forage_status status = forage_simulator_create(&scenario, NULL, &shop, error);
+    if (status == FORAGE_OK)
+        status = forage_simulator_add_item(shop, 0, &item, error);
+    if (status == FORAGE_OK)
+        status = forage_simulator_dataset(shop, 500, NULL, &log, error);
+    if (status == FORAGE_OK)
+        status = forage_simulator_write_log(shop, 500, paths[1], NULL, NULL, error);
+    if (status == FORAGE_OK)
+        status = forage_simulator_write_catalogue(shop, paths[1], error);
+    forage_dataset_free(log);
+    forage_simulator_free(shop);
+    forage_scenario_release(&scenario);
+    return status;
+}
+
+static void test_simulator(void **state)
+{
+    (void)state;
+    const char *text = "name: shop\nseed: 1\nproducts: 7\nusers: 9\ninteractions: 10\ncategories: [a, b]\n"
+                       "personas:\n  one: {a: 0.5}\n  two: {a: 0.1, b: 0.2}\ndefault_rate: 0.1\n";
+    const char *built_in[] = {"petshop", in_folder("log.csv")};
+    sweep(scenario_job, built_in);
+    const char *own[] = {make_file("shop.yaml", text), in_folder("log.csv")};
+    sweep(scenario_job, own);
+}
+
+typedef struct log_task {
+    forage_read_options options;
+    const char *input, *output;
+    const char *split;
+} log_task;
+
+static forage_status log_job(void *context, forage_error *error)
+{
+    const log_task *task = context;
+    forage_dataset *log = NULL;
+    forage_split split = {0};
+    forage_summary summary = {0};
+    FORAGE_TRY(forage_dataset_load(task->input, &task->options, NULL, &log, error));
+    forage_status status = forage_split_parse(task->split, log, &split, error);
+    if (status == FORAGE_OK)
+        status = forage_convert(task->input, &task->options, task->output, FORAGE_FILE_AUTO, NULL, &summary, error);
+    forage_summary_release(&summary);
+    forage_split_release(&split);
+    forage_dataset_free(log);
+    return status;
+}
+
+static void test_logs(void **state)
+{
+    (void)state;
+    const char *csv = make_file("a.csv", "user_id,item_id,rating,timestamp,category,age,price\n"
+                                         "anna,\"a, b\",1,2024-01-01,toy,30,1.5\nben,c,0,2024-01-02,food,,2\n"
+                                         "anna,c,1,2024-01-03,food,30,2\nanna,d,0,2024-01-04,,30,\n");
+    sweep(log_job, &(log_task){.input = csv, .output = in_folder("out.csv"), .split = "leave-last-out"});
+    sweep(log_job, &(log_task){.input = csv, .output = in_folder("out.inter"), .split = "time:0.25"});
+    const char *jsonl = make_file("b.jsonl", "{\"user_id\": \"x\", \"item_id\": \"1\", \"clicked\": 1}\n"
+                                             "{\"user_id\": \"y\\u00e9\", \"item_id\": \"2\", \"clicked\": 0}\n");
+    sweep(log_job, &(log_task){.input = jsonl, .output = in_folder("out.jsonl"), .split = "sklearn:1:42"});
+    const char *pairs = make_file("c.txt", "1 2\n1 3\n2 3\n1 4\n2 5\n2 6\n");
+    sweep(log_job, &(log_task){.options.format = FORAGE_FILE_PAIRS,
+                               .input = pairs,
+                               .output = in_folder("out.tsv"),
+                               .split = "random:0.2:1"});
+    const char *lists = make_file("d.txt", "0 1 2 3\n1 2\n2 0 3\n");
+    sweep(log_job, &(log_task){.options.format = FORAGE_FILE_ADJACENCY,
+                               .options.test = lists,
+                               .input = lists,
+                               .output = in_folder("out.csv"),
+                               .split = "files"});
+    const char *recbole = make_file("e.inter", "user_id:token\titem_id:token\trating:float\nu\ti\t1\nv\tj\t0\n");
+    make_file("e.item", "item_id:token\tclass:token_seq\ni\tx y\nj\tz\n");
+    sweep(log_job, &(log_task){.input = recbole, .output = in_folder("out.csv"), .split = "none"});
+}
+
+/* ---- eval ---- */
+
+static forage_status metrics_job(void *context, forage_error *error)
+{
+    static const float prediction[] = {0.1F, 0.7F, 0.4F, 0.6F, 0.9F, 0.2F}, label[] = {0, 1, 1, 0, 1, 0};
+    static const uint32_t group[] = {0, 0, 1, 1, 2, 2};
+    forage_predictions in = {
+        .count = 6, .prediction = prediction, .label = label, .group = group, .truth = prediction, .probability = true};
+    forage_metrics_options options = {.bins = 3, .bootstrap = {.resamples = 20, .by_group = true}, .threads = 2};
+    forage_metrics metrics;
+    double auc;
+    (void)context;
+    FORAGE_TRY(forage_metrics_compute(&in, &options, &metrics, error));
+    return forage_auc(prediction, label, 6, &auc, error);
+}
+
+static void test_metrics(void **state)
+{
+    (void)state;
+    sweep(metrics_job, NULL);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -131,8 +258,8 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vocabulary),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_vocabulary), cmocka_unit_test(test_files),   cmocka_unit_test(test_simulator),
+        cmocka_unit_test(test_logs),       cmocka_unit_test(test_metrics),
     };
     return cmocka_run_group_tests_name("alloc", tests, make_folder, remove_folder);
 }
