@@ -18,12 +18,12 @@
 
 static char folder[] = "/tmp/forage-alloc-XXXXXX";
 
-/* The path of a file in the test's folder; valid until the fourth call after. */
+/* The path of a file in the test's folder; valid for the next 1000 calls. */
 static const char *in_folder(const char *name)
 {
-    static char paths[4][256];
+    static char paths[1000][256];
     static unsigned next;
-    char *path = paths[next++ % 4];
+    char *path = paths[next++ % 1000];
     snprintf(path, sizeof paths[0], "%s/%s", folder, name);
     return path;
 }
@@ -168,7 +168,7 @@ static void test_simulator(void **state)
 
 typedef struct log_task {
     forage_read_options options;
-    const char *input, *output;
+    const char *input, *output, *population;
     const char *split;
 } log_task;
 
@@ -178,10 +178,11 @@ static forage_status log_job(void *context, forage_error *error)
     forage_dataset *log = NULL;
     forage_split split = {0};
     forage_summary summary = {0};
+    forage_convert_target target = {.output = task->output, .population = task->population};
     FORAGE_TRY(forage_dataset_load(task->input, &task->options, NULL, &log, error));
     forage_status status = forage_split_parse(task->split, log, &split, error);
     if (status == FORAGE_OK)
-        status = forage_convert(task->input, &task->options, task->output, FORAGE_FILE_AUTO, NULL, &summary, error);
+        status = forage_convert(task->input, &task->options, &target, NULL, &summary, error);
     forage_summary_release(&summary);
     forage_split_release(&split);
     forage_dataset_free(log);
@@ -194,7 +195,10 @@ static void test_logs(void **state)
     const char *csv = make_file("a.csv", "user_id,item_id,rating,timestamp,category,age,price\n"
                                          "anna,\"a, b\",1,2024-01-01,toy,30,1.5\nben,c,0,2024-01-02,food,,2\n"
                                          "anna,c,1,2024-01-03,food,30,2\nanna,d,0,2024-01-04,,30,\n");
-    sweep(log_job, &(log_task){.input = csv, .output = in_folder("out.csv"), .split = "leave-last-out"});
+    sweep(log_job, &(log_task){.input = csv,
+                               .output = in_folder("out.csv"),
+                               .population = in_folder("users.csv"),
+                               .split = "leave-last-out"});
     sweep(log_job, &(log_task){.input = csv, .output = in_folder("out.inter"), .split = "time:0.25"});
     const char *jsonl = make_file("b.jsonl", "{\"user_id\": \"x\", \"item_id\": \"1\", \"clicked\": 1}\n"
                                              "{\"user_id\": \"y\\u00e9\", \"item_id\": \"2\", \"clicked\": 0}\n");
