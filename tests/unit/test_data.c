@@ -12,6 +12,9 @@
 
 #include <cmocka.h>
 
+#include "golden.h"
+#include "sha256.h"
+
 /* A literal and its length. */
 #define BYTES(text) text, sizeof(text) - 1
 
@@ -378,20 +381,45 @@ static forage_dataset *plain(size_t rows)
     return dataset;
 }
 
-static void test_sklearn(void **state)
+static void assert_digest(const uint32_t *rows, size_t count, const char *expected)
+{
+    char text[16], hex[65];
+    sha256 hash;
+    sha256_start(&hash);
+    for (size_t i = 0; i < count; i++)
+        sha256_add(&hash, text, (size_t)snprintf(text, sizeof text, i ? ",%u" : "%u", rows[i]));
+    sha256_end(&hash, hex);
+    assert_string_equal(hex, expected);
+}
+
+/* The very rows, in the very order, of scikit-learn and NumPy. */
+static void test_permuted_splits(void **state)
 {
     (void)state;
-    forage_dataset *dataset = plain(200000);
+    size_t index;
+    json_t *entry, *root = golden_load("splits.json", 0);
+    json_array_foreach(root, index, entry)
+    {
+        forage_dataset *dataset = plain((size_t)golden_whole(entry, "rows"));
+        forage_split split;
+        assert_int_equal(forage_split_parse(golden_text(entry, "spec"), dataset, &split, NULL), FORAGE_OK);
+        assert_int_equal(split.validation_count, golden_whole(entry, "held"));
+        assert_int_equal(split.test_count, 0);
+        assert_digest(split.validation, split.validation_count, golden_text(entry, "held_sha256"));
+        assert_digest(split.train, split.train_count, golden_text(entry, "train_sha256"));
+        forage_split_release(&split);
+        forage_dataset_free(dataset);
+    }
+    json_decref(root);
+    root = golden_load("sklearn_split.json", 0);
+    forage_dataset *dataset = plain((size_t)golden_whole(root, "rows"));
     forage_split split;
     assert_int_equal(forage_split_parse("sklearn:0.2:42", dataset, &split, NULL), FORAGE_OK);
-    assert_int_equal(split.validation_count, 40000);
-    assert_int_equal(split.train_count, 160000);
-    static const uint32_t validation[] = {119737, 72272, 158154, 65426, 30074, 23677};
-    static const uint32_t train[] = {153248, 67802, 148889, 103093, 104681, 80115};
-    assert_memory_equal(split.validation, validation, sizeof validation);
-    assert_memory_equal(split.train, train, sizeof train);
+    assert_digest(split.validation, split.validation_count, golden_text(root, "sha256_val_rows_joined_by_comma"));
+    assert_digest(split.train, split.train_count, golden_text(root, "sha256_train_rows_joined_by_comma"));
     forage_split_release(&split);
     forage_dataset_free(dataset);
+    json_decref(root);
 }
 
 static void test_splits(void **state)
@@ -426,7 +454,6 @@ static void test_splits(void **state)
     assert_int_equal(split.train[8], 8);
     forage_split_release(&split);
 
-    /* numpy.random.default_rng(42).permutation(9) = 5 6 0 7 3 2 4 8 1 is checked by its being one. */
     assert_int_equal(forage_split_parse("random:0.2,0.3:42", log, &split, NULL), FORAGE_OK);
     assert_int_equal(split.validation_count, 2);
     assert_int_equal(split.test_count, 3);
@@ -468,7 +495,7 @@ int main(void)
         cmocka_unit_test(test_simulated_log), cmocka_unit_test(test_names_and_types),
         cmocka_unit_test(test_late_text),     cmocka_unit_test(test_times),
         cmocka_unit_test(test_lists),         cmocka_unit_test(test_further_files),
-        cmocka_unit_test(test_bad_input),     cmocka_unit_test(test_sklearn),
+        cmocka_unit_test(test_bad_input),     cmocka_unit_test(test_permuted_splits),
         cmocka_unit_test(test_splits),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
