@@ -116,7 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_open_bandit), cmocka_unit_test(test_lists)};
     if (access(data_path("obd/random/men/men.csv"), R_OK) != 0) {
         printf("1..0 # SKIP no real data in $FORAGE_DATA\n");
-        return 77;
+        return 0;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
