@@ -19,7 +19,7 @@ static forage_status simulate(forage_dataset **log, forage_error *error)
     FORAGE_TRY(forage_scenario_load("petshop", &scenario, error));
     forage_status status = forage_simulator_create(&scenario, NULL, &shop, error);
     if (status == FORAGE_OK)
-        status = forage_simulator_dataset(shop, 50000, NULL, log, error);
+        status = forage_simulator_dataset(shop, 200000, NULL, log, error);
     forage_simulator_free(shop);
     forage_scenario_release(&scenario);
     return status;
@@ -34,7 +34,7 @@ static forage_status fit(const forage_dataset *log, const forage_split *split, f
     FORAGE_TRY(forage_model_find("embedding-mlp", &info, error));
     forage_status status = forage_params_create(info, &params, error);
     if (status == FORAGE_OK)
-        status = forage_params_set(params, "epochs", "3", error);
+        status = forage_params_set(params, "epochs", "10", error);
     if (status == FORAGE_OK)
         status = forage_model_fit(info, params, log, split, NULL, &report, model, error);
     for (size_t epoch = 0; epoch < report.epoch_count; epoch++)

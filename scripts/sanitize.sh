@@ -9,14 +9,14 @@ export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1"
 case $sanitizer in
 thread)
     folder=build-tsan
-    export TSAN_OPTIONS="halt_on_error=1"
+    export TSAN_OPTIONS="halt_on_error=1:die_after_fork=0"
     # Failures on demand are about memory and files, not about threads.
-    [ $# -gt 0 ] || set -- --no-suite slow --no-suite house --no-suite fault
+    [ $# -gt 0 ] || set -- --no-suite slow --no-suite house --no-suite install --no-suite fault
     ;;
 *)
     folder=build-asan
     export ASAN_OPTIONS="strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=0"
-    [ $# -gt 0 ] || set -- --no-suite slow --no-suite house
+    [ $# -gt 0 ] || set -- --no-suite slow --no-suite house --no-suite install
     ;;
 esac
 scripts/build.sh "$folder" --buildtype=debugoptimized -Db_sanitize="$sanitizer" -Db_lundef=false
