@@ -15,6 +15,7 @@ enum {
     FIRST = 5000, /* random visits before the first training */
     EACH = 2500,  /* visits of each round */
     ROUNDS = 6,   /* trainings; the first is on the first log, the same in every arm */
+    EPOCHS = 8,   /* the logs are short and lopsided: training must not be what ends first */
     STREAM = 400,
 };
 
@@ -67,8 +68,8 @@ static forage_status play(eval_world *world, size_t arm, size_t index, uint32_t 
             memcpy(choice, first_choice, sizeof choice);
             memcpy(found + place(arm, 0, 0), found + place(0, 0, 0), MEASURES * sizeof *found);
         } else {
-            FORAGE_TRY(
-                eval_world_fit(world, study->info, first, world->log->count - first, index + 1000 * round, error));
+            FORAGE_TRY(eval_world_fit(world, study->info, first, world->log->count - first, EPOCHS,
+                                      index + 1000 * round, error));
             eval_world_choose(world, world->scores, 0, USERS, ITEMS, choice);
             note_round(world, choice, found + place(arm, round, 0));
         }

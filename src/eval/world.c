@@ -175,12 +175,11 @@ void eval_world_visits(eval_world *world, size_t count, const uint32_t *choice)
 
 /* These logs are a tenth of the document's and smaller: to come as far in a second, a model that is trained step
  * by step takes smaller batches and larger steps. A model without such parameters keeps what it has. */
-static forage_status small_log_params(const forage_model_info *info, size_t rows, forage_params **params,
+static forage_status small_log_params(const forage_model_info *info, unsigned epochs, forage_params **params,
                                       forage_error *error)
 {
-    size_t epochs = 120000 / (rows ? rows : 1);
     char text[32];
-    snprintf(text, sizeof text, "%zu", epochs < 6 ? 6 : epochs > 10 ? 10 : epochs);
+    snprintf(text, sizeof text, "%u", epochs);
     const char *const settings[][2] = {{"epochs", text}, {"batch-size", "128"}, {"learning-rate", "0.005"}};
     FORAGE_TRY(forage_params_create(info, params, error));
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; ++i)
@@ -190,14 +189,14 @@ static forage_status small_log_params(const forage_model_info *info, size_t rows
 }
 
 forage_status eval_world_fit(eval_world *world, const forage_model_info *info, size_t first, size_t count,
-                             uint64_t seed, forage_error *error)
+                             unsigned epochs, uint64_t seed, forage_error *error)
 {
     forage_split split = {.train = world->rows + first, .train_count = count};
     forage_fit_options options = {.device = &world->study->device, .seed = seed};
     forage_params *params = NULL;
     forage_model *model = NULL;
     forage_binding *binding = NULL;
-    forage_status status = small_log_params(info, count, &params, error);
+    forage_status status = small_log_params(info, epochs, &params, error);
     if (status == FORAGE_OK)
         status = forage_model_fit(info, params, world->log, &split, &options, NULL, &model, error);
     if (status == FORAGE_OK)

@@ -60,9 +60,9 @@ forage_status eval_world_open(eval_world *world, forage_error *error);
 void eval_world_visits(eval_world *world, size_t count, const uint32_t *choice);
 /* Fits a model on `count` events from `first` on and has it score all pairs: world->scores. Users and
  * items that it does not know get the average of what it knows. A model with such parameters takes
- * batches of 128, a learning rate of 0.005, and 6 to 10 epochs: about 120,000 rows in all. */
+ * batches of 128, a learning rate of 0.005, and so many epochs. */
 forage_status eval_world_fit(eval_world *world, const forage_model_info *info, size_t first, size_t count,
-                             uint64_t seed, forage_error *error);
+                             unsigned epochs, uint64_t seed, forage_error *error);
 
 /* The best-scored of the first `items` items for each of the users [first, last), the first of equals. */
 void eval_world_choose(const eval_world *world, const float *scores, size_t first, size_t last, size_t items,
