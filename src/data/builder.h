@@ -63,6 +63,27 @@ typedef struct data_builder {
     size_t *target; /* [reader columns] index into columns, or SIZE_MAX */
 } data_builder;
 
+/* ---- columns.c ---- */
+
+/* The rows of one context column or attribute of the file in hand. */
+forage_status data_column_rows(data_builder *builder, const forage_rows *rows, size_t c, forage_error *error);
+
+/* ---- builder.c: for both ---- */
+
+static inline forage_text data_text_at(const forage_rows *rows, size_t column, size_t row)
+{
+    return rows->fields[column * rows->stride + row];
+}
+
+/* A number that is finite, also as a float. */
+bool data_finite_number(forage_text text, double *value);
+forage_status data_no_memory(forage_error *error);
+/* "log.csv:12: field 'rating': 'abc' <what>". */
+forage_status data_bad_field(const data_builder *builder, const forage_rows *rows, size_t column, size_t row,
+                             const char *what, forage_error *error);
+
+/* ---- making and using one ---- */
+
 forage_status data_builder_create(bool keep_rows, data_builder **builder, forage_error *error);
 void data_builder_free(data_builder *builder);
 /* Empties it for another pass; what must be categorical is remembered. */
