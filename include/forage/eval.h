@@ -386,6 +386,63 @@ FORAGE_API forage_status forage_chapter1_run(const forage_chapter1_options *opti
 /* Frees what the record holds; a record of zeros is fine. */
 FORAGE_API void forage_chapter1_release(forage_chapter1 *chapter);
 
+/* ------------------------------------------------------------------ *
+ * A log of one's own: what is in it, and how well a model predicts it
+ * ------------------------------------------------------------------ */
+
+/* Events of one kind (a position, an item), and what the model makes of them. */
+typedef struct forage_log_group {
+    char name[96];
+    size_t rows, positives;
+    forage_estimate observed; /* share of positives, with its Wilson interval */
+    double predicted;         /* mean prediction over these rows; NaN without predictions */
+} forage_log_group;
+
+/* The groups of one column. */
+typedef struct forage_log_breakdown {
+    char column[64];
+    size_t distinct; /* values in the log */
+    size_t count;    /* groups here: all of them, or the largest */
+    forage_log_group *groups;
+} forage_log_breakdown;
+
+typedef struct forage_log_study {
+    char source[256], split[96], part[16]; /* the log, how it was split, and the part that was judged */
+    size_t rows, users, items, positives;  /* users 0: the log names none */
+    double rate;                           /* share of positive rows; NaN without values */
+    bool has_values;
+    double propensity_low, propensity_high; /* NaN without propensities */
+    size_t field_count;                     /* what the model reads */
+    char (*fields)[64];
+    size_t weights;
+    forage_training_record training; /* the oracle is not known here */
+    bool has_metrics;                /* the log has values and the model predicts them */
+    forage_metrics metrics;          /* on the judged rows */
+    bool has_ranking;                /* the log names users, and some of them have judged rows */
+    forage_ranking_metrics ranking;  /* all items ranked, those of the other rows left out */
+    size_t breakdown_count;          /* position first, then other context columns of few values */
+    forage_log_breakdown *breakdowns;
+    forage_log_breakdown items_by_prediction; /* the items with the highest mean prediction (or most rows) */
+    double seconds;
+} forage_log_study;
+
+typedef struct forage_log_study_options {
+    const char *source;           /* name of the log; may be NULL */
+    const char *split_name;       /* as it was given; may be NULL */
+    const forage_params *params;  /* NULL: all defaults */
+    forage_fit_options fit;       /* seed, fields, device, progress */
+    double positive;              /* values from here on are positive; 0: they must be 0 or 1 as they are */
+    size_t ranking_cutoff;        /* 0 means 20 */
+    forage_bootstrap bootstrap;   /* resamples 0: no intervals */
+} forage_log_study_options;
+
+/* Fits a model of that kind on the training rows of the split, and judges it on the test rows, else on the validation
+ * rows, else on all. Groups count all rows of the log. Release the record, on failure too. */
+FORAGE_API forage_status forage_log_study_run(const forage_model_info *info, const forage_dataset *dataset,
+                                              const forage_split *split, const forage_log_study_options *options,
+                                              forage_log_study *study, forage_error *error);
+FORAGE_API void forage_log_study_release(forage_log_study *study);
+
 #ifdef __cplusplus
 }
 #endif

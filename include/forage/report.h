@@ -161,6 +161,13 @@ FORAGE_API forage_status forage_chapter1_text(const forage_chapter1 *chapter, co
 /* The whole record as one JSON object; numbers that are not known are null. forage_free *text. */
 FORAGE_API forage_status forage_chapter1_json(const forage_chapter1 *chapter, char **text, forage_error *error);
 
+/* The same for a log of one's own: FOLDER/index.html, and files beside it in FOLDER/log. */
+FORAGE_API forage_status forage_log_study_write(const forage_log_study *study, const forage_report_options *options,
+                                                forage_report_result *result, forage_error *error);
+FORAGE_API forage_status forage_log_study_text(const forage_log_study *study, const forage_terminal *terminal,
+                                               char **text, forage_error *error);
+FORAGE_API forage_status forage_log_study_json(const forage_log_study *study, char **text, forage_error *error);
+
 #ifdef __cplusplus
 }
 #endif

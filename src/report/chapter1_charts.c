@@ -2,44 +2,10 @@
  * The charts of chapter 1.
  */
 #include "report/chapter1.h"
+#include "report/charts.h"
 
 #include <math.h>
 #include <string.h>
-
-/* One chart of one panel, its parts in the pool. */
-typedef struct single {
-    forage_chart_panel *panel;
-    forage_chart_series *series;
-    forage_chart_reference *references;
-} single;
-
-static bool start(report_pool *pool, forage_chart *chart, size_t panels, size_t series, size_t references,
-                  single *parts)
-{
-    forage_chart_panel *all = pool_take(pool, panels, sizeof *all);
-    for (size_t p = 0; all && p < panels; ++p) {
-        parts[p].panel = &all[p];
-        parts[p].series = pool_take(pool, series, sizeof *parts[p].series);
-        parts[p].references = pool_take(pool, references ? references : 1, sizeof *parts[p].references);
-        all[p].series = parts[p].series;
-        all[p].series_count = series;
-        all[p].references = parts[p].references;
-        all[p].reference_count = references;
-    }
-    chart->panels = all;
-    chart->panel_count = panels;
-    chart->columns = 1;
-    return !pool->failed;
-}
-
-/* 1, 2, 3 ... or any first number. */
-static double *counting(report_pool *pool, size_t count, double first)
-{
-    double *numbers = pool_take(pool, count, sizeof *numbers);
-    for (size_t i = 0; numbers && i < count; ++i)
-        numbers[i] = first + (double)i;
-    return numbers;
-}
 
 static const char **names_of(report_pool *pool, char (*names)[64], size_t count)
 {
@@ -49,77 +15,15 @@ static const char **names_of(report_pool *pool, char (*names)[64], size_t count)
     return list;
 }
 
-/* Values and ends of estimates that lie `stride` bytes apart. */
-static bool estimates(report_pool *pool, const forage_estimate *first, size_t stride, size_t count,
-                      forage_chart_series *series, bool along_x)
-{
-    double *value = pool_take(pool, count, sizeof *value), *low = pool_take(pool, count, sizeof *low),
-           *high = pool_take(pool, count, sizeof *high);
-    if (!value || !low || !high)
-        return false;
-    for (size_t i = 0; i < count; ++i) {
-        forage_estimate estimate;
-        memcpy(&estimate, (const char *)first + i * stride, sizeof estimate);
-        value[i] = estimate.value;
-        low[i] = estimate.low;
-        high[i] = estimate.high;
-    }
-    if (along_x)
-        series->x = value;
-    else
-        series->y = value;
-    series->low = low;
-    series->high = high;
-    series->count = count;
-    return true;
-}
-
-static bool loss_chart(const forage_chapter1 *chapter, report_pool *pool, forage_chart *chart)
-{
-    const forage_training_record *training = &chapter->training;
-    single part = {0};
-    double *epochs = counting(pool, training->epochs, 1);
-    if (!start(pool, chart, 1, 2, 2, &part))
-        return false;
-    part.series[0] = (forage_chart_series){.name = "training rows",
-                                           .ink = FORAGE_INK_GREY,
-                                           .dashed = true,
-                                           .count = training->epochs,
-                                           .x = epochs,
-                                           .y = training->train_loss};
-    part.series[1] = (forage_chart_series){.name = "validation rows",
-                                           .ink = FORAGE_INK_BLUE,
-                                           .count = training->epochs,
-                                           .x = epochs,
-                                           .y = training->validation_loss};
-    part.references[0] = (forage_chart_reference){
-        'y', training->oracle_validation,
-        pool_format(pool, "oracle %s", pool_fixed(pool, training->oracle_validation, 4)), FORAGE_INK_GREEN};
-    part.references[1] = (forage_chart_reference){
-        'y', training->base_validation,
-        pool_format(pool, "same rate for all %s", pool_fixed(pool, training->base_validation, 4)), FORAGE_INK_GREY};
-    part.panel->x.label = "Epoch";
-    part.panel->y.label = "Log loss (nats per interaction)";
-    chart->name = "loss";
-    chart->title = "Loss after each epoch of training, and the two lines that frame it";
-    size_t last = training->epochs > 0 ? training->epochs - 1 : 0;
-    chart->summary = pool_format(
-        pool, "Validation loss goes from %s after the first epoch to %s after the last; the oracle's is %s.",
-        pool_fixed(pool, training->epochs ? training->validation_loss[0] : NAN, 4),
-        pool_fixed(pool, training->epochs ? training->validation_loss[last] : NAN, 4),
-        pool_fixed(pool, training->oracle_validation, 4));
-    return !pool->failed;
-}
-
 enum { PERSONAS_MOST = 12 };
 
 static bool personas_chart(const forage_chapter1 *chapter, report_pool *pool, forage_chart *chart)
 {
     const forage_persona_predictions *found = &chapter->predictions;
     size_t panels = found->persona_count < PERSONAS_MOST ? found->persona_count : PERSONAS_MOST;
-    single parts[PERSONAS_MOST] = {{0}};
+    charts_part parts[PERSONAS_MOST] = {{0}};
     const char **names = names_of(pool, found->categories, found->category_count);
-    if (!start(pool, chart, panels, 2, 0, parts))
+    if (!charts_start(pool, chart, panels, 2, 0, parts))
         return false;
     double highest = 0;
     for (size_t i = 0; i < panels * found->category_count; ++i) {
@@ -153,56 +57,20 @@ static bool personas_chart(const forage_chapter1 *chapter, report_pool *pool, fo
     return !pool->failed;
 }
 
-static bool calibration_chart(const forage_chapter1 *chapter, report_pool *pool, forage_chart *chart)
-{
-    const forage_metrics *metrics = &chapter->metrics;
-    single part = {0};
-    double *x = pool_take(pool, FORAGE_RELIABILITY_BINS_MAX, sizeof *x);
-    double *y = pool_take(pool, FORAGE_RELIABILITY_BINS_MAX, sizeof *y);
-    double *low = pool_take(pool, FORAGE_RELIABILITY_BINS_MAX, sizeof *low);
-    double *high = pool_take(pool, FORAGE_RELIABILITY_BINS_MAX, sizeof *high);
-    if (!start(pool, chart, 1, 1, 1, &part))
-        return false;
-    size_t count = 0;
-    double end = 0.05;
-    for (size_t b = 0; b < metrics->mass_bin_count; ++b) {
-        const forage_reliability_bin *bin = &metrics->bins_mass[b];
-        if (bin->count == 0)
-            continue;
-        x[count] = bin->mean_prediction;
-        y[count] = bin->positive_rate;
-        low[count] = fmax(0, bin->positive_rate - 1.96 * bin->deviation);
-        high[count] = fmin(1, bin->positive_rate + 1.96 * bin->deviation);
-        end = fmax(end, fmax(x[count], high[count]));
-        ++count;
-    }
-    part.series[0] = (forage_chart_series){
-        .mark = FORAGE_MARK_POINTS, .ink = FORAGE_INK_BLUE, .count = count, .x = x, .y = y, .low = low, .high = high};
-    part.references[0] = (forage_chart_reference){'d', 0, "perfectly calibrated", FORAGE_INK_GREY};
-    part.panel->x = (forage_chart_axis){.label = "Predicted click rate", .percent = true, .high = fmin(1, 1.05 * end)};
-    part.panel->y = (forage_chart_axis){.label = "Observed click rate", .percent = true, .high = fmin(1, 1.05 * end)};
-    chart->name = "calibration";
-    chart->title = "Predicted and observed click rates on the validation rows, with 95 % intervals";
-    chart->summary =
-        pool_format(pool, "%zu groups of equally many rows, by predicted rate; the calibration error is %s.", count,
-                    pool_percent(pool, metrics->ece.value));
-    return !pool->failed;
-}
-
 /* What each arm earns, as bars. */
 static bool arms_chart(const forage_arm *arms, size_t count, report_pool *pool, forage_chart *chart)
 {
-    single part = {0};
+    charts_part part = {0};
     const char **names = pool_take(pool, count ? count : 1, sizeof *names);
     forage_ink *inks = pool_take(pool, count ? count : 1, sizeof *inks);
-    if (!start(pool, chart, 1, 1, 0, &part))
+    if (!charts_start(pool, chart, 1, 1, 0, &part))
         return false;
     for (size_t a = 0; a < count; ++a) {
         names[a] = arms[a].name;
         inks[a] = a == 0 ? FORAGE_INK_BLUE : strstr(arms[a].name, "oracle") ? FORAGE_INK_GREEN : FORAGE_INK_VERMILLION;
     }
     part.series[0] = (forage_chart_series){.mark = FORAGE_MARK_BARS, .inks = inks};
-    if (!estimates(pool, count ? &arms[0].click_rate : NULL, sizeof *arms, count, part.series, true))
+    if (!charts_estimates(pool, count ? &arms[0].click_rate : NULL, sizeof *arms, count, part.series, true))
         return false;
     part.panel->x = (forage_chart_axis){.label = "Expected click rate", .percent = true, .zero = true};
     part.panel->y = (forage_chart_axis){.categories = names, .category_count = count};
@@ -239,8 +107,8 @@ static bool drift_chart(const forage_chapter1 *chapter, report_pool *pool, forag
     enum { INKS = sizeof inks / sizeof *inks };
     const forage_drift *drift = &chapter->drift;
     size_t lines = drift->overall_count, panels = lines > 0 ? drift->series_count / lines : 0;
-    single parts[2] = {{0}};
-    if (panels > 2 || panels == 0 || !start(pool, chart, panels, lines, 1, parts))
+    charts_part parts[2] = {{0}};
+    if (panels > 2 || panels == 0 || !charts_start(pool, chart, panels, lines, 1, parts))
         return false;
     double low = INFINITY, high = -INFINITY; /* both panels have the same scale */
     for (size_t s = 0; s < drift->series_count; ++s) {
@@ -256,7 +124,7 @@ static bool drift_chart(const forage_chapter1 *chapter, report_pool *pool, forag
             parts[p].series[s] = (forage_chart_series){
                 .name = drift->series[s].name, .ink = inks[s % INKS], .dashed = s >= 2, .x = curve->x};
             if (curve->count == 0 ||
-                !estimates(pool, curve->y, sizeof *curve->y, curve->count, &parts[p].series[s], false))
+                !charts_estimates(pool, curve->y, sizeof *curve->y, curve->count, &parts[p].series[s], false))
                 return false;
         }
         parts[p].references[0] = (forage_chart_reference){'x', drift->event_day, "tastes change", FORAGE_INK_BLACK};
@@ -282,16 +150,16 @@ static bool loop_chart(const forage_chapter1 *chapter, report_pool *pool, forage
     static const forage_ink inks[] = {FORAGE_INK_BLUE, FORAGE_INK_PURPLE, FORAGE_INK_VERMILLION, FORAGE_INK_BLACK};
     enum { INKS = sizeof inks / sizeof *inks };
     const forage_feedback_loop *loop = &chapter->feedback_loop;
-    single parts[2] = {{0}};
-    double *rounds = counting(pool, loop->round_count, 0);
-    if (loop->arm_count == 0 || loop->round_count == 0 || !start(pool, chart, 2, loop->arm_count, 0, parts))
+    charts_part parts[2] = {{0}};
+    double *rounds = charts_counting(pool, loop->round_count, 0);
+    if (loop->arm_count == 0 || loop->round_count == 0 || !charts_start(pool, chart, 2, loop->arm_count, 0, parts))
         return false;
     for (size_t a = 0; a < loop->arm_count; ++a) {
         const forage_loop_round *first = loop->arms[a].rounds;
         for (size_t p = 0; p < 2; ++p) {
             parts[p].series[a] =
                 (forage_chart_series){.name = loop->arms[a].name, .ink = inks[a % INKS], .dashed = a == 1, .x = rounds};
-            if (!estimates(pool, p == 0 ? &first->distinct : &first->lost, sizeof *first, loop->round_count,
+            if (!charts_estimates(pool, p == 0 ? &first->distinct : &first->lost, sizeof *first, loop->round_count,
                            &parts[p].series[a], false))
                 return false;
         }
@@ -318,9 +186,9 @@ static bool loop_chart(const forage_chapter1 *chapter, report_pool *pool, forage
 bool chapter1_describe(const forage_chapter1 *chapter, report_pool *pool, forage_chart charts[CHAPTER1_CHARTS])
 {
     memset(charts, 0, CHAPTER1_CHARTS * sizeof *charts);
-    return loss_chart(chapter, pool, &charts[CHAPTER1_LOSS]) &&
+    return charts_loss(&chapter->training, pool, &charts[CHAPTER1_LOSS]) &&
            personas_chart(chapter, pool, &charts[CHAPTER1_PERSONAS]) &&
-           calibration_chart(chapter, pool, &charts[CHAPTER1_CALIBRATION]) &&
+           charts_calibration(&chapter->metrics, pool, &charts[CHAPTER1_CALIBRATION]) &&
            new_users_chart(chapter, pool, &charts[CHAPTER1_NEW_USERS]) &&
            new_products_chart(chapter, pool, &charts[CHAPTER1_NEW_PRODUCTS]) &&
            drift_chart(chapter, pool, &charts[CHAPTER1_DRIFT]) && loop_chart(chapter, pool, &charts[CHAPTER1_LOOP]);

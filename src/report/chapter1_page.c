@@ -204,38 +204,6 @@ static void predictions_section(const chapter1_story *story)
     page_end_section(story->html);
 }
 
-static void metrics_table(const chapter1_story *story)
-{
-    const forage_metrics *metrics = &story->chapter->metrics;
-    report_pool *pool = story->pool;
-    static const char *const header[] = {"Metric", "Value", "What it says"};
-    const char *const cells[] = {
-        "Log loss",
-        pool_fixed_estimate(pool, &metrics->log_loss, 4),
-        "surprise at what happened, nats per row",
-        "Above the oracle",
-        pool_fixed_estimate(pool, &metrics->excess_log_loss, 4),
-        "what is left to learn",
-        "AUC",
-        pool_fixed_estimate(pool, &metrics->auc, 4),
-        "chance that a clicked row is ranked above one that was not",
-        "Grouped AUC",
-        pool_fixed_estimate(pool, &metrics->grouped_auc, 4),
-        "the same within each user, averaged",
-        "Brier score",
-        pool_fixed_estimate(pool, &metrics->brier, 4),
-        "mean squared error of the predictions",
-        "Calibration error",
-        pool_fixed_estimate(pool, &metrics->ece, 4),
-        "mean gap between predicted and observed rate",
-        "Error against the truth",
-        pool_fixed_estimate(pool, &metrics->rmse, 4),
-        "root mean square, on these rows",
-    };
-    page_table(story->html, story->pool, "All metrics on the validation rows", header, 3, cells,
-               sizeof cells / sizeof *cells / 3);
-}
-
 static void calibration_section(const chapter1_story *story)
 {
     const forage_metrics *metrics = &story->chapter->metrics;
@@ -252,7 +220,7 @@ static void calibration_section(const chapter1_story *story)
         "%s where %s of the rows were clicked.",
         pool_percent_estimate(pool, &metrics->ece), pool_percent(pool, metrics->mean_prediction),
         pool_percent(pool, metrics->base_rate));
-    metrics_table(story);
+    page_metrics(story->html, story->pool, &story->chapter->metrics);
     page_end_section(story->html);
 }
 

@@ -281,6 +281,36 @@ void page_tables(report_text *html, const forage_chart *chart)
     }
 }
 
+void page_metrics(report_text *html, report_pool *pool, const forage_metrics *metrics)
+{
+    static const char *const header[] = {"Metric", "Value", "What it says"};
+    const struct {
+        const char *name;
+        const forage_estimate *estimate;
+        const char *note;
+    } all[] = {
+        {"Log loss", &metrics->log_loss, "surprise at what happened, nats per row"},
+        {"Above the oracle", &metrics->excess_log_loss, "what is left to learn"},
+        {"AUC", &metrics->auc, "chance that a clicked row is ranked above one that was not"},
+        {"Grouped AUC", &metrics->grouped_auc, "the same within each user, averaged"},
+        {"Brier score", &metrics->brier, "mean squared error of the predictions"},
+        {"Calibration error", &metrics->ece, "mean gap between predicted and observed rate"},
+        {"Error against the truth", &metrics->rmse, "root mean square, on these rows"},
+    };
+    enum { ALL = sizeof all / sizeof *all };
+    const char *cells[3 * ALL];
+    size_t rows = 0;
+    for (size_t m = 0; m < ALL; ++m) {
+        if (!isfinite(all[m].estimate->value))
+            continue;
+        cells[3 * rows] = all[m].name;
+        cells[3 * rows + 1] = pool_fixed_estimate(pool, all[m].estimate, 4);
+        cells[3 * rows + 2] = all[m].note;
+        ++rows;
+    }
+    page_table(html, pool, "All metrics on these rows", header, 3, cells, rows);
+}
+
 /* ------------------------------------------------------------------ *
  * Figures
  * ------------------------------------------------------------------ */

@@ -35,6 +35,9 @@ void page_tables(report_text *html, const forage_chart *chart);
 void page_table(report_text *html, report_pool *pool, const char *caption, const char *const *header, size_t columns,
                 const char *const *cells, size_t rows);
 
+/* All metrics that are known, with what they say. */
+void page_metrics(report_text *html, report_pool *pool, const forage_metrics *metrics);
+
 /* "How to read a figure without its picture". */
 void page_missing(report_text *html, const char *reason);
 
