@@ -427,13 +427,13 @@ typedef struct forage_log_study {
 } forage_log_study;
 
 typedef struct forage_log_study_options {
-    const char *source;           /* name of the log; may be NULL */
-    const char *split_name;       /* as it was given; may be NULL */
-    const forage_params *params;  /* NULL: all defaults */
-    forage_fit_options fit;       /* seed, fields, device, progress */
-    double positive;              /* values from here on are positive; 0: they must be 0 or 1 as they are */
-    size_t ranking_cutoff;        /* 0 means 20 */
-    forage_bootstrap bootstrap;   /* resamples 0: no intervals */
+    const char *source;          /* name of the log; may be NULL */
+    const char *split_name;      /* as it was given; may be NULL */
+    const forage_params *params; /* NULL: all defaults */
+    forage_fit_options fit;      /* seed, fields, device, progress */
+    double positive;             /* values from here on are positive; 0: they must be 0 or 1 as they are */
+    size_t ranking_cutoff;       /* 0 means 20 */
+    forage_bootstrap bootstrap;  /* resamples 0: no intervals */
 } forage_log_study_options;
 
 /* Fits a model of that kind on the training rows of the split, and judges it on the test rows, else on the validation

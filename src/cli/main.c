@@ -10,6 +10,7 @@ extern const cli_command cli_export;
 extern const cli_command cli_import;
 extern const cli_command cli_models;
 extern const cli_command cli_recommend;
+extern const cli_command cli_report;
 extern const cli_command cli_simulate;
 extern const cli_command cli_study;
 extern const cli_command cli_train;
@@ -21,6 +22,7 @@ const cli_command *const cli_commands[] = {
     &cli_export,
     &cli_train,
     &cli_evaluate,
+    &cli_report,
     &cli_recommend,
     &cli_models,
     NULL,

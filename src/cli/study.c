@@ -1,10 +1,7 @@
 /* forage study: a chapter of the story, from simulation to report. */
-#include "cli/cli.h"
+#include "cli/terminal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 typedef struct study_request {
     uint64_t chapter, seed, model_seed, interactions, seeds, threads;
@@ -57,38 +54,13 @@ static bool parse(study_request *r, int argc, char **argv, int *code)
     return true;
 }
 
-/* Is the terminal's character set one that has no block characters? Without a word about it UTF-8 is assumed. */
-static bool plain_terminal(void)
-{
-    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-    const char *terminal = getenv("TERM");
-    if (terminal && strcmp(terminal, "dumb") == 0)
-        return true;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = getenv(names[i]);
-        if (value && value[0])
-            return !strstr(value, "UTF-8") && !strstr(value, "utf8") && !strstr(value, "utf-8");
-    }
-    return false;
-}
-
-static forage_terminal terminal_of(void)
-{
-    const char *columns = getenv("COLUMNS");
-    uint64_t width = 0;
-    if (columns)
-        (void)forage_parse_u64(columns, strlen(columns), &width);
-    bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
-    return (forage_terminal){.columns = (size_t)width, .plain = plain_terminal(), .colour = colour};
-}
-
 static forage_status print_story(const study_request *r, const forage_chapter1 *chapter, forage_error *error)
 {
     char *text;
     if (r->json) {
         FORAGE_TRY(forage_chapter1_json(chapter, &text, error));
     } else {
-        forage_terminal terminal = terminal_of();
+        forage_terminal terminal = cli_terminal();
         FORAGE_TRY(forage_chapter1_text(chapter, &terminal, &text, error));
     }
     fputs(text, stdout);

@@ -1,13 +1,12 @@
 /* forage train: fits a model to a log. */
 #include "cli/log_options.h"
+#include "cli/param_options.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { HELP_SIZE = 600 };
 
 typedef struct training {
     forage_read_options read;
@@ -17,10 +16,7 @@ typedef struct training {
     bool json, quiet, resume;
 
     const forage_model_info *info;
-    forage_params *params;
-    cli_call set_param;
-    cli_option *param_options; /* [info->param_count] */
-    char (*help)[HELP_SIZE];   /* [info->param_count] */
+    cli_param_options params;
 
     forage_device device;
     forage_dataset *dataset;
@@ -36,38 +32,10 @@ static void release(training *t)
     forage_model_free(t->model);
     forage_split_release(&t->split);
     forage_dataset_free(t->dataset);
-    forage_params_free(t->params);
-    forage_free(t->param_options);
-    forage_free(t->help);
+    cli_param_options_release(&t->params);
 }
 
 /* ---- options ---- */
-
-static forage_status set_param(void *context, const char *option, const char *text, forage_error *error)
-{
-    return forage_params_set(context, option, text, error);
-}
-
-/* One option for each parameter of the model. */
-static forage_status make_param_options(training *t, forage_error *error)
-{
-    const forage_model_info *info = t->info;
-    FORAGE_TRY(forage_params_create(info, &t->params, error));
-    t->param_options = forage_calloc(info->param_count + 1, sizeof *t->param_options);
-    t->help = forage_calloc(info->param_count + 1, sizeof *t->help);
-    if (!t->param_options || !t->help)
-        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the options of %s", info->name);
-    t->set_param = (cli_call){set_param, t->params};
-    for (size_t i = 0; i < info->param_count; i++) {
-        const forage_param *param = &info->params[i];
-        char possible[200];
-        forage_param_possible(param, possible, sizeof possible);
-        snprintf(t->help[i], HELP_SIZE, "%s (%s; default: %s)", param->doc, possible,
-                 param->default_value[0] ? param->default_value : "none");
-        t->param_options[i] = (cli_option){param->name, CLI_CALL, &t->set_param, "VALUE", t->help[i]};
-    }
-    return FORAGE_OK;
-}
 
 static bool parse(training *t, int argc, char **argv, int *code)
 {
@@ -95,13 +63,11 @@ static bool parse(training *t, int argc, char **argv, int *code)
         {"json", CLI_FLAG, &t->json, NULL, "print one JSON object"},
         {"quiet", CLI_FLAG, &t->quiet, NULL, "no progress bar"},
     };
-    char title[100];
     size_t count;
-    snprintf(title, sizeof title, "Parameters of %s", t->info ? t->info->name : "");
     const cli_group groups[] = {
         {"Options", options, sizeof options / sizeof options[0]},
         cli_log_group,
-        {title, t->param_options, t->info ? t->info->param_count : 0},
+        t->params.group,
     };
     const cli_syntax syntax = {
         .usage = "forage train MODEL --data FILE --output FILE [options]",
@@ -148,7 +114,7 @@ static void print_started(void *context, const forage_model *model)
 static void print_epoch(void *context, size_t epoch, const forage_epoch *result)
 {
     const training *t = context;
-    int64_t epochs = forage_params_integer(t->params, "epochs");
+    int64_t epochs = forage_params_integer(t->params.params, "epochs");
     if (t->json)
         return;
     cli_progress_end();
@@ -258,7 +224,7 @@ static int print_json(const training *t)
                                t->device.threads, "data", t->data, "output", t->output, "seed", (json_int_t)t->seed,
                                "rows", (json_int_t)t->dataset->count, "train_rows", (json_int_t)report->train_count,
                                "validation_rows", (json_int_t)report->validation_count, "fields",
-                               fields_json(forage_model_schema(t->model)), "parameters", params_json(t->params),
+                               fields_json(forage_model_schema(t->model)), "parameters", params_json(t->params.params),
                                "weights", (json_int_t)forage_model_weight_count(t->model), "architecture", text);
     if (!object)
         return cli_print_json(NULL);
@@ -314,7 +280,8 @@ static forage_status train(training *t, const forage_progress *progress, forage_
         .resume = t->resume,
         .source = t->data,
     };
-    FORAGE_TRY(forage_model_fit(t->info, t->params, t->dataset, &t->split, &options, &t->report, &t->model, error));
+    FORAGE_TRY(
+        forage_model_fit(t->info, t->params.params, t->dataset, &t->split, &options, &t->report, &t->model, error));
     FORAGE_TRY(forage_model_save(t->model, t->output, error));
     if (to_file)
         (void)unlink(t->state_path); /* usually there is none */
@@ -344,7 +311,7 @@ static int run(int argc, char **argv)
     int code = CLI_FAILED;
     if (argc > 1 && argv[1][0] != '-' && forage_model_find(argv[1], &t.info, &error) != FORAGE_OK)
         return cli_misused("%s", error.message);
-    if (t.info && make_param_options(&t, &error) != FORAGE_OK)
+    if (t.info && cli_param_options_init(&t.params, t.info, &error) != FORAGE_OK)
         code = cli_fail(&error);
     else if (parse(&t, argc, argv, &code))
         code = fit_and_print(&t);

@@ -311,8 +311,7 @@ static forage_status judge_ranking(log_work *work, forage_log_study *study, fora
     forage_seen seen = {0}, test = {0};
     size_t cutoff = work->options->ranking_cutoff ? work->options->ranking_cutoff : DEFAULT_CUTOFF;
     bool positive_only = study->has_values;
-    forage_status status =
-        forage_seen_create(work->dataset, work->rows, work->row_count, positive_only, &test, error);
+    forage_status status = forage_seen_create(work->dataset, work->rows, work->row_count, positive_only, &test, error);
     if (status == FORAGE_OK)
         status = forage_seen_create(work->dataset, work->others, work->other_count, positive_only, &seen, error);
     if (status == FORAGE_OK && test.user_count > 0 && test.offsets[test.user_count] > 0) {
@@ -324,6 +323,8 @@ static forage_status judge_ranking(log_work *work, forage_log_study *study, fora
                                           .progress = work->options->fit.progress};
         status = forage_ranking_of_model(work->binding, &task, &options, &study->ranking, error);
         study->has_ranking = status == FORAGE_OK;
+        if (status == FORAGE_INVALID) /* nobody has anything left to be ranked: no metric, but no failure */
+            status = FORAGE_OK;
     }
     forage_seen_release(&seen);
     forage_seen_release(&test);

@@ -160,7 +160,7 @@ static bool loop_chart(const forage_chapter1 *chapter, report_pool *pool, forage
             parts[p].series[a] =
                 (forage_chart_series){.name = loop->arms[a].name, .ink = inks[a % INKS], .dashed = a == 1, .x = rounds};
             if (!charts_estimates(pool, p == 0 ? &first->distinct : &first->lost, sizeof *first, loop->round_count,
-                           &parts[p].series[a], false))
+                                  &parts[p].series[a], false))
                 return false;
         }
     }

@@ -95,8 +95,16 @@ bool charts_loss(const forage_training_record *training, report_pool *pool, fora
     chart->title = "Loss after each epoch of training";
     chart->summary = pool_format(pool, "From the first epoch to the last, loss on the %s rows goes from %s to %s.",
                                  validated ? "validation" : "training",
-                                 pool_fixed(pool, validated ? training->validation_loss[0] : training->epochs ? training->train_loss[0] : NAN, 4),
-                                 pool_fixed(pool, validated ? training->validation_loss[last] : training->epochs ? training->train_loss[last] : NAN, 4));
+                                 pool_fixed(pool,
+                                            validated          ? training->validation_loss[0]
+                                            : training->epochs ? training->train_loss[0]
+                                                               : NAN,
+                                            4),
+                                 pool_fixed(pool,
+                                            validated          ? training->validation_loss[last]
+                                            : training->epochs ? training->train_loss[last]
+                                                               : NAN,
+                                            4));
     return !pool->failed;
 }
 
@@ -134,4 +142,3 @@ bool charts_calibration(const forage_metrics *metrics, report_pool *pool, forage
                     pool_percent(pool, metrics->ece.value));
     return !pool->failed;
 }
-

@@ -24,7 +24,7 @@ static double names_width(const chart_layout *layout, const forage_chart_panel *
     double widest = 0;
     for (size_t i = 0; i < panel->y.category_count; ++i)
         widest = fmax(widest, report_width(panel->y.categories[i]));
-    return fmin(widest * layout->font, 0.42 * layout->width) + 12;
+    return fmin(widest * layout->font, 0.36 * layout->width) + 12;
 }
 
 /* How many tics the y axis has room for. */
@@ -305,17 +305,17 @@ layout_box layout_label(const chart_layout *layout, const layout_panel *panel, c
     double width = report_width(reference->label) * layout->font, height = layout->font * 1.2;
     layout_box best = {0};
     double least = INFINITY;
-    for (int candidate = 0; candidate < 14; ++candidate) {
-        int step = candidate / 2;
-        double along = step / 6.0;
+    for (int candidate = 0; candidate < 42; ++candidate) {
+        int step = candidate / 2 % 7, ring = candidate / 14;
+        double along = step / 6.0, away = 7.0 * ring;
         bool above = candidate % 2 == 0;
         double x, y;
         if (reference->axis == 'y') {
             x = panel->left + 4 + along * (panel->right - panel->left - width - 8);
-            y = layout_y(panel, data, reference->at) + (above ? -height - 2 : 3);
+            y = layout_y(panel, data, reference->at) + (above ? -height - 2 - away : 3 + away);
         } else {
             double t = panel->x.low + (0.1 + 0.8 * along) * (panel->x.high - panel->x.low);
-            x = layout_x(panel, t) + (above ? -width - 10 : 10);
+            x = layout_x(panel, t) + (above ? -width - 10 - away : 10 + away);
             y = layout_y(panel, data, t) + (above ? -height : 0);
         }
         layout_box box = {x, x + width, y, y + height};

@@ -79,8 +79,9 @@ static void summary(const forage_log_study *study, report_pool *pool, report_tex
     if (study->has_values)
         line(text, "click rate", pool_percent(pool, study->rate));
     if (study->has_metrics) {
-        line(text, "judged on", pool_format(pool, "%s %s rows, %s clicks", pool_count(pool, study->metrics.count),
-                                            study->part, pool_count(pool, study->metrics.positives)));
+        line(text, "judged on",
+             pool_format(pool, "%s %s rows, %s clicks", pool_count(pool, study->metrics.count), study->part,
+                         pool_count(pool, study->metrics.positives)));
         line(text, "AUC", pool_fixed_estimate(pool, &study->metrics.auc, 4));
         if (isfinite(study->metrics.log_loss.value))
             line(text, "log loss", pool_fixed_estimate(pool, &study->metrics.log_loss, 4));
@@ -103,9 +104,8 @@ forage_status forage_log_study_text(const forage_log_study *study, const forage_
     report_text text = {0};
     forage_status status;
     FORAGE_TRY_GOTO(describe(study, &pool, &charts, error), end);
-    const size_t shown[] = {charts.loss, charts.group_count > 0 ? charts.groups : LOG_REPORT_CHARTS, charts.items};
-    const char *title = pool_html(&pool, study->source); /* printable whatever the name */
-    report_format(&text, "%s on %s\n\n", study->training.model, title);
+    const size_t shown[] = {charts.loss, charts.group_count > 0 ? 0 : LOG_REPORT_CHARTS, charts.items};
+    report_format(&text, "%s on %s\n\n", study->training.model, pool_printable(&pool, study->source));
     summary(study, &pool, &text);
     for (size_t i = 0; i < sizeof shown / sizeof *shown; ++i) {
         char *drawn;
@@ -152,9 +152,9 @@ static json_t *ranking_json(const forage_ranking_metrics *found)
     const struct {
         const char *name;
         double value;
-    } list[] = {{"precision", found->precision.value}, {"recall", found->recall.value}, {"ndcg", found->ndcg.value},
-                {"mrr", found->mrr.value},             {"hit_rate", found->hit_rate.value},
-                {"coverage", found->coverage}};
+    } list[] = {{"precision", found->precision.value}, {"recall", found->recall.value},
+                {"ndcg", found->ndcg.value},           {"mrr", found->mrr.value},
+                {"hit_rate", found->hit_rate.value},   {"coverage", found->coverage}};
     json_t *object = json_pack("{sI sI}", "k", (json_int_t)found->k, "users", (json_int_t)found->users);
     for (size_t i = 0; i < sizeof list / sizeof *list; ++i) {
         char key[48];

@@ -139,3 +139,11 @@ const char *pool_html(report_pool *pool, const char *plain)
     report_html(&text, plain);
     return keep(pool, &text);
 }
+
+const char *pool_printable(report_pool *pool, const char *plain)
+{
+    report_text text = {0};
+    for (uint32_t character; (character = report_safe_character(&plain)) != 0;)
+        report_add_character(&text, character);
+    return keep(pool, &text);
+}

@@ -26,6 +26,8 @@ const char *pool_points(report_pool *pool, double value);  /* a difference of tw
 /* "48.7 % (48.0 to 49.5)", without the brackets when there is no interval. */
 const char *pool_percent_estimate(report_pool *pool, const forage_estimate *estimate);
 const char *pool_fixed_estimate(report_pool *pool, const forage_estimate *estimate, int decimals);
+/* Without control characters and the like; still plain text. */
+const char *pool_printable(report_pool *pool, const char *plain);
 const char *pool_html(report_pool *pool, const char *plain);
 
 #endif

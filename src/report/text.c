@@ -192,13 +192,13 @@ double report_width(const char *plain)
     double width = 0;
     for (uint32_t c; (c = report_safe_character(&plain)) != 0;) {
         if (c < 0x80 && strchr("ijl.,:;'|!()[]f t", (int)c))
-            width += 0.33;
+            width += 0.36;
         else if (c >= 'A' && c <= 'Z')
-            width += 0.69;
+            width += 0.71;
         else if (c == 'm' || c == 'w' || c == '%')
             width += 0.85;
         else
-            width += c >= 0x1100 && (c < 0x2000 || c > 0x2BFF) ? 1.05 : 0.57;
+            width += c >= 0x1100 && (c < 0x2000 || c > 0x2BFF) ? 1.05 : 0.63;
     }
     return width;
 }
