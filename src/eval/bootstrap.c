@@ -15,26 +15,34 @@ static const uint32_t poisson_cumulative[12] = {
     4294609777u, 4294923276u, 4294962463u, 4294966817u, 4294967252u, 4294967292u,
 };
 
-static inline uint8_t poisson_of(uint32_t draw)
+/* least[b]: the smallest k that a draw with the leading byte b can give. */
+static void poisson_table(uint8_t least[256])
 {
-    /* Three quarters of all draws end at the first two comparisons. */
-    uint8_t k = (uint8_t)((draw >= poisson_cumulative[0]) + (draw >= poisson_cumulative[1]) +
-                          (draw >= poisson_cumulative[2]) + (draw >= poisson_cumulative[3]));
-    while (k >= 4 && k < 12 && draw >= poisson_cumulative[k])
-        ++k;
-    return k;
+    uint8_t k = 0;
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+        while (k < 12 && byte << 24 >= poisson_cumulative[k])
+            ++k;
+        least[byte] = k;
+    }
 }
 
 void eval_poisson_weights(forage_rng *rng, uint8_t *weights, size_t count)
 {
-    size_t i = 0;
-    for (; i + 1 < count; i += 2) {
-        uint64_t draw = forage_rng_u64(rng);
-        weights[i] = poisson_of((uint32_t)draw);
-        weights[i + 1] = poisson_of((uint32_t)(draw >> 32));
+    enum { BLOCK = 512 };
+    uint64_t draws[BLOCK / 2];
+    uint8_t least[256];
+    poisson_table(least);
+    for (size_t first = 0; first < count; first += BLOCK) {
+        size_t here = count - first < BLOCK ? count - first : BLOCK;
+        forage_rng_fill(rng, draws, (here + 1) / 2);
+        for (size_t i = 0; i < here; ++i) {
+            uint32_t draw = (uint32_t)(draws[i / 2] >> (i % 2 * 32));
+            uint8_t k = least[draw >> 24];
+            while (k < 12 && draw >= poisson_cumulative[k]) /* hardly ever */
+                ++k;
+            weights[first + i] = k;
+        }
     }
-    if (i < count)
-        weights[i] = poisson_of((uint32_t)forage_rng_u64(rng));
 }
 
 double eval_quantile(const double *sorted, size_t count, double q)
