@@ -64,5 +64,6 @@ check headers scripts/check-headers include gcc g++
 check headers-clang scripts/check-headers include "$clang" "$clang++"
 check banned scripts/check-banned .
 check docs scripts/check-docs .
+check cli-doc scripts/cli-doc build-lint-gcc/src/cli/forage --check
 echo "lint: $passed passed, $failed failed"
 [ "$failed" = 0 ]
