@@ -91,17 +91,49 @@ static bool has_typed_names(forage_text line)
     return false;
 }
 
-/* Lines of words without a header: a pair on each, or lists. */
+/* True if a word of the line is a usual name of the item's column: then it is a header. */
+static bool names_item(forage_text line)
+{
+    char word[32];
+    size_t length = 0;
+    for (size_t i = 0; i <= line.length; i++) {
+        bool end = i == line.length || line.bytes[i] == ' ' || line.bytes[i] == '\t';
+        if (!end && length < sizeof word)
+            word[length++] = line.bytes[i];
+        if (!end)
+            continue;
+        if (length && length < sizeof word) {
+            word[length] = '\0';
+            if (data_usual_name(FORAGE_ROLE_ITEM, word))
+                return true;
+        }
+        length = 0;
+    }
+    return false;
+}
+
+/* Lines of words without a header: a pair on each, or lists. AUTO: as many words on every line, as a
+ * table without header has, and not as lists have. */
 static forage_file_format lists_or_pairs(const data_source *source)
 {
     const char *at = source->buffer + source->start, *end = source->buffer + source->end;
     forage_text line;
-    for (int i = 0; i < DATA_SNIFF_LINES && next_line(&at, end, &line); i++)
-        if (count_words(line) != 2 && line.length)
-            return FORAGE_FILE_ADJACENCY;
-    return FORAGE_FILE_PAIRS;
+    size_t least = SIZE_MAX, most = 0, lines = 0, tabs = 0;
+    while (lines < DATA_SNIFF_LINES && next_line(&at, end, &line)) {
+        size_t words = count_words(line);
+        if (words == 0)
+            continue;
+        least = words < least ? words : least;
+        most = words > most ? words : most;
+        tabs += count_byte(line, '\t') > 0;
+        lines++;
+    }
+    if (least == 2 && most == 2)
+        return FORAGE_FILE_PAIRS;
+    return least == most && (lines >= 3 || tabs == lines) ? FORAGE_FILE_AUTO : FORAGE_FILE_ADJACENCY;
 }
 
+/* AUTO: not to be told. */
 static forage_file_format sniff_format(const data_source *source, bool header_given)
 {
     forage_text line;
@@ -115,7 +147,8 @@ static forage_file_format sniff_format(const data_source *source, bool header_gi
         return lists_or_pairs(source);
     if (count_byte(line, '\t') && !count_byte(line, ','))
         return FORAGE_FILE_TSV;
-    if (!count_byte(line, ',') && !count_byte(line, ';') && !count_byte(line, '|') && count_words(line) >= 2)
+    if (!header_given && !count_byte(line, ',') && !count_byte(line, ';') && !count_byte(line, '|') &&
+        count_words(line) >= 2 && !names_item(line))
         return lists_or_pairs(source);
     return FORAGE_FILE_CSV;
 }
@@ -138,7 +171,8 @@ static char sniff_delimiter(const data_source *source)
     for (size_t i = 1; i < sizeof candidates - 1; i++)
         if (counts[i] > counts[best])
             best = i;
-    return candidates[best];
+    /* Names may have blanks in them, so these separate fields only where nothing else does. */
+    return counts[best] || !count_byte(line, ' ') ? candidates[best] : ' ';
 }
 
 forage_status data_sniff(forage_reader *reader, const forage_read_options *options, forage_error *error)
@@ -159,6 +193,10 @@ forage_status data_sniff(forage_reader *reader, const forage_read_options *optio
         reader->format = FORAGE_FILE_CSV;
     if (reader->format == FORAGE_FILE_AUTO)
         reader->format = sniff_format(source, options->header != NULL);
+    if (reader->format == FORAGE_FILE_AUTO)
+        return forage_fail_at(error, FORAGE_FORMAT, source->path, source->line, NULL,
+                              "is this a table without a header (then name its columns with --header), or are these "
+                              "lists of a user and its items (then say --format adjacency)?");
     if (reader->format == FORAGE_FILE_RECBOLE)
         reader->quotes = false;
     if (!reader->delimiter)

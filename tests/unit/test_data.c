@@ -268,6 +268,11 @@ static void test_lists(void **state)
     assert_int_equal(log->count, 3);
     forage_dataset_free(log);
 
+    log = load("words.txt", "user item\n1 5\n2 6\n", NULL);
+    assert_int_equal(log->count, 2);
+    forage_dataset_free(log);
+    assert_refused_bytes("u.data", BYTES("1\t5\t3\t881250949\n2\t6\t4\t881250950\n"), NULL, 1, "--header");
+    assert_refused_bytes("table.txt", BYTES("1 5 3\n2 6 4\n3 6 4\n"), NULL, 1, "--format adjacency");
     assert_refused_bytes("train.txt", BYTES("0 5 6\n1 -7 8\n"), NULL, 2, "'-7' is a negative number");
     assert_refused_bytes("train.txt", BYTES("0 5 6\n1 7 99999999999999999999\n"), NULL, 2, "too large");
     assert_refused_bytes("train.txt", BYTES("0 5 6\n1 7.5\n"), NULL, 2, "whole number");
