@@ -93,7 +93,8 @@ forage_status model_schema_column(const forage_field *field, const forage_datase
     *column = forage_table_find(table_of(dataset, field->owner), field->name);
     if (!*column)
         return forage_fail_at(error, FORAGE_UNKNOWN, source, 0, field->name,
-                              "the model reads this %s, and there is none", owner_text(field->owner));
+                              "the model reads this %s, and the log (with its files of attributes) has none",
+                              owner_text(field->owner));
     return FORAGE_OK;
 }
 

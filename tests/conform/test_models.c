@@ -241,6 +241,56 @@ static void test_wrong_shapes_and_numbers(void **state)
     }
 }
 
+/* Some bytes of the header changed, again and again: refused in words, or a model that works. */
+static void test_damaged_headers(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < model_count(); m++) {
+        static float mean[LOG_ROWS];
+        forage_dataset *log = log_create(LOG_NAMED, LOG_USERS, LOG_ITEMS);
+        forage_model *model = fit(forage_models(NULL)[m], log, 1, 1);
+        forage_error error = {0};
+        forage_rng rng;
+        const char *path = scratch_path("damaged");
+        size_t size;
+        must(forage_model_save(model, path, &error), &error);
+        forage_model_free(model);
+        char *bytes = slurp(path, &size);
+        size_t header = 8 + (size_t)(unsigned char)bytes[0] + 256 * (size_t)(unsigned char)bytes[1];
+        forage_rng_seed(&rng, 3);
+        for (int round = 0; round < 3000; round++) {
+            static const char likely[] = "0123456789-,:=\n\"{}[]%.aeforitux";
+            size_t place[3];
+            char kept[3];
+            int changes = 1 + round % 3;
+            for (int i = 0; i < changes; i++) {
+                place[i] = forage_rng_integers(&rng, header);
+                kept[i] = bytes[place[i]];
+                bytes[place[i]] = likely[forage_rng_integers(&rng, sizeof likely - 1)];
+            }
+            spill(path, bytes, size);
+            for (int i = changes; i-- > 0;)
+                bytes[place[i]] = kept[i];
+            error = (forage_error){0};
+            if (forage_model_load(path, NULL, &model, &error) != FORAGE_OK) {
+                clear_message(&error, FORAGE_FORMAT);
+                continue;
+            }
+            forage_binding *binding;
+            if (forage_model_bind(model, log, FORAGE_UNKNOWN_AVERAGE, NULL, &binding, &error) == FORAGE_OK) {
+                must(forage_model_score(binding, all_rows(), LOG_ROWS, mean, NULL, &error), &error);
+                for (size_t row = 0; row < LOG_ROWS; row++)
+                    assert_false(isnan(mean[row]));
+                forage_binding_free(binding);
+            }
+            forage_model_free(model);
+        }
+        unlink(path);
+        forage_free(bytes);
+        forage_dataset_free(log);
+    }
+}
+
 /* ---- rewards and rows that cannot be ---- */
 
 static void test_rewards_that_cannot_be(void **state)
@@ -454,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_saved_and_loaded_scores_the_same),
         cmocka_unit_test(test_checkpoint_cut_anywhere),
         cmocka_unit_test(test_wrong_shapes_and_numbers),
+        cmocka_unit_test(test_damaged_headers),
         cmocka_unit_test(test_rewards_that_cannot_be),
         cmocka_unit_test(test_resumed_to_the_same_bytes),
         cmocka_unit_test(test_broken_state),
