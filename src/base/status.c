@@ -49,6 +49,15 @@ static void copy_tail(char *to, size_t size, const char *from)
     }
 }
 
+/* Ids and names come from files: what would break the line, or steer a terminal, is shown as '?'. */
+static void tame(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7F)
+            *text = '?';
+    }
+}
+
 #undef forage_fail
 #undef forage_fail_at
 
@@ -64,6 +73,8 @@ static forage_status fail_v(forage_error *error, forage_status status, const cha
     copy_tail(error->file, sizeof error->file, file);
     snprintf(error->field, sizeof error->field, "%s", field ? field : "");
     vsnprintf(error->message, sizeof error->message, format, arguments);
+    tame(error->field);
+    tame(error->message);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -167,14 +168,24 @@ forage_model *fit(const forage_model_info *info, const forage_dataset *dataset, 
     return model;
 }
 
+static char folder[200];
+
+static void remove_folder(void)
+{
+    rmdir(folder);
+}
+
 const char *scratch_path(const char *name)
 {
-    static char folder[200], paths[4][300];
+    static char paths[4][300];
     static int next;
     if (!folder[0]) {
         const char *parent = getenv("TMPDIR");
-        snprintf(folder, sizeof folder, "%s/forage-conform-XXXXXX", parent ? parent : "/tmp");
+        if (!parent) /* thousands of small files: in memory, if there is such a place */
+            parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+        snprintf(folder, sizeof folder, "%s/forage-conform-XXXXXX", parent);
         assert_non_null(mkdtemp(folder));
+        atexit(remove_folder);
     }
     next = (next + 1) % 4;
     snprintf(paths[next], sizeof paths[next], "%s/%s", folder, name);

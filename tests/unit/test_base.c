@@ -50,6 +50,10 @@ static void error_names_its_place(void **state)
     assert_int_equal(forage_fail(NULL, FORAGE_IO, "nobody listens"), FORAGE_IO);
     assert_string_equal(forage_status_name(FORAGE_IO), "FORAGE_IO");
     assert_string_equal(forage_status_text((forage_status)99), "unknown status");
+    /* One line, whatever was in the file. */
+    forage_fail_at(&error, FORAGE_FORMAT, "log.csv", 12, "a\nb", "'%s' is odd", "x\n\033[2J");
+    forage_error_text(&error, text, sizeof text);
+    assert_string_equal(text, "log.csv:12: field 'a?b': 'x??[2J' is odd");
     char small[8];
     assert_true(forage_error_text(&error, small, sizeof small) > sizeof small);
     assert_string_equal(small, "log.csv");
