@@ -8,12 +8,9 @@
  * or says what is wrong. Blank lines are skipped.
  */
 #include "data/data.h"
+#include "data/scan.h"
 
 #include <string.h>
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 /* ---- the careful way ---- */
 
@@ -142,51 +139,6 @@ static forage_status record_error(const forage_reader *reader, const record *fou
 
 /* ---- the fast way ---- */
 
-/* A bit for each of the 64 bytes at `text` that is the delimiter, a line feed, a
- * carriage return, a NUL or (if `quote` is one) a quotation mark. */
-#ifdef __SSE2__
-static inline uint64_t special_bytes(const char *text, char delimiter, char quote)
-{
-    const __m128i wanted[] = {_mm_set1_epi8(delimiter), _mm_set1_epi8(quote), _mm_set1_epi8('\n'), _mm_set1_epi8('\r'),
-                              _mm_setzero_si128()};
-    uint64_t mask = 0;
-    for (int part = 0; part < 4; part++) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(text + 16 * part));
-        __m128i found = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, wanted[0]), _mm_cmpeq_epi8(bytes, wanted[1])),
-                                     _mm_or_si128(_mm_cmpeq_epi8(bytes, wanted[2]), _mm_cmpeq_epi8(bytes, wanted[3])));
-        found = _mm_or_si128(found, _mm_cmpeq_epi8(bytes, wanted[4]));
-        mask |= (uint64_t)(uint16_t)_mm_movemask_epi8(found) << (16 * part);
-    }
-    return mask;
-}
-#else
-/* 0x80 in each byte of `word` that equals the byte of which `pattern` is made. */
-static inline uint64_t equal_bytes(uint64_t word, uint64_t pattern)
-{
-    const uint64_t low = 0x7f7f7f7f7f7f7f7fU;
-    uint64_t x = word ^ pattern;
-    return ~(((x & low) + low) | x | low);
-}
-
-static inline uint64_t special_bytes(const char *text, char delimiter, char quote)
-{
-    const uint64_t ones = 0x0101010101010101U;
-    uint64_t mask = 0;
-    for (int part = 0; part < 8; part++) {
-        uint64_t word;
-        memcpy(&word, text + 8 * part, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        word = __builtin_bswap64(word);
-#endif
-        uint64_t found = equal_bytes(word, ones * (unsigned char)delimiter) |
-                         equal_bytes(word, ones * (unsigned char)quote) | equal_bytes(word, ones * '\n') |
-                         equal_bytes(word, ones * '\r') | equal_bytes(word, 0);
-        mask |= ((found >> 7) * 0x0102040810204080U >> 56) << (8 * part);
-    }
-    return mask;
-}
-#endif
-
 /* Takes plain records from the source's text until `rows` are full, the text ends, or
  * a record is not plain. Advances source.start and source.line over what was taken. Returns true if it
  * stopped at a record for the careful way. */
@@ -203,7 +155,7 @@ static bool take_plain(forage_reader *reader, size_t *row)
     bool careful = false;
 
     for (const char *base = record_start; base < end; base += 64) {
-        uint64_t mask = special_bytes(base, delimiter, quote);
+        uint64_t mask = data_special_bytes(base, delimiter, quote);
         if (end - base < 64)
             mask &= ((uint64_t)1 << (end - base)) - 1;
         for (; mask; mask &= mask - 1) {

@@ -1,5 +1,6 @@
 /* data: the tokenizer of delimited text, against rows that are known because the test wrote them. */
 #include "data/data.h"
+#include "data/scan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -160,8 +161,29 @@ static void test_random_files(void **state)
     unlink(path);
 }
 
+/* What scans 64 bytes at once, against a loop over them. */
+static void test_scanning(void **state)
+{
+    static const char bytes[] = ",;\n\r\"\0ax\x80\xac\x8d\x8a\xff\x0b\x0c\x01";
+    forage_rng rng;
+    (void)state;
+    forage_rng_seed(&rng, 3);
+    for (int i = 0; i < 20000; i++) {
+        char text[64];
+        char delimiter = i % 2 ? ',' : '\xac', quote = i % 3 ? '"' : '\n';
+        uint64_t expected = 0;
+        for (int k = 0; k < 64; k++) {
+            text[k] = bytes[forage_rng_integers(&rng, sizeof bytes - 1)];
+            bool special = text[k] == delimiter || text[k] == quote || text[k] == '\n' || text[k] == '\r' || !text[k];
+            expected |= (uint64_t)special << k;
+        }
+        assert_true(data_special_bytes(text, delimiter, quote) == expected);
+        assert_true(data_special_bytes_portable(text, delimiter, quote) == expected);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_scanning), cmocka_unit_test(test_random_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
