@@ -344,7 +344,8 @@ typedef struct forage_loop_arm {
 
 typedef struct forage_feedback_loop {
     size_t seeds, users, items;
-    size_t first_interactions; /* random traffic before the first training, the same for every arm */
+    size_t first_interactions; /* random traffic before the first training, the same for every arm; every later
+                                * training has as many rows */
     size_t round_interactions; /* traffic added in each round */
     size_t round_count;        /* round 0 is the model trained on the first log */
     size_t arm_count;

@@ -65,11 +65,11 @@ static forage_status news(const eval_study *study, size_t index, double *found, 
     FORAGE_TRY(eval_world_create(study, &options, &world, error));
     eval_world_visits(&world, EVENTS, NULL);
     forage_status status = FORAGE_OK;
-    FORAGE_TRY_GOTO(eval_world_fit(&world, popular, 0, EVENTS, EPOCHS, index, error), end);
+    FORAGE_TRY_GOTO(eval_world_fit(&world, popular, world.rows, EVENTS, EPOCHS, index, error), end);
     eval_world_choose(&world, world.scores, known, users, KNOWN_ITEMS, choice);
     found[NEW_POPULAR] = eval_world_rate(&world, choice, known, users, NULL);
 
-    FORAGE_TRY_GOTO(eval_world_fit(&world, study->info, 0, EVENTS, EPOCHS, index, error), end);
+    FORAGE_TRY_GOTO(eval_world_fit(&world, study->info, world.rows, EVENTS, EPOCHS, index, error), end);
     eval_world_choose(&world, world.scores, 0, users, KNOWN_ITEMS, choice);
     found[KNOWN_MODEL] = eval_world_rate(&world, choice, 0, known, NULL);
     found[NEW_AVERAGE] = eval_world_rate(&world, choice, known, users, NULL);
@@ -102,7 +102,7 @@ static forage_status launch(const eval_study *study, size_t index, uint32_t cate
     forage_status status = FORAGE_OK;
     size_t before = world.known_items;
     eval_world_visits(&world, EVENTS, NULL);
-    FORAGE_TRY_GOTO(eval_world_fit(&world, study->info, 0, EVENTS, EPOCHS, index, error), end);
+    FORAGE_TRY_GOTO(eval_world_fit(&world, study->info, world.rows, EVENTS, EPOCHS, index, error), end);
     eval_world_choose(&world, world.scores, 0, KNOWN_USERS, before, choice);
     found[BEFORE_MODEL] = eval_world_rate(&world, choice, 0, KNOWN_USERS, NULL);
     found[BEFORE_ORACLE] = eval_world_oracle(&world, 0, KNOWN_USERS, before, NULL);
@@ -112,7 +112,7 @@ static forage_status launch(const eval_study *study, size_t index, uint32_t cate
 
     FORAGE_TRY_GOTO(eval_world_open(&world, error), end);
     eval_world_visits(&world, NEW_EVENTS, NULL);
-    FORAGE_TRY_GOTO(eval_world_fit(&world, study->info, 0, EVENTS + NEW_EVENTS, EPOCHS, index, error), end);
+    FORAGE_TRY_GOTO(eval_world_fit(&world, study->info, world.rows, EVENTS + NEW_EVENTS, EPOCHS, index, error), end);
     eval_world_choose(&world, world.scores, 0, KNOWN_USERS, KNOWN_ITEMS, choice);
     found[AFTER_RETRAINED] = eval_world_rate(&world, choice, 0, KNOWN_USERS, NULL);
 end:

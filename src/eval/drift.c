@@ -76,8 +76,9 @@ forage_status eval_drift_world(const eval_study *study, size_t index, double *fo
     for (size_t day = 0; day < DAYS; ++day) {
         if (day == EVENT)
             FORAGE_TRY_GOTO(change_tastes(&world, drifted, error), end);
-        FORAGE_TRY_GOTO(
-            eval_world_fit(&world, study->info, day * VISITS, WINDOW * VISITS, EPOCHS, index + 1000 * day, error), end);
+        FORAGE_TRY_GOTO(eval_world_fit(&world, study->info, world.rows + day * VISITS, WINDOW * VISITS, EPOCHS,
+                                       index + 1000 * day, error),
+                        end);
         eval_world_choose(&world, world.scores, 0, USERS, ITEMS, nightly);
         if (day == 0)
             memcpy(frozen, nightly, sizeof frozen);

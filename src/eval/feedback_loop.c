@@ -12,10 +12,10 @@
 enum {
     USERS = 100,
     ITEMS = 50,
-    FIRST = 5000, /* random visits before the first training */
-    EACH = 2500,  /* visits of each round */
-    ROUNDS = 6,   /* trainings; the first is on the first log, the same in every arm */
-    EPOCHS = 8,   /* the logs are short and lopsided: training must not be what ends first */
+    ROWS = 10000,    /* random visits before the first training, and rows of every later one */
+    EACH = ROWS / 2, /* visits of each round */
+    ROUNDS = 6,      /* trainings; the first is on the first log, the same in every arm */
+    EPOCHS = 10,
     STREAM = 400,
 };
 
@@ -53,30 +53,36 @@ static void note_round(const eval_world *world, const uint32_t *choice, double *
     found[RMSE] = eval_world_rmse(world, 0, USERS, 0, ITEMS);
 }
 
+/* What an arm is trained on, the same number of rows in all: the last ROWS visits, or the first EACH and the last EACH.
+ */
+static void choose_rows(const eval_world *world, size_t arm, uint32_t rows[ROWS])
+{
+    size_t kept = arm == OWN_AND_FIRST ? EACH : 0, last = world->log->count - (ROWS - kept);
+    for (size_t i = 0; i < ROWS; ++i)
+        rows[i] = (uint32_t)(i < kept ? i : last + i - kept);
+}
+
 /* All arms of a world start from the same generator, so from the same first log and the same first
  * model: `first_choice` is made by the first arm and used by the others. */
 static forage_status play(eval_world *world, size_t arm, size_t index, uint32_t *first_choice, double *found,
                           forage_error *error)
 {
     const eval_study *study = world->study;
-    uint32_t choice[USERS];
-    size_t first = 0;
+    uint32_t choice[USERS], rows[ROWS];
     eval_world_clear(world);
-    eval_world_visits(world, FIRST, NULL);
+    eval_world_visits(world, ROWS, NULL);
     for (size_t round = 0; round < ROUNDS; ++round) {
         if (round == 0 && arm > 0) {
             memcpy(choice, first_choice, sizeof choice);
             memcpy(found + place(arm, 0, 0), found + place(0, 0, 0), MEASURES * sizeof *found);
         } else {
-            FORAGE_TRY(eval_world_fit(world, study->info, first, world->log->count - first, EPOCHS,
-                                      index + 1000 * round, error));
+            choose_rows(world, arm, rows);
+            FORAGE_TRY(eval_world_fit(world, study->info, rows, ROWS, EPOCHS, index + 1000 * round, error));
             eval_world_choose(world, world->scores, 0, USERS, ITEMS, choice);
             note_round(world, choice, found + place(arm, round, 0));
         }
         if (round == 0)
             memcpy(first_choice, choice, sizeof choice);
-        if (arm == OWN_ALONE)
-            first = world->log->count;
         eval_world_visits(world, EACH, arm == RANDOM_TRAFFIC ? NULL : choice);
     }
     return FORAGE_OK;
@@ -84,7 +90,7 @@ static forage_status play(eval_world *world, size_t arm, size_t index, uint32_t 
 
 forage_status eval_feedback_world(const eval_study *study, size_t index, double *found, forage_error *error)
 {
-    eval_world_options options = {USERS, ITEMS, 0, 0, FORAGE_NONE, FIRST + ROUNDS * EACH, STREAM + (uint32_t)index};
+    eval_world_options options = {USERS, ITEMS, 0, 0, FORAGE_NONE, ROWS + ROUNDS * EACH, STREAM + (uint32_t)index};
     uint32_t first_choice[USERS];
     eval_world world;
     FORAGE_TRY(eval_world_create(study, &options, &world, error));
@@ -126,15 +132,17 @@ forage_status eval_feedback_record(const eval_study *study, const double *found,
 {
     static const char *const names[ARMS] = {"random traffic", "own traffic beside the first log", "own traffic alone"};
     static const char *const notes[ARMS] = {
-        "each round adds visits that were shown random products; trained on all so far",
-        "each round adds visits that were shown the model's choice; trained on all so far, first log included",
-        "trained each round on the last round's visits only, which were shown the model's choice",
+        "visits are shown random products; trained on the last 10,000 visits",
+        "visits are shown the model's choice; trained on 5,000 random visits of the first log and the last 5,000 of "
+        "its own",
+        "visits are shown the model's choice; trained on the last 10,000 visits: from the second round on all are its "
+        "own",
     };
     (void)study;
     *record = (forage_feedback_loop){.seeds = worlds,
                                      .users = USERS,
                                      .items = ITEMS,
-                                     .first_interactions = FIRST,
+                                     .first_interactions = ROWS,
                                      .round_interactions = EACH,
                                      .round_count = ROUNDS};
     record->arms = forage_calloc(ARMS, sizeof *record->arms);

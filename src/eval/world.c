@@ -188,10 +188,14 @@ static forage_status small_log_params(const forage_model_info *info, unsigned ep
     return FORAGE_OK;
 }
 
-forage_status eval_world_fit(eval_world *world, const forage_model_info *info, size_t first, size_t count,
+forage_status eval_world_fit(eval_world *world, const forage_model_info *info, const uint32_t *rows, size_t count,
                              unsigned epochs, uint64_t seed, forage_error *error)
 {
-    forage_split split = {.train = world->rows + first, .train_count = count};
+    uint32_t *train = forage_alloc(count, sizeof *train); /* a split's rows are its own to order */
+    if (!train)
+        return forage_fail(error, FORAGE_NO_MEMORY, "%s", no_memory);
+    memcpy(train, rows, count * sizeof *train);
+    forage_split split = {.train = train, .train_count = count};
     forage_fit_options options = {.device = &world->study->device, .seed = seed};
     forage_params *params = NULL;
     forage_model *model = NULL;
@@ -207,6 +211,7 @@ forage_status eval_world_fit(eval_world *world, const forage_model_info *info, s
     forage_binding_free(binding);
     forage_model_free(model);
     forage_params_free(params);
+    forage_free(train);
     return status;
 }
 

@@ -58,10 +58,10 @@ void eval_world_clear(eval_world *world);
 forage_status eval_world_open(eval_world *world, forage_error *error);
 /* `count` visits: a random known user is shown `choice[user]`, or a random known item when `choice` is NULL. */
 void eval_world_visits(eval_world *world, size_t count, const uint32_t *choice);
-/* Fits a model on `count` events from `first` on and has it score all pairs: world->scores. Users and
- * items that it does not know get the average of what it knows. A model with such parameters takes
- * batches of 128, a learning rate of 0.005, and so many epochs. */
-forage_status eval_world_fit(eval_world *world, const forage_model_info *info, size_t first, size_t count,
+/* Fits a model on `count` events of the log (`rows` says which; world->rows + first for those from `first` on)
+ * and has it score all pairs: world->scores. Users and items that it does not know get the average of what it
+ * knows. A model with such parameters takes batches of 128, a learning rate of 0.005, and so many epochs. */
+forage_status eval_world_fit(eval_world *world, const forage_model_info *info, const uint32_t *rows, size_t count,
                              unsigned epochs, uint64_t seed, forage_error *error);
 
 /* The best-scored of the first `items` items for each of the users [first, last), the first of equals. */
