@@ -323,8 +323,11 @@ static forage_status judge_ranking(log_work *work, forage_log_study *study, fora
                                           .progress = work->options->fit.progress};
         status = forage_ranking_of_model(work->binding, &task, &options, &study->ranking, error);
         study->has_ranking = status == FORAGE_OK;
-        if (status == FORAGE_INVALID) /* nobody has anything left to be ranked: no metric, but no failure */
+        if (status == FORAGE_INVALID) { /* nobody has anything left to be ranked: no metric, but no failure */
             status = FORAGE_OK;
+            if (error)
+                *error = (forage_error){0};
+        }
     }
     forage_seen_release(&seen);
     forage_seen_release(&test);

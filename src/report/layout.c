@@ -24,7 +24,7 @@ static double names_width(const chart_layout *layout, const forage_chart_panel *
     double widest = 0;
     for (size_t i = 0; i < panel->y.category_count; ++i)
         widest = fmax(widest, report_width(panel->y.categories[i]));
-    return fmin(widest * layout->font, 0.36 * layout->width) + 12;
+    return fmin(widest * layout->font, 0.36 * layout->width) + 20;
 }
 
 /* How many tics the y axis has room for. */

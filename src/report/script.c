@@ -193,7 +193,7 @@ static void category_tics(const chart_pen *pen, const layout_panel *panel, const
     report_add(pen->script, "set ytics (");
     for (size_t i = 0; i < axis->category_count; ++i) {
         report_add(pen->script, i > 0 ? ", " : "");
-        report_quote_tic(pen->script, axis->categories[i], fitting(pen, axis->categories[i], panel->left - 16));
+        report_quote_tic(pen->script, axis->categories[i], fitting(pen, axis->categories[i], panel->left - 19));
         report_format(pen->script, " %zu", i);
     }
     report_add(pen->script, ") scale 0 nomirror offset 0.4,0");
