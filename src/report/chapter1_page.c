@@ -37,7 +37,7 @@ static void keys(const chapter1_story *story)
     report_pool *pool = story->pool;
     const forage_loop_round *last = &loop->arms[loop->arm_count - 1].rounds[loop->round_count - 1];
     const page_key list[] = {
-        {"Log loss on rows it has not seen", pool_fixed(pool, metrics->log_loss.value, 4),
+        {"Log loss, unseen rows", pool_fixed(pool, metrics->log_loss.value, 4),
          pool_format(pool, "the true rates score %s, the best any model can expect",
                      pool_fixed(pool, metrics->oracle_log_loss.value, 4))},
         {"AUC", pool_fixed(pool, metrics->auc.value, 3),
@@ -45,14 +45,14 @@ static void keys(const chapter1_story *story)
         {"Click rate of its choices", pool_percent(pool, chapter->choice.model),
          pool_format(pool, "oracle %s, bestseller %s, at random %s", pool_percent(pool, chapter->choice.oracle),
                      pool_percent(pool, chapter->choice.popular), pool_percent(pool, chapter->choice.random))},
-        {"Flaw 1: lost on a new user",
-         cold->user_arm_count > 1 ? pool_points(pool, cold->user_arms[1].lost.value) : "–",
-         pool_format(pool, "of click rate; on a known one %s",
+        {"Flaw 1: a new user", cold->user_arm_count > 1 ? pool_points(pool, cold->user_arms[1].lost.value) : "–",
+         pool_format(pool, "of click rate lost; on a known one %s",
                      pool_points(pool, cold->user_arm_count > 0 ? cold->user_arms[0].lost.value : NAN))},
-        {"Flaw 2: when a user’s tastes change", pool_percent(pool, drift->after_drifted.value),
-         pool_format(pool, "click rate, from %s before", pool_percent(pool, drift->before_drifted.value))},
-        {"Flaw 3: products still shown", pool_fixed(pool, last->distinct.value, 1),
-         pool_format(pool, "of %zu, after %zu rounds on its own traffic", loop->items, loop->round_count - 1)},
+        {"Flaw 2: tastes change", pool_percent(pool, drift->after_drifted.value),
+         pool_format(pool, "click rate of those users, from %s before",
+                     pool_percent(pool, drift->before_drifted.value))},
+        {"Flaw 3: its own traffic", pool_fixed(pool, last->distinct.value, 1),
+         pool_format(pool, "products still shown of %zu, after %zu rounds", loop->items, loop->round_count - 1)},
     };
     page_keys(story->html, list, sizeof list / sizeof *list);
 }

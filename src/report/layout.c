@@ -30,7 +30,7 @@ static double names_width(const chart_layout *layout, const forage_chart_panel *
 /* How many tics the y axis has room for. */
 static double y_tics(double plot_height)
 {
-    return fmax(3, plot_height / 48);
+    return fmax(3, plot_height / 42);
 }
 
 static double plot_height(const chart_layout *layout, size_t categories)
@@ -178,7 +178,7 @@ void layout_start(const forage_chart *chart, chart_place place, chart_layout *la
     layout->names_above = narrow && layout->columns == 1 && !lines && names_width(layout, &chart->panels[0]) > 130;
     layout->direct = lines && !narrow && chart->panel_count == 1 && named > 0 && widest * layout->font < 190;
     layout->legend_y = named > 0 && !layout->direct ? (titled ? 36 : 6) + 10 : 0;
-    layout->right_column = layout->direct ? widest * layout->font + 16 : has_bars(chart) ? 4.1 * layout->font : 12;
+    layout->right_column = layout->direct ? widest * layout->font + 16 : has_bars(chart) ? 4.1 * layout->font : 20;
     panel_heights heights = heights_of(layout);
     size_t rows = (chart->panel_count + layout->columns - 1) / layout->columns;
     layout->height = panels_top(layout) + (double)rows * panel_height(&heights) + (double)(rows - 1) * GAP / 2;
