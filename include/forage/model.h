@@ -160,11 +160,11 @@ typedef struct forage_fit_options {
     void (*epoch_done)(void *context, size_t epoch, const forage_epoch *result); /* epoch counts from 1 */
     void *context;
 
-    /* Where an interrupted fit is saved, NULL for nowhere. Written after every `state_every` epochs
-     * (0: when ten seconds have passed since the last) and when progress asks to stop; removed
-     * by forage_fit_finished. With `resume`, a file that is there is continued from: the result is byte
-     * for byte that of a fit that was never interrupted. FORAGE_INVALID if it stems from other
-     * data, parameters or seed. */
+    /* Where the state of an unfinished fit is saved, NULL for nowhere. Written after every `state_every` epochs
+     * (0: when ten seconds have passed since the last) and when progress asks to stop. It stays
+     * until you delete it, best after the model was saved. With `resume`, a state that is there is continued
+     * from: the result is byte for byte that of a fit that was never interrupted. FORAGE_INVALID if it
+     * stems from other data, fields, parameters or another seed. */
     const char *state_path;
     size_t state_every;
     bool resume;

@@ -108,6 +108,10 @@ static void print_started(void *context, const forage_model *model)
     printf("Using %s\n%s%s%zu weights; training on %zu rows, validating on %zu\n", t->device.name, text,
            text[0] && text[strlen(text) - 1] != '\n' ? "\n" : "", forage_model_weight_count(model),
            t->split.train_count, t->split.validation_count);
+    if (t->report.resumed)
+        printf("Going on after epoch %zu, from %s\n", t->report.resumed_from, t->state_path);
+    else if (t->resume)
+        printf("No %s to go on from: starting afresh\n", t->state_path);
     fflush(stdout);
 }
 
@@ -140,8 +144,6 @@ static void print_result(const training *t)
     const forage_fit_report *report = &t->report;
     const forage_epoch *kept = kept_epoch(report);
     cli_progress_end();
-    if (report->resumed)
-        printf("Resumed after %zu epochs.\n", report->resumed_from);
     if (report->stopped_early)
         printf("Stopped early: the validation loss no longer fell.\n");
     if (kept && isfinite(kept->validation_loss))

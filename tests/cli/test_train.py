@@ -110,7 +110,7 @@ def test_killed_and_resumed():
     assert pathlib.Path("part").read_bytes() == pathlib.Path("whole").read_bytes()
     # With nothing to resume from it starts afresh, to the same bytes.
     os.remove("part")
-    assert forage(*command, "--output", "part", "--resume", "--json").json()["resumed_from"] == 0
+    assert "starting afresh" in forage(*command, "--output", "part", "--resume").out
     assert pathlib.Path("part").read_bytes() == pathlib.Path("whole").read_bytes()
 
 
