@@ -1,15 +1,15 @@
 /*
  * Vocabulary: string ids to dense indices and back.
  *
- * A vocabulary is in one of three states and moves only downwards, except by
- * forage_vocabulary_number:
+ * A vocabulary is in one of three states and moves between them as ids come:
  *
  *   NUMBERED  index == number, for the ids "0" ... "count-1": nothing is stored
  *   NUMBERS   all ids are plain numbers: `numbers` by index, `table` by number
  *   STRINGS   anything: the bytes one behind the other, and a hash table
  *
  * NUMBERS is left when an id is not a plain number, or so large that the table
- * would be out of proportion.
+ * would be out of proportion; STRINGS becomes NUMBERS when its hash table is full and by then
+ * all ids are numbers in proportion.
  */
 #include "forage/base.h"
 
@@ -45,8 +45,9 @@ struct forage_vocabulary {
 
 enum {
     LONGEST_NUMBER = 10,    /* digits of 2^32 */
-    TABLE_ALWAYS = 1 << 22, /* numbers below this may always use the table (16 MiB) */
-    SLACK_FACTOR = 4,       /* otherwise below SLACK_FACTOR x count + SLACK_CONSTANT */
+    TABLE_ALWAYS = 1 << 16, /* numbers below this may always use the table (256 KiB) */
+    TABLE_FACTOR = 16,      /* and those below TABLE_FACTOR x count: 64 bytes an id, no more than strings take */
+    SLACK_FACTOR = 4,       /* index == number for numbers below SLACK_FACTOR x count + SLACK_CONSTANT */
     SLACK_CONSTANT = 1024,
 };
 
@@ -84,6 +85,11 @@ static size_t write_number(uint32_t number, char buffer[24])
 static bool in_proportion(uint64_t number, size_t count)
 {
     return number < (uint64_t)count * SLACK_FACTOR + SLACK_CONSTANT;
+}
+
+static bool fits_table(uint64_t number, size_t count)
+{
+    return number < TABLE_ALWAYS || number < (uint64_t)count * TABLE_FACTOR;
 }
 
 static forage_status no_memory(forage_error *error)
@@ -181,6 +187,11 @@ static void insert_slot(vocabulary_slot *slots, size_t mask, uint32_t hash, uint
     slots[place].index = index;
 }
 
+static bool slots_full(const forage_vocabulary *vocabulary)
+{
+    return !vocabulary->slots || vocabulary->count >= (vocabulary->slot_mask + 1) / 4 * 3;
+}
+
 static bool grow_slots(forage_vocabulary *vocabulary)
 {
     size_t size = vocabulary->slots ? (vocabulary->slot_mask + 1) * 2 : 64;
@@ -248,7 +259,7 @@ static bool append_string(forage_vocabulary *vocabulary, const char *id, size_t 
         vocabulary->ends = ends;
         vocabulary->capacity = capacity;
     }
-    if ((!vocabulary->slots || vocabulary->count >= (vocabulary->slot_mask + 1) / 4 * 3) && !grow_slots(vocabulary))
+    if (slots_full(vocabulary) && !grow_slots(vocabulary))
         return false;
 
     if (length)
@@ -283,20 +294,38 @@ static bool become_strings(forage_vocabulary *vocabulary)
 
 /* ---- NUMBERS ---- */
 
-/* Turns NUMBERED into NUMBERS. As it was on failure. */
+/* The number that the id at `index` is; all ids are numbers. */
+static uint32_t number_at(const forage_vocabulary *vocabulary, size_t index)
+{
+    uint32_t number = (uint32_t)index;
+    size_t length;
+    if (vocabulary->state == NUMBERS)
+        return vocabulary->numbers[index];
+    if (vocabulary->state == STRINGS) {
+        const char *id = string_at(vocabulary, index, &length);
+        plain_number(id, length, &number);
+    }
+    return number;
+}
+
+/* Turns NUMBERED, or STRINGS that are all numbers, into NUMBERS. As it was on failure. */
 static bool become_numbers(forage_vocabulary *vocabulary)
 {
-    forage_vocabulary numbers = {.state = NUMBERS, .count = vocabulary->count, .capacity = vocabulary->count};
-    if (vocabulary->count) {
-        numbers.largest = (uint32_t)vocabulary->count - 1;
-        numbers.numbers = forage_alloc(vocabulary->count, sizeof *numbers.numbers);
+    size_t count = vocabulary->count;
+    forage_vocabulary numbers = {.state = NUMBERS, .count = count, .capacity = count};
+    if (count) {
+        numbers.largest = vocabulary->state == NUMBERED ? (uint32_t)count - 1 : vocabulary->largest;
+        numbers.numbers = forage_alloc(count, sizeof *numbers.numbers);
         if (!numbers.numbers || !grow_table(&numbers, numbers.largest)) {
             release(&numbers);
             return false;
         }
-        for (size_t i = 0; i < vocabulary->count; i++)
-            numbers.numbers[i] = numbers.table[i] = (uint32_t)i;
+        for (size_t i = 0; i < count; i++) {
+            numbers.numbers[i] = number_at(vocabulary, i);
+            numbers.table[numbers.numbers[i]] = (uint32_t)i;
+        }
     }
+    release(vocabulary);
     *vocabulary = numbers;
     return true;
 }
@@ -323,7 +352,7 @@ static forage_status add_slowly(forage_vocabulary *vocabulary, const char *id, s
 {
     uint32_t number = 0;
     bool is_number = plain_number(id, length, &number);
-    bool fits = is_number && (number < TABLE_ALWAYS || in_proportion(number, vocabulary->count));
+    bool fits = is_number && fits_table(number, vocabulary->count);
     uint32_t hash = 0;
 
     if (vocabulary->state == NUMBERED && is_number && number < vocabulary->count) {
@@ -339,6 +368,10 @@ static forage_status add_slowly(forage_vocabulary *vocabulary, const char *id, s
     if (vocabulary->state == NUMBERED && fits && !become_numbers(vocabulary))
         return no_memory(error);
     if (vocabulary->state != STRINGS && !fits && !become_strings(vocabulary))
+        return no_memory(error);
+
+    if (vocabulary->state == STRINGS && vocabulary->all_numbers && fits && slots_full(vocabulary) &&
+        fits_table(vocabulary->largest, vocabulary->count) && !become_numbers(vocabulary))
         return no_memory(error);
 
     *index = (uint32_t)vocabulary->count;
@@ -403,16 +436,8 @@ forage_status forage_vocabulary_number(forage_vocabulary *vocabulary, uint32_t *
     uint32_t *numbers = forage_alloc(count, sizeof *numbers);
     if (!numbers)
         return no_memory(error);
-    for (size_t i = 0; i < count; i++) {
-        size_t length;
-        numbers[i] = (uint32_t)i;
-        if (vocabulary->state == NUMBERS)
-            numbers[i] = vocabulary->numbers[i];
-        else if (vocabulary->state == STRINGS) {
-            const char *id = string_at(vocabulary, i, &length);
-            plain_number(id, length, &numbers[i]);
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = number_at(vocabulary, i);
     if (vocabulary->state != NUMBERED) {
         forage_vocabulary numbered = {.state = NUMBERED, .count = count ? (size_t)vocabulary->largest + 1 : 0};
         release(vocabulary);

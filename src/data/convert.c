@@ -169,10 +169,11 @@ static forage_status checking_pass(conversion *run, bool write, forage_error *er
         forage_status status = pass(run, true, write, error);
         if (status == FORAGE_OK || !run->builder->restart)
             return status;
-        if (strcmp(run->input, "-") == 0)
-            return forage_fail(error, FORAGE_FORMAT,
-                               "an attribute that began with numbers has text further on, and standard input cannot "
-                               "be read again; name the column with --categorical");
+        if (!data_can_reread(run->input))
+            return forage_fail(
+                error, FORAGE_FORMAT,
+                "an attribute that began with numbers has text further on, and what comes through a pipe "
+                "cannot be read again; name the column with --categorical");
         end_pass(run);
         data_builder_reset(run->builder);
     }
@@ -384,9 +385,9 @@ static forage_status convert(conversion *run, forage_writer *writers[WRITERS], f
 {
     const forage_convert_target *target = &run->target;
     bool recbole = target->output && target->format == FORAGE_FILE_RECBOLE;
-    if (recbole && strcmp(run->input, "-") == 0)
+    if (recbole && !data_can_reread(run->input))
         return forage_fail(error, FORAGE_UNSUPPORTED,
-                           "to write RecBole's format the log is read twice, which standard input does not allow");
+                           "to write RecBole's format the log is read twice, which cannot be done through a pipe");
     FORAGE_TRY(checking_pass(run, target->output && !recbole, error));
     if (target->population && !run->builder->users)
         return forage_fail_at(error, FORAGE_INVALID, run->input, 0, NULL,

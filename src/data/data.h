@@ -43,6 +43,9 @@ forage_status data_source_fill(data_source *source, forage_error *error);
 /* Fills until `lines` whole lines are there, or the limit or the end is reached. */
 forage_status data_source_peek(data_source *source, size_t lines, forage_error *error);
 
+/* False for standard input, pipes and the like. */
+bool data_can_reread(const char *path);
+
 /* ---- reader.c ---- */
 
 typedef struct data_column_name {

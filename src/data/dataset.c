@@ -253,10 +253,10 @@ forage_status forage_dataset_load(const char *path, const forage_read_options *o
         status = read_all(builder, path, options, progress, ends, error);
         if (status == FORAGE_OK || !builder->restart)
             break;
-        if (strcmp(path, "-") == 0) {
+        if (!data_can_reread(path)) {
             status = forage_fail(error, FORAGE_FORMAT,
-                                 "a column that began with numbers has text further on, and standard input cannot be "
-                                 "read again; name the column with --categorical");
+                                 "a column that began with numbers has text further on, and what comes through a pipe "
+                                 "cannot be read again; name the column with --categorical");
             break;
         }
         data_builder_reset(builder);

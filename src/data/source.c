@@ -65,6 +65,13 @@ forage_status data_source_open(data_source *source, const char *path, size_t rec
     return FORAGE_OK;
 }
 
+bool data_can_reread(const char *path)
+{
+    struct stat status;
+    /* What cannot be found is said when it is opened. */
+    return strcmp(path, "-") != 0 && (stat(path, &status) != 0 || S_ISREG(status.st_mode));
+}
+
 forage_status data_source_fill(data_source *source, forage_error *error)
 {
     size_t rest = source->end - source->start;

@@ -167,6 +167,28 @@ static void test_oracle(void **state)
     }
 }
 
+/* A million numbers in no order: from the hash table to the table of numbers and, by an outlier, back. */
+static void test_many_numbers(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000000, STEP = 611953 };
+    forage_vocabulary *vocabulary = fresh();
+    char id[24];
+    for (uint32_t i = 0; i < COUNT; i++) {
+        snprintf(id, sizeof id, "%u", (unsigned)((uint64_t)i * STEP % COUNT));
+        assert_int_equal(add(vocabulary, id), i + (i > 700000));
+        if (i == 700000)
+            assert_int_equal(add(vocabulary, "4000000000"), i + 1);
+    }
+    for (uint32_t i = 0; i < COUNT; i += 7) {
+        snprintf(id, sizeof id, "%u", (unsigned)((uint64_t)i * STEP % COUNT));
+        assert_int_equal(find(vocabulary, id), i + (i > 700000));
+        assert_id(vocabulary, i + (i > 700000), id);
+    }
+    assert_int_equal(find(vocabulary, "4000000000"), 700001);
+    forage_vocabulary_free(vocabulary);
+}
+
 /* Whatever allocation fails: the vocabulary is as it was, and goes on working. */
 static void test_no_memory(void **state)
 {
@@ -203,10 +225,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strings),
-        cmocka_unit_test(test_numbering),
-        cmocka_unit_test(test_oracle),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_strings),      cmocka_unit_test(test_numbering), cmocka_unit_test(test_oracle),
+        cmocka_unit_test(test_many_numbers), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
