@@ -61,7 +61,8 @@ static int measure(uint64_t products, uint64_t users, double limit)
         double speed = (double)visits / (forage_clock() - start);
         best = speed > best ? speed : best;
     }
-    printf("visits, %8llu products x %8llu users   %7.1f M/s  %3.0f %% of the generator  (opened in %.3f s)  sum %016llx\n",
+    printf("visits, %8llu products x %8llu users   %7.1f M/s  %3.0f %% of the generator  (opened in %.3f s)  sum "
+           "%016llx\n",
            (unsigned long long)products, (unsigned long long)users, best / 1e6, 100 * best / limit, opened,
            (unsigned long long)sum);
     start = forage_clock();
