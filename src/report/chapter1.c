@@ -47,7 +47,7 @@ static forage_status write_page(const forage_chapter1 *chapter, const forage_cha
 forage_status forage_chapter1_write(const forage_chapter1 *chapter, const forage_report_options *options,
                                     forage_report_result *result, forage_error *error)
 {
-    forage_report_result ignored;
+    forage_report_result ignored = {0};
     result = result ? result : &ignored;
     *result = (forage_report_result){0};
     forage_chart charts[CHAPTER1_CHARTS];

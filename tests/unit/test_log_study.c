@@ -65,7 +65,7 @@ static void run_study(const char *model, bool values, bool users, const char *sp
     forage_dataset *dataset;
     forage_split split;
     const forage_model_info *info;
-    forage_params *params;
+    forage_params *params = NULL;
     write_log(in_folder("log.csv"), values, users);
     if (forage_dataset_load(in_folder("log.csv"), NULL, NULL, &dataset, &error) != FORAGE_OK ||
         forage_split_parse(split_text, dataset, &split, &error) != FORAGE_OK ||
