@@ -175,6 +175,8 @@ typedef struct forage_fit_options {
 /* Creates a model and fits it on the rows `split->train` of `dataset`, watching `split->validation`
  * (which may be empty). `params` NULL means all defaults, `options` NULL the same. `report` may be NULL.
  * The same input, seed and build give the same bytes for any number of threads.
+ * FORAGE_FORMAT for a log that cannot be learned from (no rows, rewards that the model cannot take: names the row);
+ * FORAGE_DIVERGED when the loss is no longer a number;
  * FORAGE_INTERRUPTED when progress asked to stop: then the state is in `state_path`, if one was given. */
 FORAGE_API forage_status forage_model_fit(const forage_model_info *info, const forage_params *params,
                                           const forage_dataset *dataset, const forage_split *split,

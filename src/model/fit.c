@@ -54,9 +54,9 @@ static forage_status check_rewards(const model_type *type, const forage_dataset 
         forage_format_real((double)type->minimum_reward, low);
         forage_format_real((double)type->maximum_reward, high);
         if (!isfinite(value))
-            return forage_fail_at(error, FORAGE_INVALID, source, 0, name,
+            return forage_fail_at(error, FORAGE_FORMAT, source, 0, name,
                                   "row %" PRIu32 " of the log: %s is not a reward", rows[i] + 1, number);
-        return forage_fail_at(error, FORAGE_INVALID, source, 0, name,
+        return forage_fail_at(error, FORAGE_FORMAT, source, 0, name,
                               "row %" PRIu32 " of the log: %s is a reward of %s, which must lie in [%s, %s]",
                               rows[i] + 1, number, type->info.name, low, high);
     }
@@ -79,12 +79,12 @@ static forage_status check_input(const model_type *type, const forage_dataset *d
     if (!type || !(type->info.capabilities & FORAGE_CAN_FIT))
         return forage_fail(error, FORAGE_UNSUPPORTED, "this model cannot be fitted to a log");
     if (split->train_count == 0)
-        return forage_fail_at(error, FORAGE_INVALID, source, 0, NULL, "there are no rows to learn from");
+        return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL, "there are no rows to learn from");
     FORAGE_TRY(check_rows(dataset, split->train, split->train_count, error));
     FORAGE_TRY(check_rows(dataset, split->validation, split->validation_count, error));
     if (!dataset->value) {
         if (type->reads & MODEL_NEEDS_REWARD)
-            return forage_fail_at(error, FORAGE_INVALID, source, 0, NULL,
+            return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL,
                                   "%s learns from what was clicked and what was not; this log has no such column",
                                   type->info.name);
         return FORAGE_OK;

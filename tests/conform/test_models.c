@@ -308,7 +308,7 @@ static void test_rewards_that_cannot_be(void **state)
             log->value[41] = bad[i];
             assert_int_not_equal(forage_model_fit(info, NULL, log, &split, &options, NULL, &model, &error), FORAGE_OK);
             assert_null(model);
-            clear_message(&error, FORAGE_INVALID);
+            clear_message(&error, FORAGE_FORMAT);
             assert_non_null(strstr(error.message, "row 42 "));
             assert_string_equal(error.file, "log.csv");
             forage_dataset_free(log);
@@ -318,7 +318,7 @@ static void test_rewards_that_cannot_be(void **state)
         forage_error error = {0};
         split.train_count = 0;
         assert_int_not_equal(forage_model_fit(info, NULL, log, &split, NULL, NULL, &model, &error), FORAGE_OK);
-        clear_message(&error, FORAGE_INVALID);
+        clear_message(&error, FORAGE_FORMAT);
         forage_dataset_free(log);
         log_split_free(&split);
     }
