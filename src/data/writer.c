@@ -22,7 +22,7 @@ struct forage_writer {
 
     char *line; /* the row being made */
     size_t used, capacity;
-    uint64_t rows;
+    uint64_t rows; /* begun, with the header */
 };
 
 static forage_status no_memory(const char *path, forage_error *error)
@@ -83,6 +83,9 @@ static bool needs_quotes(const forage_writer *writer, forage_text text)
     for (size_t i = 0; i < text.length; i++) {
         char c = text.bytes[i];
         if (c == writer->delimiter || c == '"' || c == '\n' || c == '\r')
+            return true;
+        /* In the header no other delimiter may be seen by a reader that looks for the most frequent one. */
+        if (writer->rows == 0 && c && strchr(",;\t|", c))
             return true;
     }
     return text.length == 0 && writer->written == 1; /* or the line would be blank */
@@ -205,6 +208,7 @@ static bool is_json(const forage_writer *writer)
 static forage_status put_row(forage_writer *writer, const forage_rows *rows, size_t r, forage_error *error)
 {
     bool first = true;
+    writer->rows++;
     for (size_t c = 0; c < writer->column_count; c++) {
         const forage_reader_column *column = &writer->columns[c];
         forage_text text = rows->fields[c * rows->stride + r];
@@ -233,7 +237,6 @@ static forage_status put_row(forage_writer *writer, const forage_rows *rows, siz
     if (is_json(writer))
         put_byte(writer, '}');
     put_byte(writer, '\n');
-    writer->rows++;
     return FORAGE_OK;
 }
 
