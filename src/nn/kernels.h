@@ -59,6 +59,8 @@ typedef struct nn_kernels {
     /* dh[i] = dz[i] w; dw += sum over rows of dz[i] h[i] */
     void (*head_back)(size_t rows, size_t stride, const float *dz, const float *h, const float *w, float *dh,
                       float *dw);
+    /* out[0 ... width) += in[i * stride ...] for i = first, next[first] ... until FORAGE_NONE. */
+    void (*add_chain)(uint32_t first, const uint32_t *next, size_t width, size_t stride, const float *in, float *out);
     /* out += in */
     void (*add)(size_t count, const float *in, float *out);
     void (*adam)(size_t count, const nn_adam_step *step, const float *g, float *w, float *m, float *v);

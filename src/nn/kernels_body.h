@@ -169,6 +169,21 @@ KERNEL_TARGET static void KERNEL(head_back)(size_t rows, size_t stride, const fl
     }
 }
 
+KERNEL_TARGET static void KERNEL(add_chain)(uint32_t first, const uint32_t *restrict next, size_t width, size_t stride,
+                                            const float *restrict in, float *restrict out)
+{
+    size_t whole = width / NN_LANES * NN_LANES;
+    for (uint32_t i = first; i != FORAGE_NONE; i = next[i]) {
+        const float *row = in + i * stride;
+        for (size_t j = 0; j < whole; j += NN_LANES) {
+            for (size_t l = 0; l < NN_LANES; l++)
+                out[j + l] += row[j + l];
+        }
+        for (size_t j = whole; j < width; j++)
+            out[j] += row[j];
+    }
+}
+
 KERNEL_TARGET static void KERNEL(add)(size_t count, const float *restrict in, float *restrict out)
 {
     for (size_t i = 0; i < count; i++)
@@ -206,6 +221,7 @@ static const nn_kernels KERNEL(table) = {
     .sigmoid = KERNEL(sigmoid),
     .loss = KERNEL(loss),
     .head_back = KERNEL(head_back),
+    .add_chain = KERNEL(add_chain),
     .add = KERNEL(add),
     .adam = KERNEL(adam),
     .average = KERNEL(average),

@@ -12,10 +12,11 @@
 #include "nn/trainer.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
-    UPDATE_FLOATS = 4096, /* weights of a table that are updated together: 4 arrays of 16 KiB */
+    UPDATE_FLOATS = 2048, /* weights of a table that are updated together: 4 arrays of 8 KiB */
     UPDATE_ROWS = 16,     /* rows of a layer that are updated together: one vector of its transposed copy */
 };
 
@@ -35,6 +36,14 @@ typedef struct update {
     enum { OF_TABLE, OF_LAYER, OF_HEAD } kind;
     size_t index, first, count;
 } update;
+
+/* Work items shared out so that a worker meets the same weights in every step, which are then in its core's
+ * cache: each worker has a range of items of its own, and takes from the others' when it is through. */
+typedef struct share {
+    _Atomic size_t next;
+    size_t end;
+    char apart[64 - 2 * sizeof(size_t)]; /* each in a cache line of its own */
+} share;
 
 /* The two products of a layer's way back. */
 typedef struct back {
@@ -58,6 +67,8 @@ struct nn_trainer {
     scratch *scratches;
     update *updates;
     size_t update_count;
+    size_t *update_cost; /* cumulated */
+    share *shares;       /* [threads] */
     uint32_t threshold, input_threshold;
     float scale, input_scale;
 
@@ -122,6 +133,19 @@ static size_t list_updates(const nn_mlp *mlp, update *list)
         }
     }
     return count;
+}
+
+/* About how long a piece takes, in weights that Adam passes over. */
+static size_t update_cost(const nn_trainer *trainer, const update *piece)
+{
+    const nn_mlp *mlp = trainer->mlp;
+    if (piece->kind == OF_TABLE) {
+        size_t rows = mlp->tables[piece->index].rows, width = mlp->tables[piece->index].width;
+        return piece->count * width + trainer->batch_limit * piece->count / rows * (16 + width / 2);
+    }
+    if (piece->kind == OF_LAYER)
+        return piece->count * mlp->layers[piece->index].in_stride * (2 + trainer->group_limit / 8);
+    return mlp->head_stride;
 }
 
 static bool chains_create(nn_trainer *trainer)
@@ -194,14 +218,18 @@ forage_status nn_trainer_create(nn_mlp *mlp, const nn_settings *settings, size_t
     made->scratches = forage_calloc((size_t)threads, sizeof *made->scratches);
     made->update_count = list_updates(mlp, NULL);
     made->updates = forage_calloc(made->update_count, sizeof *made->updates);
+    made->update_cost = forage_calloc(made->update_count + 1, sizeof *made->update_cost);
+    made->shares = forage_calloc((size_t)threads, sizeof *made->shares);
     if (!made->mean || !made->square || !made->sums || !made->dx || !made->backs || !made->scratches ||
-        !made->updates || !chains_create(made))
+        !made->updates || !made->update_cost || !made->shares || !chains_create(made))
         goto memory;
     for (int i = 0; i < threads; i++) {
         if (!scratch_create(mlp, &made->scratches[i]))
             goto memory;
     }
     (void)list_updates(mlp, made->updates);
+    for (size_t i = 0; i < made->update_count; i++)
+        made->update_cost[i + 1] = made->update_cost[i] + update_cost(made, &made->updates[i]);
     backs_create(made);
     *trainer = made;
     return FORAGE_OK;
@@ -227,11 +255,43 @@ void nn_trainer_free(nn_trainer *trainer)
     forage_free(trainer->scratches);
     forage_free(trainer->backs);
     forage_free(trainer->updates);
+    forage_free(trainer->update_cost);
+    forage_free(trainer->shares);
     forage_free(trainer->dx);
     forage_free(trainer->sums);
     forage_free(trainer->mean);
     forage_free(trainer->square);
     forage_free(trainer);
+}
+
+/* ---- sharing out work ---------------------------------------------------------- */
+
+/* Runs work(trainer, item, worker) for `count` items whose cumulated costs (or, if NULL, counts) are `cost`. */
+static void share_out(nn_trainer *trainer, size_t count, const size_t *cost, forage_work *work)
+{
+    size_t threads = (size_t)trainer->threads, at = 0, total = cost ? cost[count] : count;
+    for (size_t w = 0; w < threads; w++) {
+        size_t limit = total / threads * (w + 1) + total % threads * (w + 1) / threads;
+        atomic_store_explicit(&trainer->shares[w].next, at, memory_order_relaxed);
+        while (at < count && (w + 1 == threads || (cost ? cost[at] + cost[at + 1] : 2 * at + 1) < 2 * limit))
+            at++;
+        trainer->shares[w].end = at;
+    }
+    forage_parallel_for(trainer->threads, count, work, trainer);
+}
+
+/* The next item for `worker`: there is one for every call that share_out's loop makes. */
+static size_t claim(nn_trainer *trainer, int worker)
+{
+    size_t threads = (size_t)trainer->threads;
+    for (size_t w = (size_t)worker;; w++) {
+        share *from = &trainer->shares[w % threads];
+        if (atomic_load_explicit(&from->next, memory_order_relaxed) >= from->end)
+            continue;
+        size_t item = atomic_fetch_add_explicit(&from->next, 1, memory_order_relaxed);
+        if (item < from->end)
+            return item;
+    }
 }
 
 /* ---- forward and backward ----------------------------------------------------- */
@@ -310,15 +370,18 @@ static void link_rows(nn_trainer *trainer, size_t t)
     }
 }
 
-/* Work item: the first `groups` are groups of blocks, the others link a table's rows. */
-static void work_pass(void *context, size_t item, int worker)
+/* Work item: the first ones link a table's rows each, the others are groups of blocks. */
+static void work_pass(void *context, size_t ticket, int worker)
 {
     nn_trainer *trainer = context;
     const nn_mlp *mlp = trainer->mlp;
-    if (item >= trainer->groups) {
-        link_rows(trainer, item - trainer->groups);
+    size_t item = claim(trainer, worker);
+    (void)ticket;
+    if (item < mlp->table_count) {
+        link_rows(trainer, item);
         return;
     }
+    item -= mlp->table_count;
     scratch *own = &trainer->scratches[worker];
     float *sum = trainer->sums + item * trainer->dense_count;
     memset(sum, 0, trainer->dense_count * sizeof *sum);
@@ -363,30 +426,30 @@ static void apply(nn_trainer *trainer, const nn_adam_step *step, size_t offset, 
                                     trainer->square + offset);
 }
 
-/* Adds dx of the batch's rows that name table `t`'s row `row`, and unlinks them. True if there were any. */
+/* Adds dx of the batch's rows that name table `t`'s row `row` to `out`, and unlinks them. True if there were any. */
 static bool row_gradient(nn_trainer *trainer, size_t t, size_t row, float *out)
 {
     const nn_table *table = &trainer->mlp->tables[t];
     uint32_t *head = trainer->head[t];
     const uint32_t *next = trainer->next[t];
     size_t stride = trainer->mlp->input_stride;
-    memset(out, 0, table->width * sizeof *out);
     if (head[row] == FORAGE_NONE)
         return false;
-    for (uint32_t i = head[row]; i != FORAGE_NONE; i = next[i])
-        trainer->mlp->kernels->add(table->width, trainer->dx + i * stride + table->column, out);
+    trainer->mlp->kernels->add_chain(head[row], next, table->width, stride, trainer->dx + table->column, out);
     head[row] = FORAGE_NONE;
     return true;
 }
 
-static void work_update(void *context, size_t item, int worker)
+static void work_update(void *context, size_t ticket, int worker)
 {
     nn_trainer *trainer = context;
     nn_mlp *mlp = trainer->mlp;
-    const update *piece = &trainer->updates[item];
+    const update *piece = &trainer->updates[claim(trainer, worker)];
     float *gradient = trainer->scratches[worker].update;
+    (void)ticket;
     if (piece->kind == OF_TABLE) {
         const nn_table *table = &mlp->tables[piece->index];
+        memset(gradient, 0, piece->count * table->width * sizeof *gradient);
         for (size_t row = piece->first; row < piece->first + piece->count; row++) {
             float *own = gradient + (row - piece->first) * table->width;
             if (row_gradient(trainer, piece->index, row, own) && trainer->settings.lazy)
@@ -420,8 +483,8 @@ static double run(nn_trainer *trainer, const nn_inputs *inputs, const float *rew
     size_t per_group = (blocks + trainer->group_limit - 1) / trainer->group_limit;
     trainer->group_rows = per_group * NN_BLOCK;
     trainer->groups = (inputs->count + trainer->group_rows - 1) / trainer->group_rows;
-    forage_parallel_for(trainer->threads, trainer->groups + trainer->mlp->table_count, work_pass, trainer);
-    forage_parallel_for(trainer->threads, trainer->update_count, work_update, trainer);
+    share_out(trainer, trainer->mlp->table_count + trainer->groups, NULL, work_pass);
+    share_out(trainer, trainer->update_count, trainer->update_cost, work_update);
     double loss = 0.0;
     for (size_t g = 0; g < trainer->groups; g++)
         loss += trainer->losses[g];
