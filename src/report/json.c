@@ -100,21 +100,21 @@ json_t *json_training(const forage_training_record *training)
                      json_number(training->base_validation));
 }
 
-forage_status json_finish(json_t *object, char **result, forage_error *error)
+forage_status json_finish(json_t *object, char **text, forage_error *error)
 {
-    *result = NULL;
+    *text = NULL;
     char *dump = object ? json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) : NULL;
     json_decref(object);
-    report_text text = {0};
+    report_text whole = {0};
     if (dump) {
-        report_add(&text, dump);
-        report_add(&text, "\n");
+        report_add(&whole, dump);
+        report_add(&whole, "\n");
     }
     free(dump);
-    if (!dump || text.failed) {
-        report_text_release(&text);
+    if (!dump || whole.failed) {
+        report_text_release(&whole);
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the results as JSON");
     }
-    *result = text.bytes;
+    *text = whole.bytes;
     return FORAGE_OK;
 }

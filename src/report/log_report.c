@@ -34,7 +34,7 @@ static forage_status write_numbers(const forage_log_study *study, const char *fo
 forage_status forage_log_study_write(const forage_log_study *study, const forage_report_options *options,
                                      forage_report_result *result, forage_error *error)
 {
-    forage_report_result ignored;
+    forage_report_result ignored = {0};
     result = result ? result : &ignored;
     *result = (forage_report_result){0};
     log_report_charts charts;

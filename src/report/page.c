@@ -112,10 +112,10 @@ static void table_start(report_text *html, const char *caption)
 static void value_cell(report_text *html, const char *text)
 {
     bool words = (text[0] >= 'A' && text[0] <= 'Z') || (text[0] >= 'a' && text[0] <= 'z');
-    const char *open = words ? NULL : strstr(text, " (");
     size_t length = strlen(text);
+    const char *open = words ? NULL : strstr(text, " (");
     report_add(html, words ? "<td class=\"words\">" : "<td>");
-    if (open && length > 0 && text[length - 1] == ')') {
+    if (open && length > 3 && text[length - 1] == ')') {
         report_bytes(html, text, (size_t)(open - text));
         report_add(html, " <small>");
         report_bytes(html, open + 2, strlen(open) - 3);

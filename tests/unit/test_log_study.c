@@ -62,9 +62,9 @@ static int teardown(void **state)
 static void run_study(const char *model, bool values, bool users, const char *split_text, forage_log_study *study)
 {
     forage_error error = {0};
-    forage_dataset *dataset;
-    forage_split split;
-    const forage_model_info *info;
+    forage_dataset *dataset = NULL;
+    forage_split split = {0};
+    const forage_model_info *info = NULL;
     forage_params *params = NULL;
     write_log(in_folder("log.csv"), values, users);
     if (forage_dataset_load(in_folder("log.csv"), NULL, NULL, &dataset, &error) != FORAGE_OK ||
