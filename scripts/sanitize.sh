@@ -10,8 +10,8 @@ case $sanitizer in
 thread)
     folder=build-tsan
     export TSAN_OPTIONS="halt_on_error=1:die_after_fork=0"
-    # Failures on demand are about memory and files, not about threads.
-    [ $# -gt 0 ] || set -- --no-suite slow --no-suite house --no-suite install --no-suite fault
+    # The program and failures on demand had their turn under the other sanitizers.
+    [ $# -gt 0 ] || set -- --no-suite slow --no-suite house --no-suite install --no-suite fault --no-suite cli
     ;;
 *)
     folder=build-asan

@@ -15,10 +15,18 @@ extern const cli_command cli_simulate;
 extern const cli_command cli_study;
 extern const cli_command cli_train;
 
-/* clang-format off: a line for each */
+/* clang-format off */
 const cli_command *const cli_commands[] = {
-    &cli_simulate, &cli_study,  &cli_import,    &cli_export, &cli_train,
-    &cli_evaluate, &cli_report, &cli_recommend, &cli_models, NULL,
+    &cli_simulate,
+    &cli_study,
+    &cli_import,
+    &cli_export,
+    &cli_train,
+    &cli_evaluate,
+    &cli_report,
+    &cli_recommend,
+    &cli_models,
+    NULL,
 };
 /* clang-format on */
 

@@ -290,9 +290,6 @@ static void short_loops_do_not_mix(void **state)
 static void a_child_has_loops_too(void **state)
 {
     (void)state;
-#if defined(__SANITIZE_THREAD__)
-    skip(); /* ThreadSanitizer allows no new threads after fork */
-#endif
     int done[64] = {0}, code;
     forage_parallel_for(2, 64, count_chunk, done);
     fflush(stdout);
