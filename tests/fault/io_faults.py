@@ -75,7 +75,7 @@ def fresh(files):
 
 def words(out):
     """A text without its numbers, some of which are times."""
-    return re.sub(rb"\d[\d.,]*(e[-+]?\d+)?", b"", out)
+    return re.sub(rb"\d[\d.]*(e[-+]?\d+)?", b"", out)
 
 
 def same(name, content, other):
