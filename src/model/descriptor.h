@@ -85,7 +85,8 @@ typedef struct model_type {
 
     /* Adds the tensors (they need not be copied: the state outlives the checkpoint). */
     forage_status (*save)(const model_state *state, nn_checkpoint *checkpoint, forage_error *error);
-    /* A state from tensors: checks every name, type, shape and value. */
+    /* A state from tensors: checks every name, type, shape and value. No field has more codes than the file has bytes.
+     */
     forage_status (*load)(const model_setup *setup, const nn_checkpoint *checkpoint, model_state **state,
                           forage_error *error);
     /* Optional: is this checkpoint, which has no metadata of ours, one of this model? If so sets the parameters

@@ -51,6 +51,21 @@ static forage_status recognise(const nn_checkpoint *checkpoint, forage_model *mo
                           "this file has tensors, but of no model that Forage knows");
 }
 
+/* A number of codes is only a claim until the tensors bear it out. Models keep at least a byte for each code, so one
+ * that the file has no room for is refused before a model makes room for it in memory. */
+static forage_status check_codes(const nn_checkpoint *checkpoint, const forage_schema *schema, forage_error *error)
+{
+    size_t bytes = 0;
+    for (size_t t = 0; t < nn_checkpoint_count(checkpoint); t++)
+        bytes += nn_checkpoint_at(checkpoint, t)->size;
+    for (size_t f = 0; f < schema->field_count; f++) {
+        if (schema->fields[f].cardinality > bytes)
+            return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, schema->fields[f].name,
+                                  "%zu codes are more than the file has numbers for", schema->fields[f].cardinality);
+    }
+    return FORAGE_OK;
+}
+
 static forage_status read_model(const nn_checkpoint *checkpoint, forage_model *model, forage_error *error)
 {
     const model_type *type;
@@ -61,6 +76,7 @@ static forage_status read_model(const nn_checkpoint *checkpoint, forage_model *m
     model->type = type;
     if (!type)
         FORAGE_TRY(recognise(checkpoint, model, error));
+    FORAGE_TRY(check_codes(checkpoint, &model->schema, error));
     model->setup = (model_setup){model->params, &model->schema, &model->device, 0};
     return model->type->load(&model->setup, checkpoint, &model->state, error);
 }

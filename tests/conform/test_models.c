@@ -215,6 +215,34 @@ static void write_changed(const nn_checkpoint *from, size_t which, bool longer, 
     forage_free(changed);
 }
 
+/* Claims more codes than there is room for in any memory. */
+static void test_endless_codes(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < model_count(); m++) {
+        forage_dataset *log = log_create(LOG_NUMBERED, LOG_USERS, LOG_ITEMS);
+        forage_model *model = fit(forage_models(NULL)[m], log, 1, 1);
+        forage_error error = {0};
+        const char *path = scratch_path("good"), *bad = scratch_path("bad");
+        nn_checkpoint *checkpoint;
+        must(forage_model_save(model, path, &error), &error);
+        must(nn_checkpoint_load(path, &checkpoint, &error), &error);
+        must(nn_checkpoint_set_metadata(checkpoint, "forage.field.0",
+                                        "name=item_id\nowner=item\ntype=categorical\nid=true\ncodes=4000000000\n"
+                                        "numbered=true\n",
+                                        &error),
+             &error);
+        must(nn_checkpoint_set_metadata(checkpoint, "forage.fields", "1", &error), &error);
+        must(nn_checkpoint_save(checkpoint, bad, &error), &error);
+        expect_broken(bad);
+        nn_checkpoint_free(checkpoint);
+        unlink(path);
+        unlink(bad);
+        forage_model_free(model);
+        forage_dataset_free(log);
+    }
+}
+
 static void test_wrong_shapes_and_numbers(void **state)
 {
     (void)state;
@@ -503,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_same_seed_same_bytes),
         cmocka_unit_test(test_saved_and_loaded_scores_the_same),
         cmocka_unit_test(test_checkpoint_cut_anywhere),
+        cmocka_unit_test(test_endless_codes),
         cmocka_unit_test(test_wrong_shapes_and_numbers),
         cmocka_unit_test(test_damaged_headers),
         cmocka_unit_test(test_rewards_that_cannot_be),
