@@ -253,8 +253,8 @@ static void cold_section(const chapter1_story *story)
     arms_table(story, "New users", cold->user_arms, cold->user_arm_count);
     page_say(
         story->html,
-        "The average of all users is no user. The error of the predicted rates grows from %s for those it knows to "
-        "%s for new users.",
+        "The average of all users is no user. Predicted rates are off by %s (root mean square) for those it knows, "
+        "and by %s for new users.",
         pool_points(pool, cold->rmse_known.value), pool_points(pool, cold->rmse_new_user.value));
     figure(story, CHAPTER1_NEW_PRODUCTS);
     arms_table(story, "New products", cold->item_arms, cold->item_arm_count);

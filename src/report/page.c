@@ -108,17 +108,22 @@ static void table_start(report_text *html, const char *caption)
     report_add(html, "<thead><tr>");
 }
 
+static bool is_words(const char *text)
+{
+    return (text[0] >= 'A' && text[0] <= 'Z') || (text[0] >= 'a' && text[0] <= 'z');
+}
+
 /* "48.7 % (48.0 to 49.5)": the interval goes under the value. */
 static void value_cell(report_text *html, const char *text)
 {
-    bool words = (text[0] >= 'A' && text[0] <= 'Z') || (text[0] >= 'a' && text[0] <= 'z');
+    bool words = is_words(text);
     size_t length = strlen(text);
     const char *open = words ? NULL : strstr(text, " (");
     report_add(html, words ? "<td class=\"words\">" : "<td>");
     if (open && length > 3 && text[length - 1] == ')') {
-        report_bytes(html, text, (size_t)(open - text));
+        report_html_part(html, text, (size_t)(open - text));
         report_add(html, " <small>");
-        report_bytes(html, open + 2, strlen(open) - 3);
+        report_html_part(html, open + 2, strlen(open) - 3);
         report_add(html, "</small>");
     } else {
         report_html(html, text);
@@ -142,8 +147,12 @@ void page_table(report_text *html, report_pool *pool, const char *caption, const
                 const char *const *cells, size_t rows)
 {
     table_start(html, caption);
-    for (size_t c = 0; c < columns; ++c)
-        header_cell(html, header[c]);
+    for (size_t c = 0; c < columns; ++c) {
+        bool words = rows > 0 && cells[c] && is_words(cells[c]);
+        report_add(html, words ? "<th scope=\"col\" class=\"words\">" : "<th scope=\"col\">");
+        report_html(html, header[c]);
+        report_add(html, "</th>");
+    }
     report_add(html, "</tr></thead>\n<tbody>\n");
     for (size_t r = 0; r < rows; ++r) {
         const char *const *row = &cells[r * columns];

@@ -59,6 +59,26 @@ static void include_series(value_span *extent, const forage_chart_series *series
         include(extent, 0);
 }
 
+/* Bands that are much wider than what their lines do, as with two worlds, are cut: the lines must stay readable. */
+static void limit_to_values(const forage_chart_panel *panel, value_span *extent)
+{
+    value_span values = {INFINITY, -INFINITY};
+    for (size_t s = 0; s < panel->series_count; ++s) {
+        for (size_t i = 0; i < panel->series[s].count; ++i)
+            include(&values, panel->series[s].y[i]);
+    }
+    double span = values.high - values.low;
+    if (!(span > 0))
+        return;
+    for (size_t r = 0; r < panel->reference_count; ++r) {
+        if (panel->references[r].axis == 'y')
+            include(&values, panel->references[r].at);
+    }
+    double floor = panel->y.zero && values.low >= 0 ? 0 : -INFINITY;
+    extent->low = fmax(extent->low, fmax(floor, values.low - span));
+    extent->high = fmin(extent->high, values.high + span);
+}
+
 static value_span extent_of(const forage_chart_panel *panel, char axis)
 {
     value_span extent = {INFINITY, -INFINITY};
@@ -70,6 +90,8 @@ static value_span extent_of(const forage_chart_panel *panel, char axis)
     }
     if (extent.low > extent.high)
         extent.low = 0, extent.high = 1;
+    if (!panel->y.categories && axis == 'y')
+        limit_to_values(panel, &extent);
     return extent;
 }
 

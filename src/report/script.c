@@ -48,14 +48,21 @@ static size_t fitting(const chart_pen *pen, const char *text, double width)
     return share < 2 ? 2 : (size_t)share;
 }
 
-static void label(const chart_pen *pen, const char *text, double x, double y, const char *align, uint32_t rgb)
+/* `room` in pixels cuts a text that is longer; 0: no limit. */
+static void cut_label(const chart_pen *pen, const char *text, double room, double x, double y, const char *align,
+                      uint32_t rgb)
 {
     report_add(pen->script, "set label ");
-    report_quote(pen->script, text, 0);
+    report_quote(pen->script, text, room > 0 ? fitting(pen, text, room) : 0);
     at(pen, "at", x, y);
     report_format(pen->script, " %s front", align);
     colour(pen, "tc", rgb);
     report_add(pen->script, "\n");
+}
+
+static void label(const chart_pen *pen, const char *text, double x, double y, const char *align, uint32_t rgb)
+{
+    cut_label(pen, text, 0, x, y, align, rgb);
 }
 
 static void stroke(const chart_pen *pen, double x0, double y0, double x1, double y1, uint32_t rgb, const char *style)
@@ -225,9 +232,9 @@ static void frame(const chart_pen *pen, const layout_panel *panel, const forage_
     }
     double left = sideways ? panel->left : layout->columns > 1 ? panel->left - 8 : 4;
     if (data->title)
-        label(pen, data->title, left, panel->title_y, "left", LETTERS);
+        cut_label(pen, data->title, panel->right + 16 - left, left, panel->title_y, "left", LETTERS);
     if (!sideways && data->y.label)
-        label(pen, data->y.label, left, panel->label_y, "left", MUTED);
+        cut_label(pen, data->y.label, panel->right + 16 - left, left, panel->label_y, "left", MUTED);
     if (layout->x_label_y <= 0 && data->x.label)
         label(pen, data->x.label, (panel->left + panel->right) / 2, panel->bottom + 32, "center", MUTED);
     else if (data->x.label && last_row && panel->show_names && panel->left < layout->width / 2)

@@ -57,7 +57,7 @@ static const char figure_rules[] =
     "td:last-child,th:last-child{padding-right:0}\n"
     "th[scope=row]{overflow-wrap:anywhere;min-width:7rem}\n"
     "thead th{color:var(--muted);border-bottom-color:var(--axis);vertical-align:bottom}\n"
-    "td{white-space:nowrap}td.words{white-space:normal;text-align:left}\n"
+    "td{white-space:nowrap}td.words{white-space:normal}td.words,th.words{text-align:left}\n"
     "th small{display:block;color:var(--muted);font-weight:400}\n"
     "td small{display:block;color:var(--muted);white-space:nowrap}\n"
     ".files{margin:.5rem 0 0;color:var(--muted)}\n"

@@ -25,6 +25,9 @@ typedef struct text_area {
     size_t left, top, columns, rows;
 } text_area;
 
+/* The second column of a wide character. */
+#define HIDDEN UINT32_MAX
+
 enum { LINE_ROWS = 10, NAMES_MOST = 30, LEGEND_MOST = 44 };
 
 static canvas_cell *cell_at(const text_canvas *canvas, size_t x, size_t y)
@@ -41,11 +44,23 @@ static void put(const text_canvas *canvas, size_t x, size_t y, uint32_t characte
     }
 }
 
+/* Chinese, Japanese, Korean and pictures take two columns; accents that combine take none. */
+static size_t columns_of(uint32_t character)
+{
+    if (character >= 0x0300 && character < 0x0370)
+        return 0;
+    bool wide = (character >= 0x1100 && character < 0x1160) || (character >= 0x2E80 && character < 0xA4D0) ||
+                (character >= 0xAC00 && character < 0xD7A4) || (character >= 0xF900 && character < 0xFB00) ||
+                (character >= 0xFE30 && character < 0xFE70) || (character >= 0xFF00 && character < 0xFF61) ||
+                (character >= 0x1F300 && character < 0x1FB00) || (character >= 0x20000 && character < 0x40000);
+    return wide ? 2 : 1;
+}
+
 static size_t length_of(const char *text)
 {
     size_t length = 0;
-    while (report_safe_character(&text) != 0)
-        ++length;
+    for (uint32_t character; (character = report_safe_character(&text)) != 0;)
+        length += columns_of(character);
     return length;
 }
 
@@ -53,15 +68,26 @@ static size_t length_of(const char *text)
 static void write_text(const text_canvas *canvas, size_t x, size_t y, size_t room, const char *text, int ink)
 {
     size_t length = length_of(text);
-    for (size_t i = 0; i < room; ++i) {
+    for (size_t i = 0; i < room;) {
         uint32_t character = report_safe_character(&text);
+        size_t columns = columns_of(character);
         if (character == 0)
             return;
-        if (length > room && i + 1 == room)
+        if (columns == 0)
+            continue;
+        if (length > room && i + columns >= room) {
             character = canvas->plain ? '.' : 0x2026;
+            columns = 1;
+        }
+        bool cut = length > room && (character == '.' || character == 0x2026) && i + columns >= room;
         if (canvas->plain && character > 0x7E)
             character = character == 0x00A0 ? ' ' : character == 0x2212 || character == 0x2013 ? '-' : '?';
         put(canvas, x + i, y, character, ink);
+        if (columns == 2)
+            put(canvas, x + i + 1, y, canvas->plain ? ' ' : HIDDEN, ink);
+        if (cut)
+            return;
+        i += columns;
     }
 }
 
@@ -404,6 +430,8 @@ static void write_canvas(const text_canvas *canvas, report_text *text)
         int ink = -1;
         for (size_t i = 0; i < end; ++i) {
             uint32_t character = line[i].character ? line[i].character : line[i].dots ? 0x2800u + line[i].dots : ' ';
+            if (character == HIDDEN)
+                continue;
             if (canvas->colour && character != ' ' && line[i].ink != ink) {
                 ink = line[i].ink;
                 report_format(text, "\033[%sm", ansi_of(ink));

@@ -209,7 +209,13 @@ double report_width(const char *plain)
 
 void report_html(report_text *text, const char *plain)
 {
-    for (uint32_t c; (c = report_safe_character(&plain)) != 0;) {
+    report_html_part(text, plain, SIZE_MAX);
+}
+
+void report_html_part(report_text *text, const char *plain, size_t size)
+{
+    const char *start = plain;
+    for (uint32_t c; (size_t)(plain - start) < size && (c = report_safe_character(&plain)) != 0;) {
         switch (c) {
         case '&':
             report_add(text, "&amp;");

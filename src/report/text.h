@@ -37,6 +37,8 @@ void report_count(report_text *text, uint64_t value);
 
 /* HTML text and attribute values; bytes that are not UTF-8 become U+FFFD, control characters blanks. */
 void report_html(report_text *text, const char *plain);
+/* The first `size` bytes of it. */
+void report_html_part(report_text *text, const char *plain, size_t size);
 /* A gnuplot string with its quotes: single-quoted, so that nothing in it is a command, an escape or a
  * substitution. At most `limit` characters, then an ellipsis; 0 means no limit. */
 void report_quote(report_text *text, const char *plain, size_t limit);
