@@ -15,17 +15,19 @@ deps: ## install what is missing from the distribution's packages
 
 build: ## the library and the program, in build/
 	@scripts/deps.sh build
-	@scripts/build.sh $(BUILD) --buildtype=release
+	@scripts/build.sh $(BUILD) program --buildtype=release
 
 demo: build ## chapter 1 from simulation to report
 	@scripts/demo.sh $(BUILD)
 
 test: ## all tests; TESTS="name ..." for some
 	@scripts/deps.sh build test
-	@scripts/build.sh $(BUILD) --buildtype=release
+	@scripts/build.sh $(BUILD) all --buildtype=release
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs $(TESTS)
 
-bench: build ## benchmarks; the machine's own peak is measured beside them
+bench: ## benchmarks; the machine's own peak is measured beside them
+	@scripts/deps.sh build test
+	@scripts/build.sh $(BUILD) all --buildtype=release
 	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose $(TESTS)
 
 lint: ## warnings as errors, format, cppcheck, clang-tidy, includes, exported symbols, docs
@@ -45,8 +47,9 @@ tsan: ## the concurrent tests under ThreadSanitizer
 	@scripts/sanitize.sh thread $(TESTS)
 
 install: build ## into PREFIX (default /usr/local); DESTDIR is honoured
-	@meson configure $(BUILD) --prefix=$(PREFIX)
-	@meson install -C $(BUILD)
+	@meson configure $(BUILD) --prefix=$(abspath $(PREFIX))
+	@scripts/build.sh $(BUILD) program
+	@meson install -C $(BUILD) --no-rebuild
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD) build-* report

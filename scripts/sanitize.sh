@@ -19,5 +19,5 @@ thread)
     [ $# -gt 0 ] || set -- --no-suite slow --no-suite house --no-suite install
     ;;
 esac
-scripts/build.sh "$folder" --buildtype=debugoptimized -Db_sanitize="$sanitizer" -Db_lundef=false
+scripts/build.sh "$folder" all --buildtype=debugoptimized -Db_sanitize="$sanitizer" -Db_lundef=false
 meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 5 "$@"
