@@ -368,8 +368,8 @@ static void lessons_section(const chapter1_story *story)
         pool_fixed(pool, last->distinct.value, 1), chapter->feedback_loop.items, pool_points(pool, last->lost.value));
     report_add(story->html,
                "<li>All three have one cause: learning happens in batches, from what others decided to show. "
-               "A recommender that learns from every click, and explores on purpose, answers all "
-               "three.</li>\n</ul>\n");
+               "Learning from every click, and exploring on purpose, are the ways out that the next "
+               "chapters try.</li>\n</ul>\n");
     page_end_section(story->html);
 }
 

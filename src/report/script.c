@@ -232,7 +232,7 @@ static void frame(const chart_pen *pen, const layout_panel *panel, const forage_
     }
     double left = sideways ? panel->left : layout->columns > 1 ? panel->left - 8 : 4;
     if (data->title)
-        cut_label(pen, data->title, panel->right + 16 - left, left, panel->title_y, "left", LETTERS);
+        cut_label(pen, data->title, panel->right + 24 - left, left, panel->title_y, "left", LETTERS);
     if (!sideways && data->y.label)
         cut_label(pen, data->y.label, panel->right + 16 - left, left, panel->label_y, "left", MUTED);
     if (layout->x_label_y <= 0 && data->x.label)
