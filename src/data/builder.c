@@ -321,6 +321,10 @@ static data_time_kind time_of(forage_text text, int64_t *time)
     if (forage_parse_i64(text.bytes, text.length, time))
         return DATA_TIME_WHOLE;
     if (forage_parse_real(text.bytes, text.length, &real)) {
+        if (real == floor(real) && fabs(real) < 9.2e18) {
+            *time = (int64_t)real; /* "978300760.0", "1.5e15" */
+            return DATA_TIME_WHOLE;
+        }
         double scaled = real * SECONDS_TO_MICROSECONDS;
         if (!(fabs(scaled) < 9.2e18))
             return DATA_TIME_NONE;

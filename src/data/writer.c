@@ -7,7 +7,10 @@
  */
 #include "data/data.h"
 
+#include <float.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 struct forage_writer {
@@ -138,8 +141,8 @@ static size_t number_text(forage_text text, char number[48])
 {
     double real;
     int64_t whole;
-    if (forage_parse_i64(text.bytes, text.length, &whole) && whole < 1000000000000000 && whole > -1000000000000000)
-        return forage_format_real((double)whole, number);
+    if (forage_parse_i64(text.bytes, text.length, &whole))
+        return (size_t)snprintf(number, 48, "%" PRId64, whole);
     if (!forage_parse_real(text.bytes, text.length, &real) || !isfinite(real))
         return 0;
     size_t length = forage_format_real(real, number);
@@ -156,7 +159,10 @@ static bool put_json_value(forage_writer *writer, const forage_reader_column *co
     bool value = column->role == FORAGE_ROLE_VALUE || column->role == FORAGE_ROLE_TIME ||
                  column->role == FORAGE_ROLE_PROPENSITY || column->declared_type == FORAGE_NUMERIC;
     size_t length = text.length && text.length < 32 ? number_text(text, number) : 0;
-    if (length && (value || (length == text.length && memcmp(number, text.bytes, length) == 0))) {
+    bool same = length == text.length && memcmp(number, text.bytes, length) == 0;
+    /* Many programs read every number as a double: longer whole numbers stay strings, unless they must be numbers. */
+    same = same && (length <= DBL_DIG || memchr(number, '.', length) || memchr(number, 'e', length));
+    if (length && (value || same)) {
         if (!reserve(writer, length))
             return false;
         put_bytes(writer, number, length);

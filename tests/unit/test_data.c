@@ -221,6 +221,10 @@ static void test_times(void **state)
     assert_int_equal(log->time[1], -7);
     assert_false(log->time_is_calendar);
     forage_dataset_free(log);
+    log = load("log.csv", "item,ts\na,978300760.0\nb,1.574e15\n", NULL);
+    assert_int_equal(log->time[0], 978300760);
+    assert_int_equal(log->time[1], 1574000000000000);
+    forage_dataset_free(log);
     log = load("log.csv", "item,ts\na,5\nb,6.25\nc,7\n", NULL);
     assert_int_equal(log->time[0], 5000000);
     assert_int_equal(log->time[1], 6250000);
