@@ -76,7 +76,9 @@ end:
 
 static void line(report_text *text, const char *name, const char *value, const char *note)
 {
-    report_format(text, "  %-28s %-12s %s\n", name, value, note);
+    report_format(text, "  %-29s", name);
+    report_padded(text, value, 14);
+    report_format(text, "%s\n", note);
 }
 
 static void summary(const forage_chapter1 *chapter, report_pool *pool, report_text *text)

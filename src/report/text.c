@@ -73,6 +73,16 @@ void report_format(report_text *text, const char *format, ...)
  * Numbers
  * ------------------------------------------------------------------ */
 
+void report_padded(report_text *text, const char *plain, size_t columns)
+{
+    size_t used = 0;
+    report_add(text, plain);
+    while (report_character(&plain) != 0)
+        ++used;
+    for (; used < columns; ++used)
+        report_add(text, " ");
+}
+
 void report_real(report_text *text, double value)
 {
     char buffer[32];

@@ -26,6 +26,8 @@ void report_add(report_text *text, const char *plain);
 /* printf's, but never with %f, %e or %g: those follow the locale. */
 void report_format(report_text *text, const char *format, ...) FORAGE_PRINTF(2, 3);
 void report_vformat(report_text *text, const char *format, va_list values) FORAGE_PRINTF(2, 0);
+/* `plain`, and blanks up to `columns` characters. */
+void report_padded(report_text *text, const char *plain, size_t columns);
 /* The shortest text of `value` that reads back the same. */
 void report_real(report_text *text, double value);
 /* `value` with that many decimals (at most 9), "-" for what is not finite; the same in every locale. */
