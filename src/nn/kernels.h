@@ -64,8 +64,6 @@ typedef struct nn_kernels {
     /* out += in */
     void (*add)(size_t count, const float *in, float *out);
     void (*adam)(size_t count, const nn_adam_step *step, const float *g, float *w, float *m, float *v);
-    /* average += (w - average) * share */
-    void (*average)(size_t count, float share, const float *w, float *average);
 } nn_kernels;
 
 /* The table for `isa` (never NULL). */

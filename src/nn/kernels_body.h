@@ -205,12 +205,6 @@ KERNEL_TARGET static void KERNEL(adam)(size_t count, const nn_adam_step *step, c
     }
 }
 
-KERNEL_TARGET static void KERNEL(average)(size_t count, float share, const float *restrict w, float *restrict average)
-{
-    for (size_t i = 0; i < count; i++)
-        average[i] += (w[i] - average[i]) * share;
-}
-
 static const nn_kernels KERNEL(table) = {
     .gather = KERNEL(gather),
     .bias_relu = KERNEL(bias_relu),
@@ -224,5 +218,4 @@ static const nn_kernels KERNEL(table) = {
     .add_chain = KERNEL(add_chain),
     .add = KERNEL(add),
     .adam = KERNEL(adam),
-    .average = KERNEL(average),
 };
