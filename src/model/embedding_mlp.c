@@ -94,8 +94,8 @@ struct model_fit {
     double learning_rate, final_rate, warmup;
     enum { CONSTANT, LINEAR, COSINE } schedule;
     forage_rng order, after; /* as it is before and after the permutation of epoch at[AT_EPOCH] */
-    uint32_t *permutation;   /* [train rows], of that epoch once `permuted` */
-    bool permuted, stopped;
+    nn_epoch *epoch;         /* its rows, once `drawn` */
+    bool drawn;
     float *best; /* [value_count], with patience */
     uint64_t dropout_seed;
     const void **pointers;
@@ -271,7 +271,7 @@ static void fit_free(model_fit *fit)
     if (!fit)
         return;
     nn_trainer_free(fit->trainer);
-    forage_free(fit->permutation);
+    nn_epoch_free(fit->epoch);
     forage_free(fit->best);
     forage_free(fit->pointers);
     forage_free(fit->chunk_losses);
@@ -284,14 +284,13 @@ static bool fit_allocate(model_fit *fit)
 {
     const nn_mlp *mlp = fit->state->mlp;
     size_t tables = mlp->table_count, total = tables + mlp->number_count;
-    fit->permutation = forage_alloc(fit->input->train->count, sizeof *fit->permutation);
     fit->best = forage_calloc(fit->patience ? mlp->value_count : 1, sizeof *fit->best);
     fit->pointers = forage_calloc(2 * total, sizeof *fit->pointers);
     fit->chunk_losses = forage_calloc(fit->input->validation->count / LOSS_ROWS + 1, sizeof *fit->chunk_losses);
     fit->scratch_size = nn_mlp_scratch_size(mlp);
     fit->scratch =
         forage_calloc((size_t)fit->state->device->threads, fit->scratch_size + 2 * LOSS_ROWS * sizeof(float));
-    if (!fit->permutation || !fit->best || !fit->pointers || !fit->chunk_losses || !fit->scratch)
+    if (!fit->best || !fit->pointers || !fit->chunk_losses || !fit->scratch)
         return false;
     fit->train = (columns){(const uint32_t **)fit->pointers, (const float **)(fit->pointers + tables)};
     fit->validation =
@@ -342,6 +341,11 @@ static forage_status fit_begin(model_state *state, const model_fit_input *input,
         nn_trainer_create(state->mlp, &settings, made->batch, state->device->threads, &made->trainer, error);
     if (status == FORAGE_OK && !fit_allocate(made))
         status = out_of_memory(error);
+    if (status == FORAGE_OK) {
+        nn_inputs all = {.codes = made->train.codes, .numbers = made->train.numbers};
+        status = nn_epoch_create(state->mlp, &all, input->train->reward, input->train->count, made->batch,
+                                 state->device->threads, &made->epoch, error);
+    }
     if (status != FORAGE_OK) {
         fit_free(made);
         return status;
@@ -399,29 +403,13 @@ static double validation_loss(model_fit *fit)
     return sum / (double)count;
 }
 
-/* Draws the epoch's order: all rows, shuffled (Fisher and Yates 1938). */
-static void epoch_begin(model_fit *fit)
-{
-    size_t count = fit->input->train->count;
-    fit->after = fit->order;
-    for (size_t i = 0; i < count; i++)
-        fit->permutation[i] = (uint32_t)i;
-    for (size_t i = count; i-- > 1;) {
-        size_t other = (size_t)forage_rng_integers(&fit->after, i + 1);
-        uint32_t kept = fit->permutation[i];
-        fit->permutation[i] = fit->permutation[other];
-        fit->permutation[other] = kept;
-    }
-    fit->permuted = true;
-}
-
 /* Losses, the best weights, and whether to go on. */
 static forage_status epoch_end(model_fit *fit, forage_error *error)
 {
     nn_mlp *mlp = fit->state->mlp;
     nn_mlp_average_rows(mlp);
     fit->order = fit->after;
-    fit->permuted = false;
+    fit->drawn = false;
     fit->at[AT_EPOCH]++;
     fit->at[AT_STEP] = 0;
     fit->losses[LOSS_TRAIN] = fit->losses[LOSS_SUM] / (double)fit->input->train->count;
@@ -454,16 +442,16 @@ static uint64_t dropout_key(const model_fit *fit)
 static forage_status fit_step(model_fit *fit, model_progress *progress, forage_error *error)
 {
     size_t count = fit->input->train->count;
-    if (!fit->permuted)
-        epoch_begin(fit);
+    if (!fit->drawn) {
+        fit->after = fit->order;
+        nn_epoch_draw(fit->epoch, &fit->after);
+        fit->drawn = true;
+    }
     for (size_t done = 0; done < STEPS_PER_CALL && fit->at[AT_STEP] < fit->steps; done++, fit->at[AT_STEP]++) {
-        size_t begin = (size_t)fit->at[AT_STEP] * fit->batch;
-        nn_inputs inputs = {.codes = fit->train.codes,
-                            .numbers = fit->train.numbers,
-                            .rows = fit->permutation + begin,
-                            .count = count - begin < fit->batch ? count - begin : fit->batch};
+        const float *reward;
+        nn_inputs inputs = nn_epoch_batch(fit->epoch, (size_t)fit->at[AT_STEP], &reward);
         double rate = rate_at(fit, nn_trainer_steps(fit->trainer));
-        double loss = nn_trainer_step(fit->trainer, &inputs, fit->input->train->reward, rate, dropout_key(fit));
+        double loss = nn_trainer_step(fit->trainer, &inputs, reward, rate, dropout_key(fit));
         if (!isfinite(loss))
             return forage_fail(
                 error, FORAGE_DIVERGED,
@@ -539,7 +527,7 @@ static forage_status fit_resume(model_fit *fit, const nn_checkpoint *checkpoint,
     nn_trainer_set_steps(fit->trainer, at[AT_ADAM]);
     for (size_t l = 0; l < mlp->layer_count; l++)
         nn_mlp_transpose(mlp, l, 0, mlp->layers[l].out_stride);
-    fit->permuted = false;
+    fit->drawn = false;
     return FORAGE_OK;
 }
 

@@ -7,6 +7,7 @@
 #define NN_NN_H
 
 #include "nn/checkpoint.h"
+#include "nn/epoch.h"
 #include "nn/mlp.h"
 #include "nn/trainer.h"
 
