@@ -56,9 +56,9 @@ typedef struct nn_kernels {
     /* Binary cross-entropy of the logits, in its stable form max(z, 0) - z y + log(1 + exp(-|z|)): returns
      * the sum over rows (at most NN_LOSS_ROWS); dz = (sigmoid(z) - y) * scale. */
     double (*loss)(size_t rows, const float *z, const float *y, float scale, float *dz);
-    /* dh[i] = dz[i] w; dw += sum over rows of dz[i] h[i] */
-    void (*head_back)(size_t rows, size_t stride, const float *dz, const float *h, const float *w, float *dh,
-                      float *dw);
+    /* dh[i] = dz[i] w; dw += sum over rows of dz[i] h[i]; returns the sum of dz. `rows` is a multiple of NN_LANES. */
+    float (*head_back)(size_t rows, size_t stride, const float *dz, const float *h, const float *w, float *dh,
+                       float *dw);
     /* out[0 ... width) += in[i * stride ...] for i = first, next[first] ... until FORAGE_NONE. */
     void (*add_chain)(uint32_t first, const uint32_t *next, size_t width, size_t stride, const float *in, float *out);
     /* out += in */

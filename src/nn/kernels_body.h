@@ -152,9 +152,9 @@ KERNEL_TARGET static double KERNEL(loss)(size_t rows, const float *restrict z, c
     return sum + log(all);
 }
 
-KERNEL_TARGET static void KERNEL(head_back)(size_t rows, size_t stride, const float *restrict dz,
-                                            const float *restrict h, const float *restrict w, float *restrict dh,
-                                            float *restrict dw)
+KERNEL_TARGET static float KERNEL(head_back)(size_t rows, size_t stride, const float *restrict dz,
+                                             const float *restrict h, const float *restrict w, float *restrict dh,
+                                             float *restrict dw)
 {
     for (size_t j = 0; j < stride; j += NN_LANES) {
         float sum[NN_LANES] = {0};
@@ -167,6 +167,16 @@ KERNEL_TARGET static void KERNEL(head_back)(size_t rows, size_t stride, const fl
         for (size_t l = 0; l < NN_LANES; l++)
             dw[j + l] += sum[l];
     }
+    float sum[NN_LANES] = {0};
+    for (size_t i = 0; i < rows; i += NN_LANES) {
+        for (size_t l = 0; l < NN_LANES; l++)
+            sum[l] += dz[i + l];
+    }
+    for (size_t half = NN_LANES / 2; half > 0; half /= 2) {
+        for (size_t l = 0; l < half; l++)
+            sum[l] += sum[l + half];
+    }
+    return sum[0];
 }
 
 KERNEL_TARGET static void KERNEL(add_chain)(uint32_t first, const uint32_t *restrict next, size_t width, size_t stride,

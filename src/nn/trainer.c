@@ -337,10 +337,9 @@ static void block_backward(const nn_trainer *trainer, scratch *own, float *sum, 
     const nn_kernels *kernels = mlp->kernels;
     size_t layers = mlp->layer_count, dense = mlp->dense_offset;
     float *here = layers ? own->gradient : dx, *there = own->next;
-    kernels->head_back(NN_BLOCK, mlp->head_stride, own->dz, layers ? own->hidden[layers - 1] : own->x,
-                       mlp->values + mlp->head_weight, here, sum + mlp->head_weight - dense);
-    for (size_t i = 0; i < NN_BLOCK; i++)
-        sum[mlp->head_bias - dense] += own->dz[i];
+    sum[mlp->head_bias - dense] +=
+        kernels->head_back(NN_BLOCK, mlp->head_stride, own->dz, layers ? own->hidden[layers - 1] : own->x,
+                           mlp->values + mlp->head_weight, here, sum + mlp->head_weight - dense);
     for (size_t l = layers; l-- > 0;) {
         const nn_layer *layer = &mlp->layers[l];
         kernels->mask_bias(NN_BLOCK, layer->out_stride, trainer->scale, own->hidden[l], here,
@@ -353,6 +352,17 @@ static void block_backward(const nn_trainer *trainer, scratch *own, float *sum, 
     }
     if (trainer->input_threshold)
         kernels->mask(NN_BLOCK, mlp->input_stride, trainer->input_scale, own->x, dx);
+}
+
+/* The rewards of rows [begin, begin + rows) of the batch, where they lie if they lie together. */
+static const float *block_rewards(const nn_trainer *trainer, scratch *own, size_t begin, size_t rows)
+{
+    const nn_inputs *inputs = trainer->inputs;
+    if (trainer->reward && !inputs->rows)
+        return trainer->reward + inputs->first + begin;
+    for (size_t i = 0; i < rows; i++)
+        own->y[i] = trainer->reward ? trainer->reward[inputs->rows[begin + i]] : 1.0F;
+    return own->y;
 }
 
 /* Links the batch's rows by the row of table `t` that they name, in their order. */
@@ -393,11 +403,8 @@ static void work_pass(void *context, size_t ticket, int worker)
     for (; begin < end; begin += NN_BLOCK) {
         size_t rows = end - begin < NN_BLOCK ? end - begin : NN_BLOCK;
         block_forward(trainer, own, begin, rows);
-        for (size_t i = 0; i < rows; i++)
-            own->y[i] = trainer->reward ? trainer->reward[trainer->inputs->rows ? trainer->inputs->rows[begin + i]
-                                                                                : trainer->inputs->first + begin + i]
-                                        : 1.0F;
-        loss += mlp->kernels->loss(rows, own->z, own->y, scale, own->dz);
+        const float *y = block_rewards(trainer, own, begin, rows);
+        loss += mlp->kernels->loss(rows, own->z, y, scale, own->dz);
         for (size_t i = rows; i < NN_BLOCK; i++)
             own->dz[i] = 0.0F;
         block_backward(trainer, own, sum, trainer->dx + begin * mlp->input_stride);
