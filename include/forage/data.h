@@ -291,6 +291,8 @@ typedef struct forage_split {
  *   files                 the files that the dataset was loaded from
  *   file:PATH             PATH has one line per event: train, validation, test, or - for neither
  *
+ * A dataset with rows of validation or test from files of their own takes only the last two.
+ *
  * A size is a fraction below 1, rounded up to rows as scikit-learn does, or a number of rows.
  * "0.1,0.2" gives validation and test (test is cut first). A seed left out is 0.
  * sklearn takes one size only. Free with forage_split_release. */

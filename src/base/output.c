@@ -87,6 +87,8 @@ static forage_status open_target(forage_output *output, const char *path, forage
         bool exists = stat(output->path, &facts) == 0;
         if (exists && S_ISDIR(facts.st_mode))
             return forage_fail_at(error, FORAGE_IO, path, 0, NULL, "is a folder, not a file");
+        if (!exists && lstat(output->path, &facts) == 0)
+            return forage_fail_at(error, FORAGE_IO, path, 0, NULL, "is a symbolic link to a file that does not exist");
         if (!exists || S_ISREG(facts.st_mode))
             return open_temporary(output, error);
         output->file = open(output->path, O_WRONLY | O_CLOEXEC);

@@ -83,6 +83,8 @@ int cli_print_json(json_t *object);
 
 /* A real number for JSON: null where it is not finite. */
 json_t *cli_json_real(double value);
+/* A seed for JSON: as text above 2^63 - 1, which no JSON integer here can hold. */
+json_t *cli_json_seed(uint64_t seed);
 
 /* ---- progress ---- */
 

@@ -37,8 +37,8 @@ const cli_group cli_log_group = {"How the log is read", table, sizeof table / si
 
 forage_status cli_log_options(forage_read_options *options, forage_error *error)
 {
-    if (format_text)
-        FORAGE_TRY(forage_file_format_find(format_text, &given.format, error));
+    if (format_text && forage_file_format_find(format_text, &given.format, error) != FORAGE_OK)
+        return error->status = FORAGE_INVALID; /* a misused option, not a file of unknown format */
     if (delimiter_text) {
         bool tab = strcmp(delimiter_text, "tab") == 0 || strcmp(delimiter_text, "\\t") == 0;
         if (!tab && strlen(delimiter_text) != 1)

@@ -172,22 +172,12 @@ static void put_trials(json_t *object, const outcome *o)
     json_object_set_new(object, "true_low", cli_json_real(t->low_rate));
 }
 
-/* A seed above 2^63 does not fit JSON's integers here: as text then. */
-static json_t *json_seed(uint64_t seed)
-{
-    char text[32];
-    if (seed <= (uint64_t)INT64_MAX)
-        return json_integer((json_int_t)seed);
-    snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
-    return json_string(text);
-}
-
 static json_t *to_json(const request *r, const outcome *o)
 {
     const forage_scenario *scenario = &r->scenario;
     json_t *object = json_object();
     json_object_set_new(object, "scenario", json_string(scenario->name));
-    json_object_set_new(object, "seed", json_seed(scenario->seed));
+    json_object_set_new(object, "seed", cli_json_seed(scenario->seed));
     json_object_set_new(object, "products", json_integer((json_int_t)scenario->products));
     json_object_set_new(object, "users", json_integer((json_int_t)scenario->users));
     json_object_set_new(object, "interactions", json_integer((json_int_t)o->log.rows));

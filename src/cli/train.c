@@ -88,6 +88,8 @@ static bool parse(training *t, int argc, char **argv, int *code)
         *code = cli_misused("the model comes first: forage train MODEL --data FILE --output FILE [options]");
     else if (!t->data || !t->output)
         *code = cli_misused("option --%s is missing; 'forage help train' explains", t->data ? "output" : "data");
+    else if (t->json && strcmp(t->output, "-") == 0)
+        *code = cli_misused("--json and --output - would both write to standard output");
     else if (t->threads < 0 || t->threads > 4096)
         *code = cli_misused("option --threads: %lld is not a number of threads", (long long)t->threads);
     else
@@ -97,39 +99,47 @@ static bool parse(training *t, int argc, char **argv, int *code)
 
 /* ---- what is told while it happens ---- */
 
+/* Standard output is the model's where that is written there. */
+static FILE *voice(const training *t)
+{
+    return strcmp(t->output, "-") == 0 ? stderr : stdout;
+}
+
 static void print_started(void *context, const forage_model *model)
 {
     const training *t = context;
+    FILE *to = voice(t);
     char text[4096];
     if (t->json)
         return;
     cli_progress_end();
     forage_model_describe(model, text, sizeof text);
-    printf("Using %s\n%s%s%zu weights; training on %zu rows, validating on %zu\n", t->device.name, text,
-           text[0] && text[strlen(text) - 1] != '\n' ? "\n" : "", forage_model_weight_count(model),
-           t->split.train_count, t->split.validation_count);
+    fprintf(to, "Using %s\n%s%s%zu weights; training on %zu rows, validating on %zu\n", t->device.name, text,
+            text[0] && text[strlen(text) - 1] != '\n' ? "\n" : "", forage_model_weight_count(model),
+            t->split.train_count, t->split.validation_count);
     if (t->report.resumed)
-        printf("Going on after epoch %zu, from %s\n", t->report.resumed_from, t->state_path);
+        fprintf(to, "Going on after epoch %zu, from %s\n", t->report.resumed_from, t->state_path);
     else if (t->resume)
-        printf("No %s to go on from: starting afresh\n", t->state_path);
-    fflush(stdout);
+        fprintf(to, "No %s to go on from: starting afresh\n", t->state_path);
+    fflush(to);
 }
 
 static void print_epoch(void *context, size_t epoch, const forage_epoch *result)
 {
     const training *t = context;
+    FILE *to = voice(t);
     int64_t epochs = forage_params_integer(t->params.params, "epochs");
     if (t->json)
         return;
     cli_progress_end();
-    printf("Epoch %zu", epoch);
+    fprintf(to, "Epoch %zu", epoch);
     if (epochs > 0)
-        printf("/%" PRId64, epochs);
-    printf(": train loss %.4f", result->train_loss);
+        fprintf(to, "/%" PRId64, epochs);
+    fprintf(to, ": train loss %.4f", result->train_loss);
     if (isfinite(result->validation_loss))
-        printf(", validation loss %.4f", result->validation_loss);
-    printf(" (%.2f s)\n", result->seconds);
-    fflush(stdout);
+        fprintf(to, ", validation loss %.4f", result->validation_loss);
+    fprintf(to, " (%.2f s)\n", result->seconds);
+    fflush(to);
 }
 
 /* The epoch whose weights were kept; NULL when there is none. */
@@ -143,15 +153,16 @@ static void print_result(const training *t)
 {
     const forage_fit_report *report = &t->report;
     const forage_epoch *kept = kept_epoch(report);
+    FILE *to = voice(t);
     cli_progress_end();
     if (report->stopped_early)
-        printf("Stopped early: the validation loss no longer fell.\n");
+        fprintf(to, "Stopped early: the validation loss no longer fell.\n");
     if (kept && isfinite(kept->validation_loss))
-        printf("Validation loss %.4f (epoch %zu of %zu)", kept->validation_loss, report->best_epoch,
-               report->epoch_count);
+        fprintf(to, "Validation loss %.4f (epoch %zu of %zu)", kept->validation_loss, report->best_epoch,
+                report->epoch_count);
     else
-        printf("Train loss %.4f", kept ? kept->train_loss : NAN);
-    printf(", after %.2f s. Saved in %s.\n", report->seconds, t->output);
+        fprintf(to, "Train loss %.4f", kept ? kept->train_loss : NAN);
+    fprintf(to, ", after %.2f s. Saved in %s.\n", report->seconds, to == stderr ? "standard output" : t->output);
 }
 
 /* ---- JSON ---- */
@@ -221,9 +232,9 @@ static int print_json(const training *t)
     const forage_epoch *kept = kept_epoch(report);
     char text[4096];
     forage_model_describe(t->model, text, sizeof text);
-    json_t *object = json_pack("{s:s, s:i, s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:s}", "model",
+    json_t *object = json_pack("{s:s, s:i, s:s, s:i, s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:o, s:I, s:s}", "model",
                                t->info->name, "version", (int)t->info->version, "device", t->device.name, "threads",
-                               t->device.threads, "data", t->data, "output", t->output, "seed", (json_int_t)t->seed,
+                               t->device.threads, "data", t->data, "output", t->output, "seed", cli_json_seed(t->seed),
                                "rows", (json_int_t)t->dataset->count, "train_rows", (json_int_t)report->train_count,
                                "validation_rows", (json_int_t)report->validation_count, "fields",
                                fields_json(forage_model_schema(t->model)), "parameters", params_json(t->params.params),

@@ -293,9 +293,14 @@ forage_status data_csv_header(forage_reader *reader, const forage_read_options *
         found = take_record(reader, source->buffer + source->start, source->end - source->start, NULL, 0);
         if (found.error)
             return record_error(reader, &found, error);
-        if (found.length)
+        if (found.length && source->buffer[source->start] != '\n' && source->buffer[source->start] != '\r')
             break;
-        FORAGE_TRY(data_source_fill(source, error));
+        if (!found.length && source->ended)
+            return forage_fail_at(error, FORAGE_FORMAT, source->path, 0, NULL, "this file is empty");
+        source->start += found.length; /* over a blank line */
+        source->line += found.lines;
+        if (!found.length)
+            FORAGE_TRY(data_source_fill(source, error));
     }
     forage_text *fields = forage_alloc(found.fields, sizeof *fields);
     if (!fields)

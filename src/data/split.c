@@ -295,12 +295,16 @@ static forage_status parse(split_spec *spec, const forage_dataset *dataset, uint
 {
     const char *rest;
     size_t rows = dataset->count;
-    if (strcmp(spec->text, "none") == 0)
-        return cut_back(spec, order, rows, split, error);
     if (strcmp(spec->text, "files") == 0)
         return split_files(dataset, split, error);
     if ((rest = after(spec->text, "file:")))
         return split_file(rest, dataset, split, error);
+    /* A cut through all rows would mix the events of those files into training. */
+    if (dataset->validation_rows || dataset->test_rows)
+        return bad_spec(spec, "the events of validation or test come from files of their own, so only 'files' fits",
+                        error);
+    if (strcmp(spec->text, "none") == 0)
+        return cut_back(spec, order, rows, split, error);
     if (strcmp(spec->text, "leave-last-out") == 0) {
         if (!dataset->user)
             return forage_fail(error, FORAGE_INVALID, "split leave-last-out: the log names no users");

@@ -72,12 +72,18 @@ def test_roles_by_options():
     refused("import", "odd.csv", "--item-column", "what", "--item-columns", "kind", says=["--context-columns kind"])
 
 
+def test_blank_lines():
+    assert forage("import", write("log.csv", "\n\r\n" + LOG), "--json").json()["rows"] == 3
+    refused("import", write("log.csv", "\n" * 30), says=["log.csv", "empty"])
+    refused("import", write("log.csv", "\n\nuser_id,item_id\n1,2,3\n"), says=["log.csv:4"])
+
+
 def test_mistakes():
     write("log.csv", LOG)
     refused("import", code=2)
     refused("import", "absent.csv", says=["absent.csv"])
     refused("import", ".", says=["directory"])
-    refused("import", "log.csv", "--format", "xml", says=["xml"])
+    refused("import", "log.csv", "--format", "xml", says=["xml"], code=2)
     refused("import", "log.csv", "--delimiter", "ab", code=2, says=["one character"])
     refused("import", "log.csv", "--output", "x.parquet", code=2, says=["CSV"])
     refused("import", "log.csv", "--output", "-", "--json", code=2, says=["standard output"])

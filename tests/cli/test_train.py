@@ -114,6 +114,26 @@ def test_killed_and_resumed():
     assert pathlib.Path("part").read_bytes() == pathlib.Path("whole").read_bytes()
 
 
+def test_standard_output():
+    """A model that goes to standard output is alone there."""
+    shop()
+    forage("train", "popular", "--data", "log.csv", "--output", "a.safetensors")
+    told = subprocess.run([cli.PROGRAM, "train", "popular", "--data", "log.csv", "--output", "-"], capture_output=True,
+                          timeout=60, check=True)
+    assert told.stdout == pathlib.Path("a.safetensors").read_bytes() and b"Train loss" in told.stderr
+    refused("train", "popular", "--data", "log.csv", "--output", "-", "--json", says=["--json"], code=2)
+    seed = forage("train", "popular", "--data", "log.csv", "--seed", 2**64 - 1, "--output", "a.safetensors", "--json").json()["seed"]
+    assert seed == str(2**64 - 1)
+
+
+def test_files_and_splits():
+    """Events of the test, in a file of their own, are never mixed into training."""
+    shop()
+    for split in ("none", "sklearn:0.2:1", "tail:0.2"):
+        refused("train", "popular", "--data", "log.csv", "--test", "log.csv", "--split", split, "--output", "a.safetensors",
+                says=["files"], code=2)
+
+
 def test_misuse():
     shop(100)
     refused("train", says=["MODEL"], code=2)

@@ -203,7 +203,21 @@ static void output_appears_whole(void **state)
     forage_error error = {0};
     assert_int_equal(forage_read_file(path, 100, &bytes, &size, &error), FORAGE_FORMAT);
     assert_null(bytes);
+
+    /* A symbolic link stays one: its file is replaced. One to nothing is refused. */
+    char link[300];
+    snprintf(link, sizeof link, "%s.link", path);
+    assert_int_equal(symlink(path, link), 0);
+    assert_int_equal(forage_output_open(link, &output, NULL), FORAGE_OK);
+    assert_int_equal(forage_output_write(output, "new", 3, NULL), FORAGE_OK);
+    assert_int_equal(forage_output_commit(output, NULL), FORAGE_OK);
+    assert_int_equal(lstat(link, &facts), 0);
+    assert_true(S_ISLNK(facts.st_mode));
+    assert_int_equal(stat(path, &facts), 0);
+    assert_int_equal(facts.st_size, 3);
     unlink(path);
+    assert_int_equal(forage_output_open(link, &output, NULL), FORAGE_IO);
+    unlink(link);
 }
 
 static void output_reports_a_full_disk(void **state)

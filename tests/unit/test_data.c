@@ -309,6 +309,10 @@ static void test_further_files(void **state)
     assert_int_equal(split.validation[0], 2);
     assert_int_equal(split.test[0], 3);
     forage_split_release(&split);
+    /* No other split may let events of those files into training. */
+    static const char *const others[] = {"none", "sklearn:0.5:1", "random:0.5", "tail:1", "leave-last-out"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_int_equal(forage_split_parse(others[i], log, &split, NULL), FORAGE_INVALID);
     forage_dataset_free(log);
 
     /* RecBole's files beside each other. */
