@@ -15,10 +15,10 @@
 enum {
     USERS = 100,
     ITEMS = 50,
-    VISITS = 2500, /* a day */
-    WINDOW = 8,    /* days that each night's training sees */
-    DAYS = 14,     /* measured; WINDOW more go before them */
-    EVENT = 4,     /* the first day with new tastes */
+    VISITS = 3000,    /* a day */
+    WINDOW = 6,       /* days that each night's training sees */
+    DAYS = 14,        /* measured; WINDOW more go before them */
+    EVENT = DAYS / 2, /* half time: the first day with new tastes */
     EPOCHS = 4,
     STREAM = 300,
 };

@@ -273,12 +273,14 @@ static void drift_section(const chapter1_story *story)
     page_section(story->html, "drift", "Flaw 2: it does not notice that tastes change");
     page_say(
         story->html,
-        "On day %s, %s of the users become another persona, as a puppy’s owner becomes a grown dog’s. Every day "
-        "brings %s random visits to the log. One model was trained before and stays as it is; the other is trained "
-        "again every night, on the last %zu days. The curves are what each would earn by showing every user its "
-        "first choice, in %zu worlds.",
-        pool_fixed(pool, drift->event_day, 0), pool_percent(pool, drift->drifted_share),
-        pool_count(pool, drift->visits_per_day), drift->window_days, drift->seeds);
+        "At half time, after %s of %zu days, %s of the users become another persona, as a puppy’s owner becomes a "
+        "grown "
+        "dog’s. Every day brings %s random visits to the log. One model was trained before and stays as it is; the "
+        "other is trained again every night, on the last %zu days. The curves are what each would earn by showing "
+        "every user its first choice, in %zu worlds.",
+        pool_fixed(pool, drift->event_day, 0), drift->series_count > 0 ? drift->series[0].count : 0,
+        pool_percent(pool, drift->drifted_share), pool_count(pool, drift->visits_per_day), drift->window_days,
+        drift->seeds);
     figure(story, CHAPTER1_DRIFT);
     static const char *const header[] = {"Click rate", "Before", "After, never retrained",
                                          "Last day, retrained nightly"};

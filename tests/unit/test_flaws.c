@@ -27,6 +27,7 @@ static void test_flaws(void **state)
     assert_true(drift->after_drifted.value < drift->before_drifted.value - 0.2);
     assert_true(drift->recovered_drifted.value > drift->after_drifted.value + 0.2);
     assert_true(drift->days_to_recover > 1);
+    assert_float_equal(drift->event_day, (double)drift->series[0].count / 2, 0); /* tastes change at half time */
     const forage_loop_arm *random = &chapter.feedback_loop.arms[0], *own = &chapter.feedback_loop.arms[2];
     size_t last = chapter.feedback_loop.round_count - 1;
     assert_true(random->rounds[last].rmse.value < 1.3 * random->rounds[0].rmse.value);
