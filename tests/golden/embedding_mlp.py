@@ -6,6 +6,7 @@
                                        loads a checkpoint that Forage wrote into the network and
                                        compares its predictions with Forage's ("predictions"
                                        [users, products] in a second file)
+    embedding_mlp.py test PROGRAM      runs PROGRAM CHECKPOINT PREDICTIONS, which writes the two, and checks
 
 embedding_mlp_steps.safetensors: a small network with odd widths; for each of three
 optimisers five steps of Adam on five batches of 70 rows:
@@ -19,11 +20,17 @@ its probabilities for all pairs.
 """
 import json
 import struct
+import subprocess
 import sys
+import tempfile
 
-import numpy as np
-import torch
-from torch import nn
+try:
+    import numpy as np
+    import torch
+    from torch import nn
+except ImportError:
+    print("python3-torch is not here: skipped")
+    sys.exit(77)
 
 DTYPES = {"F32": np.float32, "I64": np.int64}
 
@@ -146,6 +153,11 @@ if __name__ == "__main__":
     if len(sys.argv) == 3 and sys.argv[1] == "write":
         steps(sys.argv[2])
         state_dict(sys.argv[2])
+    elif len(sys.argv) == 3 and sys.argv[1] == "test":
+        with tempfile.TemporaryDirectory() as scratch:
+            files = [scratch + "/model.safetensors", scratch + "/predictions.safetensors"]
+            subprocess.run([sys.argv[2], *files], check=True)
+            sys.exit(check(*files))
     elif len(sys.argv) == 4 and sys.argv[1] == "check":
         sys.exit(check(sys.argv[2], sys.argv[3]))
     else:
