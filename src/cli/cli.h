@@ -83,6 +83,10 @@ int cli_print_json(json_t *object);
 
 /* A real number for JSON: null where it is not finite. */
 json_t *cli_json_real(double value);
+enum { CLI_SHOWN_SIZE = 256 };
+/* `text` as a terminal may show it: without what would break the line or steer the terminal, and cut
+ * where it is longer than the buffer. For what comes from files. Returns `buffer`. */
+const char *cli_shown(const char *text, char buffer[CLI_SHOWN_SIZE]);
 /* A seed for JSON: as text above 2^63 - 1, which no JSON integer here can hold. */
 json_t *cli_json_seed(uint64_t seed);
 

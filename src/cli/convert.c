@@ -72,17 +72,18 @@ static const char *grouped(uint64_t number, char text[32])
 
 static void print_column(FILE *to, const forage_summary *summary, const forage_column_summary *column)
 {
-    char text[32], other[40], range[80] = "";
+    char text[32], other[40], range[80] = "", shown[CLI_SHOWN_SIZE];
+    const char *name = cli_shown(column->name, shown);
     const char *type = column->type == FORAGE_NUMERIC ? "numbers" : "categories";
     bool id = column->role == FORAGE_ROLE_USER || column->role == FORAGE_ROLE_ITEM;
     if (column->role == FORAGE_ROLE_IGNORED) {
-        fprintf(to, "  %-24s ignored\n", column->name[0] ? column->name : "(no name)");
+        fprintf(to, "  %-24s ignored\n", name[0] ? name : "(no name)");
         return;
     }
     if (column->role == FORAGE_ROLE_TIME) {
         format_time(summary, summary->first_time, range);
         format_time(summary, summary->last_time, other);
-        fprintf(to, "  %-24s %-15s %s to %s\n", column->name, forage_role_name(column->role), range, other);
+        fprintf(to, "  %-24s %-15s %s to %s\n", name, forage_role_name(column->role), range, other);
         return;
     }
     if (column->type == FORAGE_CATEGORICAL && column->distinct)
@@ -91,8 +92,7 @@ static void print_column(FILE *to, const forage_summary *summary, const forage_c
         snprintf(range, sizeof range, "too many different to count");
     else if (column->minimum <= column->maximum)
         snprintf(range, sizeof range, "from %.6g to %.6g", column->minimum, column->maximum);
-    fprintf(to, "  %-24s %-15s %s%s%s", column->name, forage_role_name(column->role), id ? "" : type, id ? "" : ", ",
-            range);
+    fprintf(to, "  %-24s %-15s %s%s%s", name, forage_role_name(column->role), id ? "" : type, id ? "" : ", ", range);
     if (column->missing)
         fprintf(to, ", %s missing", grouped(column->missing, text));
     fputc('\n', to);

@@ -243,6 +243,18 @@ json_t *cli_json_real(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+const char *cli_shown(const char *text, char buffer[CLI_SHOWN_SIZE])
+{
+    size_t length = strlen(text), shown = length < CLI_SHOWN_SIZE ? length : CLI_SHOWN_SIZE - sizeof "...";
+    /* Never end within a character of several bytes. */
+    while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80)
+        shown--;
+    for (size_t i = 0; i < shown; i++)
+        buffer[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
+    memcpy(buffer + shown, shown < length ? "..." : "", shown < length ? 4 : 1);
+    return buffer;
+}
+
 json_t *cli_json_seed(uint64_t seed)
 {
     char text[32];

@@ -38,7 +38,10 @@ static void draw(const char *stage, uint64_t done, uint64_t total, const char *n
 {
     double share = total ? (double)done / (double)total : 0;
     share = share > 1 ? 1 : share;
-    if (bar.terminal) {
+    if (total == 0) { /* a pipe: nobody knows how much will come */
+        fprintf(stderr, bar.terminal ? "\r\033[K%s%s%s" : "%s%s%s\n", stage, note ? ", " : " ...", note ? note : "");
+        fflush(stderr);
+    } else if (bar.terminal) {
         char cells[BAR_WIDTH + 1];
         int filled = (int)(share * BAR_WIDTH);
         memset(cells, '.', BAR_WIDTH);

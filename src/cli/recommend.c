@@ -264,11 +264,12 @@ static void print_attributes(const recommendation *r, uint32_t item)
     const forage_table *table = &r->dataset->item_attributes;
     for (size_t c = 0; c < table->column_count && c < 4; c++) {
         const forage_column *column = &table->columns[c];
-        char buffer[24];
+        char buffer[24], text[CLI_SHOWN_SIZE];
         if (column->type == FORAGE_NUMERIC && isfinite(column->values[item]))
-            printf("  %s %g", column->name, (double)column->values[item]);
+            printf("  %s %g", cli_shown(column->name, text), (double)column->values[item]);
         else if (column->type == FORAGE_CATEGORICAL && column->codes[item] != FORAGE_NONE)
-            printf("  %s", forage_vocabulary_id(column->vocabulary, column->codes[item], buffer, NULL));
+            printf("  %s",
+                   cli_shown(forage_vocabulary_id(column->vocabulary, column->codes[item], buffer, NULL), text));
     }
 }
 
@@ -285,11 +286,13 @@ static json_t *item_json(const recommendation *r, uint32_t user, size_t rank)
 
 static void print_item(const recommendation *r, uint32_t user, size_t rank)
 {
-    char buffer[24], reason[TEXT_SIZE];
+    char buffer[24], reason[TEXT_SIZE], text[CLI_SHOWN_SIZE];
+    const char *id = forage_vocabulary_id(r->dataset->items, r->items[rank], buffer, NULL);
     write_reason(r, user, r->items[rank], reason, sizeof reason);
-    printf("%4zu. %-12s %8.4f", rank + 1, forage_vocabulary_id(r->dataset->items, r->items[rank], buffer, NULL),
-           (double)r->scores[rank]);
+    printf("%4zu. %-12s %8.4f", rank + 1, cli_shown(id, text), (double)r->scores[rank]);
     print_attributes(r, r->items[rank]);
+    for (char *c = reason; *c; c++) /* names of columns and categories are in it */
+        *c = (unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c;
     printf("\n      %s\n", reason);
 }
 
@@ -318,6 +321,7 @@ static forage_status recommend(recommendation *r, const char *id, json_t *users,
     bool skip;
     size_t found = 0, excluded = 0;
     const uint32_t *seen = NULL;
+    char name[CLI_SHOWN_SIZE], text[CLI_SHOWN_SIZE];
     FORAGE_TRY(find_user(r, id, &user, &skip, error));
     if (r->has_seen && user != FORAGE_NONE) {
         seen = r->seen.items + r->seen.offsets[user];
@@ -338,7 +342,8 @@ static forage_status recommend(recommendation *r, const char *id, json_t *users,
         return FORAGE_OK;
     }
     if (id)
-        printf("%s %s%s\n", r->dataset->user_name ? r->dataset->user_name : "user", id,
+        printf("%s %s%s\n", cli_shown(r->dataset->user_name ? r->dataset->user_name : "user", name),
+               cli_shown(id, text),
                skip                  ? " is unknown: skipped"
                : user == FORAGE_NONE ? " is unknown: what the average user gets"
                                      : "");

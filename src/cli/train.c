@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct training {
@@ -256,10 +257,14 @@ static int print_json(const training *t)
 
 /* ---- doing it ---- */
 
-/* Found out before the work: can the output be written at all? */
-static forage_status check_output(const char *path, forage_error *error)
+/* Found out before the work: can the output be written at all, and is it not the log itself? */
+static forage_status check_output(const char *path, const char *data, forage_error *error)
 {
     forage_output *output;
+    struct stat model, log;
+    if (stat(path, &model) == 0 && stat(data, &log) == 0 && S_ISREG(log.st_mode) && model.st_dev == log.st_dev &&
+        model.st_ino == log.st_ino)
+        return forage_fail_at(error, FORAGE_INVALID, path, 0, NULL, "the model would replace the log");
     FORAGE_TRY(forage_output_open(path, &output, error));
     forage_output_discard(output);
     return FORAGE_OK;
@@ -273,7 +278,7 @@ static forage_status train(training *t, const forage_progress *progress, forage_
     t->read.validation = t->validation;
     t->read.test = t->test;
     FORAGE_TRY(forage_device_open(t->device_name ? t->device_name : "auto", (int)t->threads, &t->device, error));
-    FORAGE_TRY(check_output(t->output, error));
+    FORAGE_TRY(check_output(t->output, t->data, error));
     FORAGE_TRY(forage_dataset_load(t->data, &t->read, progress, &t->dataset, error));
     FORAGE_TRY(forage_split_parse(t->split_text ? t->split_text
                                   : files       ? "files"

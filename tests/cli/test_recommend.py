@@ -35,6 +35,16 @@ def test_scores_ties_and_reasons():
     assert "user_id ann" in text and "1. coat" in text and "2. shoe" in text and "hat" not in text
 
 
+def test_hostile_names():
+    """Names from a file neither break a line nor steer the terminal; JSON has them as they are."""
+    name = "two\nlines\x1b[2J"
+    pathlib.Path("log.csv").write_text(f'user_id,item_id,clicked,category\nann,"{name}",1,"{name}"\nann,{"x" * 5000},0,red\n')
+    forage("train", "popular", "--data", "log.csv", "--output", "popular")
+    text = forage("recommend", "popular", "--data", "log.csv", "--user", "ann").out
+    assert "two?lines?[2J" in text and "\x1b" not in text and "x" * 300 not in text and "x..." in text
+    assert ranking("--user", "ann")[0] == [name, "x" * 5000]
+
+
 def test_what_was_seen():
     trained()
     assert ranking("--user", "ann", "--exclude-seen") == [[]]

@@ -126,6 +126,13 @@ def test_standard_output():
     assert seed == str(2**64 - 1)
 
 
+def test_the_log_survives():
+    shop()
+    log = pathlib.Path("log.csv").read_bytes()
+    refused("train", "popular", "--data", "log.csv", "--output", "./log.csv", says=["log.csv", "replace"], code=2)
+    assert pathlib.Path("log.csv").read_bytes() == log
+
+
 def test_files_and_splits():
     """Events of the test, in a file of their own, are never mixed into training."""
     shop()
