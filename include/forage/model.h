@@ -46,6 +46,12 @@ typedef enum forage_capability {
     FORAGE_GIVES_PROBABILITY = 1 << 4, /* the mean is a probability of reward (log loss makes sense) */
 } forage_capability;
 
+/* Where parameter `when` has the value `is`, parameter `name` that nobody set has `value` instead of its default. */
+typedef struct forage_preset {
+    const char *when, *is;
+    const char *name, *value;
+} forage_preset;
+
 typedef struct forage_model_info {
     const char *name; /* "embedding-mlp" */
     unsigned version;
@@ -53,6 +59,8 @@ typedef struct forage_model_info {
     unsigned capabilities; /* of forage_capability */
     const forage_param *params;
     size_t param_count;
+    const forage_preset *presets;
+    size_t preset_count;
 } forage_model_info;
 
 /* All models, in alphabetical order; *count of them. Never NULL. */
@@ -103,8 +111,9 @@ FORAGE_API forage_status forage_params_create(const forage_model_info *info, for
                                               forage_error *error);
 /* NULL is fine. */
 FORAGE_API void forage_params_free(forage_params *params);
-/* Sets a parameter from text. FORAGE_UNKNOWN for a name that the model has not (the message lists
- * those it has), FORAGE_INVALID for a value outside what is possible (the message says what is). */
+/* Sets a parameter from text, and those that nobody set as its presets say. FORAGE_UNKNOWN for a name that the model
+ * has not (the message lists those it has), FORAGE_INVALID for a value outside what is possible (the message says what
+ * is). */
 FORAGE_API forage_status forage_params_set(forage_params *params, const char *name, const char *value,
                                            forage_error *error);
 /* The value as text, in one spelling ("0.001" for "1e-3"); NULL for an unknown name. Valid until it is set again. */

@@ -31,7 +31,7 @@ enum { STREAM_WEIGHTS, STREAM_ORDER, STREAM_DROPOUT };
 
 static const forage_param params[] = {
     {"recipe", FORAGE_PARAM_CHOICE, "plain", 0, 0, "plain|tuned",
-     "tuned: settings against overfitting (docs/models/embedding-mlp.md) for every parameter left at its default"},
+     "tuned: settings against overfitting (docs/models/embedding-mlp.md) for every parameter that is not given"},
     {"epochs", FORAGE_PARAM_INTEGER, "10", 1, 100000, NULL, "passes over the training rows"},
     {"batch-size", FORAGE_PARAM_INTEGER, "512", 1, 1 << 20, NULL, "rows per step"},
     {"learning-rate", FORAGE_PARAM_REAL, "0.001", 0, 10, NULL, "step size of Adam"},
@@ -60,16 +60,18 @@ static const forage_param params[] = {
 /* The recipe "tuned": what it sets. Chosen on inner splits of the pet shop's training rows alone. The embeddings
  * are what overfits: dropping most of their numbers in every step makes each user's
  * fall into a few groups, which is what there is to learn. */
-static const struct {
-    const char *name, *value;
-} tuned[] = {
-    {"epochs", "40"},          {"learning-rate", "0.005"},   {"schedule", "cosine"},
-    {"layers", "64,64,64,32"}, {"embedding-dropout", "0.7"}, {"embedding-decay", "0.0005"},
-    {"dropout", "0.05"},
+static const forage_preset presets[] = {
+    {"recipe", "tuned", "epochs", "40"},
+    {"recipe", "tuned", "learning-rate", "0.005"},
+    {"recipe", "tuned", "schedule", "cosine"},
+    {"recipe", "tuned", "layers", "64,64,64,32"},
+    {"recipe", "tuned", "embedding-dropout", "0.7"},
+    {"recipe", "tuned", "embedding-decay", "0.0005"},
+    {"recipe", "tuned", "dropout", "0.05"},
 };
 
 struct model_state {
-    forage_params *params; /* with the recipe's values in place */
+    const forage_params *params;
     const forage_device *device;
     uint64_t seed;
     nn_mlp *mlp;
@@ -143,11 +145,11 @@ static bool table_name_in(const forage_field *field, const nn_checkpoint *checkp
 }
 
 /* Tables and numbers in the order of the fields. The arrays have room for all fields. */
-static forage_status read_schema(const model_setup *setup, const forage_params *values, const nn_checkpoint *checkpoint,
-                                 nn_table_spec *tables, char (*names)[128], nn_mlp_spec *spec, forage_error *error)
+static forage_status read_schema(const model_setup *setup, const nn_checkpoint *checkpoint, nn_table_spec *tables,
+                                 char (*names)[128], nn_mlp_spec *spec, forage_error *error)
 {
     size_t size_count = 0;
-    const int64_t *sizes = forage_params_list(values, "embedding-size", &size_count);
+    const int64_t *sizes = forage_params_list(setup->params, "embedding-size", &size_count);
     spec->tables = tables;
     for (size_t f = 0; f < setup->schema->field_count; f++) {
         const forage_field *field = &setup->schema->fields[f];
@@ -169,37 +171,10 @@ static forage_status read_schema(const model_setup *setup, const forage_params *
     return FORAGE_OK;
 }
 
-/* A copy of the parameters in which the recipe's values stand where the default stood. */
-static forage_status apply_recipe(const forage_params *given, forage_params **params_out, forage_error *error)
-{
-    forage_params *made = NULL, *defaults = NULL;
-    forage_status status = FORAGE_OK;
-    bool is_tuned = strcmp(forage_params_text(given, "recipe"), "tuned") == 0;
-    FORAGE_TRY_GOTO(forage_params_create(forage_params_info(given), &made, error), done);
-    FORAGE_TRY_GOTO(forage_params_create(forage_params_info(given), &defaults, error), done);
-    for (size_t i = 0; i < sizeof params / sizeof params[0]; i++) {
-        const char *name = params[i].name, *value = forage_params_text(given, name);
-        bool is_default = strcmp(value, forage_params_text(defaults, name)) == 0;
-        for (size_t k = 0; is_tuned && is_default && k < sizeof tuned / sizeof tuned[0]; k++) {
-            if (strcmp(tuned[k].name, name) == 0)
-                value = tuned[k].value;
-        }
-        FORAGE_TRY_GOTO(forage_params_set(made, name, value, error), done);
-    }
-done:
-    forage_params_free(defaults);
-    if (status == FORAGE_OK)
-        *params_out = made;
-    else
-        forage_params_free(made);
-    return status;
-}
-
 static void free_state(model_state *state)
 {
     if (!state)
         return;
-    forage_params_free(state->params);
     nn_mlp_free(state->mlp);
     forage_free(state->packed);
     forage_free(state);
@@ -221,10 +196,10 @@ static forage_status build(const model_setup *setup, const nn_checkpoint *checkp
         status = out_of_memory(error);
         goto done;
     }
+    made->params = setup->params;
     made->device = setup->device;
     made->seed = setup->seed;
-    FORAGE_TRY_GOTO(apply_recipe(setup->params, &made->params, error), done);
-    const int64_t *units = forage_params_list(made->params, "layers", &layer_count);
+    const int64_t *units = forage_params_list(setup->params, "layers", &layer_count);
     if (layer_count > NN_LAYER_LIMIT) {
         status = forage_fail_at(error, FORAGE_INVALID, NULL, 0, "layers", "%zu layers; at most %d", layer_count,
                                 NN_LAYER_LIMIT);
@@ -233,7 +208,7 @@ static forage_status build(const model_setup *setup, const nn_checkpoint *checkp
     for (size_t l = 0; l < layer_count; l++)
         layers[l] = (size_t)units[l];
     spec.layer_count = layer_count;
-    FORAGE_TRY_GOTO(read_schema(setup, made->params, checkpoint, tables, names, &spec, error), done);
+    FORAGE_TRY_GOTO(read_schema(setup, checkpoint, tables, names, &spec, error), done);
     FORAGE_TRY_GOTO(nn_mlp_create(&spec, setup->device->isa, &made->mlp, error), done);
     *state = made;
     made = NULL;
@@ -656,7 +631,9 @@ const model_type model_embedding_mlp = {
              .summary = "embeddings of user, item and further fields under a small network (batched)",
              .capabilities = FORAGE_CAN_FIT | FORAGE_HAS_EMBEDDINGS | FORAGE_GIVES_PROBABILITY,
              .params = params,
-             .param_count = sizeof params / sizeof params[0]},
+             .param_count = sizeof params / sizeof params[0],
+             .presets = presets,
+             .preset_count = sizeof presets / sizeof presets[0]},
     .reads = MODEL_READS_USER | MODEL_READS_ITEM | MODEL_READS_ATTRIBUTES | MODEL_READS_CONTEXT | MODEL_NEEDS_REWARD,
     .minimum_reward = 0.0F,
     .maximum_reward = 1.0F,

@@ -16,6 +16,7 @@ typedef struct param_value {
     bool boolean;
     int64_t *list;
     size_t list_count;
+    bool given; /* somebody set it: presets leave it alone */
 } param_value;
 
 struct forage_params {
@@ -174,19 +175,11 @@ static size_t index_of(const forage_model_info *info, const char *name)
     return index;
 }
 
-forage_status forage_params_set(forage_params *params, const char *name, const char *value, forage_error *error)
+static forage_status store(forage_params *params, size_t index, const char *value, forage_error *error)
 {
     const forage_model_info *info = params->info;
-    size_t index = index_of(info, name);
-    if (index == info->param_count) {
-        char names[400] = "";
-        size_t used = 0;
-        for (size_t i = 0; i < info->param_count; i++)
-            model_print(names, sizeof names, &used, "%s%s", i ? ", " : "", info->params[i].name);
-        return forage_fail(error, FORAGE_UNKNOWN, "%s has no parameter '%.60s'; it has: %s", info->name, name, names);
-    }
     const forage_param *param = &info->params[index];
-    param_value parsed = {0};
+    param_value parsed = {.given = false};
     forage_status status = parse_value(param, value, &parsed);
     if (status != FORAGE_OK) {
         release_value(&parsed);
@@ -202,6 +195,40 @@ forage_status forage_params_set(forage_params *params, const char *name, const c
     return FORAGE_OK;
 }
 
+/* Parameter `index` has changed: those that nobody set take what its presets say, or their defaults again. */
+static forage_status apply_presets(forage_params *params, size_t index, forage_error *error)
+{
+    const forage_model_info *info = params->info;
+    for (size_t pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < info->preset_count; i++) {
+            const forage_preset *preset = &info->presets[i];
+            size_t target = index_of(info, preset->name);
+            bool holds = strcmp(params->values[index].text, preset->is) == 0;
+            if (strcmp(preset->when, info->params[index].name) != 0 || target == info->param_count ||
+                params->values[target].given || (pass == 1 && !holds))
+                continue;
+            FORAGE_TRY(store(params, target, pass ? preset->value : info->params[target].default_value, error));
+        }
+    }
+    return FORAGE_OK;
+}
+
+forage_status forage_params_set(forage_params *params, const char *name, const char *value, forage_error *error)
+{
+    const forage_model_info *info = params->info;
+    size_t index = index_of(info, name);
+    if (index == info->param_count) {
+        char names[400] = "";
+        size_t used = 0;
+        for (size_t i = 0; i < info->param_count; i++)
+            model_print(names, sizeof names, &used, "%s%s", i ? ", " : "", info->params[i].name);
+        return forage_fail(error, FORAGE_UNKNOWN, "%s has no parameter '%.60s'; it has: %s", info->name, name, names);
+    }
+    FORAGE_TRY(store(params, index, value, error));
+    params->values[index].given = true;
+    return apply_presets(params, index, error);
+}
+
 forage_status forage_params_create(const forage_model_info *info, forage_params **params, forage_error *error)
 {
     *params = NULL;
@@ -215,7 +242,7 @@ forage_status forage_params_create(const forage_model_info *info, forage_params 
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the parameters of %s", info->name);
     }
     for (size_t i = 0; i < info->param_count; i++) {
-        forage_status status = forage_params_set(made, info->params[i].name, info->params[i].default_value, error);
+        forage_status status = store(made, i, info->params[i].default_value, error);
         if (status != FORAGE_OK) {
             forage_params_free(made);
             return status;

@@ -169,6 +169,25 @@ static void the_tuned_recipe_yields_to_what_is_set(void **state)
     forage_dataset_free(dataset);
 }
 
+static void a_recipe_leaves_what_was_given(void **state)
+{
+    (void)state;
+    forage_error error = {0};
+    const forage_model_info *info;
+    forage_params *params = NULL;
+    must(forage_model_find("embedding-mlp", &info, &error), &error);
+    must(forage_params_create(info, &params, &error), &error);
+    must(forage_params_set(params, "epochs", "10", &error), &error); /* its default, but given */
+    must(forage_params_set(params, "recipe", "tuned", &error), &error);
+    assert_int_equal(forage_params_integer(params, "epochs"), 10);
+    assert_string_equal(forage_params_text(params, "layers"), "64,64,64,32");
+    must(forage_params_set(params, "dropout", "0.25", &error), &error);
+    must(forage_params_set(params, "recipe", "plain", &error), &error);
+    assert_string_equal(forage_params_text(params, "layers"), "64,32");
+    assert_string_equal(forage_params_text(params, "dropout"), "0.25");
+    forage_params_free(params);
+}
+
 static void sizes_must_fit_the_fields(void **state)
 {
     (void)state;
@@ -208,6 +227,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(pytorchs_checkpoint_predicts_what_pytorch_does),
         cmocka_unit_test(divergence_is_an_error_with_its_place),
         cmocka_unit_test(the_tuned_recipe_yields_to_what_is_set),
+        cmocka_unit_test(a_recipe_leaves_what_was_given),
         cmocka_unit_test(sizes_must_fit_the_fields),
     };
     if (argc == 3)
