@@ -18,6 +18,6 @@ json_t *json_text(const char *plain);
 json_t *json_metrics(const forage_metrics *metrics);
 json_t *json_training(const forage_training_record *training);
 /* The text of `object`, which is released (NULL: out of memory), with a line end; forage_free *text. */
-forage_status json_finish(json_t *object, char **result, forage_error *error);
+forage_status json_finish(json_t *object, char **text, forage_error *error);
 
 #endif
