@@ -296,6 +296,18 @@ static void print_item(const recommendation *r, uint32_t user, size_t rank)
     printf("\n      %s\n", reason);
 }
 
+/* False for a user who is in the log, but was not in the one that the model learned from. */
+static bool model_knows(const recommendation *r, const char *id)
+{
+    const forage_schema *schema = forage_model_schema(r->model);
+    for (size_t f = 0; f < schema->field_count; f++) {
+        const forage_field *field = &schema->fields[f];
+        if (field->is_id && field->owner == FORAGE_OF_USER)
+            return forage_vocabulary_find(field->vocabulary, id, strlen(id)) != FORAGE_NONE;
+    }
+    return true;
+}
+
 /* The user's index; *skip for one to be left out. An unknown one may count as the average user (FORAGE_NONE). */
 static forage_status find_user(const recommendation *r, const char *id, uint32_t *user, bool *skip, forage_error *error)
 {
@@ -304,8 +316,10 @@ static forage_status find_user(const recommendation *r, const char *id, uint32_t
     if (!id)
         return FORAGE_OK;
     *user = forage_vocabulary_find(r->dataset->users, id, strlen(id));
-    if (*user != FORAGE_NONE && (!r->dataset->user_known || r->dataset->user_known[*user]))
-        return FORAGE_OK;
+    if (*user != FORAGE_NONE && (!r->dataset->user_known || r->dataset->user_known[*user])) {
+        *skip = r->unknown == FORAGE_UNKNOWN_SKIP && !model_knows(r, id);
+        return FORAGE_OK; /* an error, where that is wanted, comes from the ranking */
+    }
     *user = FORAGE_NONE;
     *skip = r->unknown == FORAGE_UNKNOWN_SKIP;
     if (r->unknown == FORAGE_UNKNOWN_ERROR)
@@ -318,11 +332,12 @@ static forage_status find_user(const recommendation *r, const char *id, uint32_t
 static forage_status recommend(recommendation *r, const char *id, json_t *users, forage_error *error)
 {
     uint32_t user;
-    bool skip;
+    bool skip, known;
     size_t found = 0, excluded = 0;
     const uint32_t *seen = NULL;
     char name[CLI_SHOWN_SIZE], text[CLI_SHOWN_SIZE];
     FORAGE_TRY(find_user(r, id, &user, &skip, error));
+    known = user != FORAGE_NONE && model_knows(r, id);
     if (r->has_seen && user != FORAGE_NONE) {
         seen = r->seen.items + r->seen.offsets[user];
         excluded = r->seen.offsets[user + 1] - r->seen.offsets[user];
@@ -338,15 +353,15 @@ static forage_status recommend(recommendation *r, const char *id, json_t *users,
             json_array_append_new(list, item_json(r, user, i));
         json_array_append_new(users,
                               json_pack("{s:o, s:b, s:b, s:o}", "user", id ? json_of_id(id, strlen(id)) : json_null(),
-                                        "known", user != FORAGE_NONE, "skipped", skip, "items", list));
+                                        "known", known, "skipped", skip, "items", list));
         return FORAGE_OK;
     }
     if (id)
         printf("%s %s%s\n", cli_shown(r->dataset->user_name ? r->dataset->user_name : "user", name),
                cli_shown(id, text),
-               skip                  ? " is unknown: skipped"
-               : user == FORAGE_NONE ? " is unknown: what the average user gets"
-                                     : "");
+               skip     ? " is unknown: skipped"
+               : !known ? " is unknown: what the average user gets"
+                        : "");
     for (size_t i = 0; i < found; i++)
         print_item(r, user, i);
     if (!skip && found < (size_t)r->k)

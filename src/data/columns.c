@@ -130,6 +130,10 @@ static forage_status conflict(const data_builder *builder, const forage_rows *ro
         forage_vocabulary_id(vocabulary, user ? builder->batch_user[r] : builder->batch_item[r], buffer, &length);
     data_excerpt id_excerpt = data_excerpt_of(id, length), now = data_excerpt_of(text.bytes, text.length),
                  name = data_excerpt_of(column->name, strlen(column->name));
+    if (builder->reader->purpose != DATA_EVENTS)
+        return forage_fail_at(error, FORAGE_FORMAT, builder->reader->source.path, rows->lines[r], name.text,
+                              "'%s' for %s '%s', which had '%s' before", now.text, user ? "user" : "item",
+                              id_excerpt.text, before);
     return forage_fail_at(error, FORAGE_FORMAT, builder->reader->source.path, rows->lines[r], name.text,
                           "'%s' for %s '%s', which had '%s' before; if this may change from row to row, make it a "
                           "context column: --context-columns %s",

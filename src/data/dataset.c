@@ -202,8 +202,10 @@ static forage_status read_attributes(data_builder *builder, const char *path, co
     char *found = given ? NULL : sibling(path, purpose == DATA_USERS ? ".user" : ".item");
     const char *file = given ? given : found;
     forage_status status = FORAGE_OK;
-    /* The log's options describe the log: of them only what concerns any file is handed on. */
-    forage_read_options own = {.record_limit = options->record_limit,
+    /* The log's options describe the log: of them only what concerns any file is handed on, and the names of ids. */
+    forage_read_options own = {.user = builder->user_name,
+                               .item = builder->item_name,
+                               .record_limit = options->record_limit,
                                .no_quotes = options->no_quotes,
                                .categorical = options->categorical,
                                .numeric = options->numeric};

@@ -132,6 +132,10 @@ static forage_status missing_column(const forage_reader *reader, const data_name
     if (name)
         return forage_fail_at(error, FORAGE_FORMAT, reader->source.path, 0, data_excerpt_of(name, strlen(name)).text,
                               "there is no such column; there are: %s", list);
+    if (reader->purpose != DATA_EVENTS)
+        return forage_fail_at(error, FORAGE_FORMAT, reader->source.path, 0, NULL,
+                              "no column is the %s; it must have the name that it has in the log. There are: %s", what,
+                              list);
     return forage_fail_at(error, FORAGE_FORMAT, reader->source.path, 0, NULL,
                           "no column is the %s; name it with --%s-column. There are: %s", what, option, list);
 }
@@ -151,6 +155,9 @@ static forage_status assign(forage_reader *reader, const data_names *names, fora
     const char *const *usual = usual_names(role);
     if (wanted && *wanted == '\0')
         return FORAGE_OK;
+    /* A file of attributes may call the id as the log does, or as is usual. */
+    if (wanted && reader->purpose != DATA_EVENTS && find_name(names, wanted) == SIZE_MAX)
+        wanted = NULL;
     if (wanted) {
         size_t at = find_name(names, wanted);
         if (at == SIZE_MAX)

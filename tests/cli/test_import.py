@@ -78,6 +78,16 @@ def test_blank_lines():
     refused("import", write("log.csv", "\n\nuser_id,item_id\n1,2,3\n"), says=["log.csv:4"])
 
 
+def test_attributes_by_the_logs_name():
+    write("log.csv", "who,ad,clicked\na,x,1\nb,y,0\n")
+    write("ads.csv", "brand,ad,item_id\nB,x,1\nC,y,2\n")
+    log = ("log.csv", "--user-column", "who", "--item-column", "ad")
+    roles = {column["name"]: column["distinct"] for column in
+             forage("import", *log, "--item-attributes", "ads.csv", "--json").json()["columns"] if column["role"] == "item attribute"}
+    assert roles == {"brand": 2, "item_id": 2}
+    refused("import", *log, "--user-attributes", "ads.csv", says=["ads.csv", "no column is the user", "in the log"])
+
+
 def test_mistakes():
     write("log.csv", LOG)
     refused("import", code=2)

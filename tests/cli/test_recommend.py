@@ -63,6 +63,21 @@ def test_unknown_users():
     refused("recommend", "popular", "--data", "log.csv", "--user", "ann", "--unknown", "guess", says=["skip"], code=2)
 
 
+def test_users_new_to_the_model():
+    """In the log, but not in the one that the model learned from."""
+    pathlib.Path("log.csv").write_text(LOG)
+    forage("train", "embedding-mlp", "--data", "log.csv", "--epochs", 1, "--output", "mlp")
+    pathlib.Path("log.csv").write_text(LOG + "zoe,hat,1,red\n")
+    call = ("recommend", "mlp", "--data", "log.csv", "--user", "zoe")
+    refused(*call, says=["'zoe'", "has not met"])
+    skipped = forage(*call, "--unknown", "skip", "--json").json()["users"][0]
+    assert skipped["skipped"] and not skipped["known"] and skipped["items"] == []
+    assert "zoe is unknown: skipped" in forage(*call, "--unknown", "skip").out
+    average = forage(*call, "--unknown", "average", "--json").json()["users"][0]
+    assert not average["known"] and len(average["items"]) == 4
+    assert "zoe is unknown: what the average user gets" in forage(*call, "--unknown", "average").out
+
+
 def test_unknown_items():
     trained()
     pathlib.Path("log.csv").write_text(LOG + "ann,cape,1,green\n")
