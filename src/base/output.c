@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,26 +44,28 @@ static void release(forage_output *output)
     forage_free(output);
 }
 
-/* Opens a new temporary file with the mode that open() would have given the final one. */
+/* Opens a new temporary file beside the final one, with the mode that open() would have given that. (Not by
+ * mkstemp, whose mode is narrower: to learn umask() is to change it for a moment, under other threads' feet.) */
 static forage_status open_temporary(forage_output *output, forage_error *error)
 {
+    static atomic_uint serial;
     struct stat old;
-    mode_t mask = umask(0);
-    umask(mask);
-    mode_t mode = stat(output->path, &old) == 0 ? old.st_mode & 07777 : 0666 & ~mask;
-    size_t length = strlen(output->path) + sizeof ".XXXXXX.tmp";
+    bool replaces = stat(output->path, &old) == 0;
+    size_t length = strlen(output->path) + 48;
     char *name = forage_alloc(length, 1);
     if (!name)
         return forage_fail_at(error, FORAGE_NO_MEMORY, output->path, 0, NULL, "no memory for its name");
-    snprintf(name, length, "%s.XXXXXX.tmp", output->path);
-    output->file = mkostemps(name, 4, O_CLOEXEC);
+    do { /* a process that was killed may have left one of this name */
+        snprintf(name, length, "%s.%ld-%u.tmp", output->path, (long)getpid(), atomic_fetch_add(&serial, 1));
+        output->file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (output->file < 0 && errno == EEXIST);
     if (output->file < 0) {
         forage_status status = fail_io(output, "create", error);
         forage_free(name);
         return status;
     }
     output->temporary = name;
-    if (fchmod(output->file, mode) != 0) {
+    if (replaces && fchmod(output->file, old.st_mode & 07777) != 0) {
         forage_status status = fail_io(output, "set the mode of", error);
         unlink(name);
         return status;

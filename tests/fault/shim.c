@@ -105,29 +105,19 @@ static int watch(int file)
 
 /* The names of libc's own parameters are reserved ones. */
 /* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
-#define OPEN(name)                                                                   \
-    int name(const char *path, int flags, ...)                                       \
-    {                                                                                \
-        va_list arguments;                                                           \
-        va_start(arguments, flags);                                                  \
-        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0; \
-        va_end(arguments);                                                           \
-        if (!counts(path))                                                           \
-            return REAL(name)(path, flags, mode);                                    \
-        return fails("open") ? -1 : watch(REAL(name)(path, flags, mode));            \
+#define OPEN(name)                                                                                     \
+    int name(const char *path, int flags, ...)                                                         \
+    {                                                                                                  \
+        va_list arguments;                                                                             \
+        va_start(arguments, flags);                                                                    \
+        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;                   \
+        va_end(arguments);                                                                             \
+        if (!counts(path))                                                                             \
+            return REAL(name)(path, flags, mode);                                                      \
+        return fails(flags & O_CREAT ? "create" : "open") ? -1 : watch(REAL(name)(path, flags, mode)); \
     }
 OPEN(open)
 OPEN(open64)
-
-#define MAKE(name)                                                            \
-    int name(char *path, int suffix, int flags)                               \
-    {                                                                         \
-        if (!counts(path))                                                    \
-            return REAL(name)(path, suffix, flags);                           \
-        return fails("create") ? -1 : watch(REAL(name)(path, suffix, flags)); \
-    }
-MAKE(mkostemps)
-MAKE(mkostemps64)
 
 ssize_t write(int file, const void *bytes, size_t size)
 {

@@ -204,6 +204,21 @@ static void output_appears_whole(void **state)
     assert_int_equal(forage_read_file(path, 100, &bytes, &size, &error), FORAGE_FORMAT);
     assert_null(bytes);
 
+    /* The mode is that of any new file, or of the file that is replaced; umask is not touched. */
+    mode_t mask = umask(027);
+    assert_int_equal(chmod(path, 0604), 0);
+    char fresh[300];
+    snprintf(fresh, sizeof fresh, "%s.fresh", path);
+    const char *const targets[] = {path, fresh};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(forage_output_open(targets[i], &output, NULL), FORAGE_OK);
+        assert_int_equal(forage_output_commit(output, NULL), FORAGE_OK);
+        assert_int_equal(stat(targets[i], &facts), 0);
+        assert_int_equal(facts.st_mode & 07777, i ? 0640 : 0604);
+    }
+    umask(mask);
+    unlink(fresh);
+
     /* A symbolic link stays one: its file is replaced. One to nothing is refused. */
     char link[300];
     snprintf(link, sizeof link, "%s.link", path);
