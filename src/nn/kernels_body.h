@@ -182,6 +182,25 @@ KERNEL_TARGET static float KERNEL(head_back)(size_t rows, size_t stride, const f
 KERNEL_TARGET static void KERNEL(add_chain)(uint32_t first, const uint32_t *restrict next, size_t width, size_t stride,
                                             const float *restrict in, float *restrict out)
 {
+    if (width == (size_t)2 * NN_LANES) { /* the usual width, whose sums stay in registers */
+        float low[NN_LANES], high[NN_LANES];
+        for (size_t l = 0; l < NN_LANES; l++) {
+            low[l] = out[l];
+            high[l] = out[NN_LANES + l];
+        }
+        for (uint32_t i = first; i != FORAGE_NONE; i = next[i]) {
+            const float *row = in + i * stride;
+            for (size_t l = 0; l < NN_LANES; l++) {
+                low[l] += row[l];
+                high[l] += row[NN_LANES + l];
+            }
+        }
+        for (size_t l = 0; l < NN_LANES; l++) {
+            out[l] = low[l];
+            out[NN_LANES + l] = high[l];
+        }
+        return;
+    }
     size_t whole = width / NN_LANES * NN_LANES;
     for (uint32_t i = first; i != FORAGE_NONE; i = next[i]) {
         const float *row = in + i * stride;

@@ -47,8 +47,8 @@ typedef struct share {
 
 /* The two products of a layer's way back. */
 typedef struct back {
-    la_gemm weight; /* dW += dh^T h */
-    la_gemm input;  /* dx = dh W */
+    la_gemm weight[2]; /* dW = dh^T h, and dW += dh^T h */
+    la_gemm input;     /* dx = dh W */
 } back;
 
 struct nn_trainer {
@@ -177,8 +177,7 @@ static void backs_create(nn_trainer *trainer)
                            .k = NN_BLOCK,
                            .lda = layer->out_stride,
                            .ldb = layer->in_stride,
-                           .ldc = layer->in_stride,
-                           .accumulate = true};
+                           .ldc = layer->in_stride};
         la_shape input = {.transpose = LA_NN,
                           .m = NN_BLOCK,
                           .n = layer->in_stride,
@@ -186,7 +185,10 @@ static void backs_create(nn_trainer *trainer)
                           .lda = layer->out_stride,
                           .ldb = layer->in_stride,
                           .ldc = layer->in_stride};
-        la_gemm_init(&trainer->backs[l].weight, mlp->engine, &weight);
+        for (size_t i = 0; i < 2; i++) {
+            weight.accumulate = i == 1;
+            la_gemm_init(&trainer->backs[l].weight[i], mlp->engine, &weight);
+        }
         la_gemm_init(&trainer->backs[l].input, mlp->engine, &input);
     }
 }
@@ -330,8 +332,8 @@ static void block_forward(const nn_trainer *trainer, scratch *own, size_t begin,
                   own->z);
 }
 
-/* From dz back to dx; adds the layers' gradients to `sum`. */
-static void block_backward(const nn_trainer *trainer, scratch *own, float *sum, float *dx)
+/* From dz back to dx; adds the layers' gradients to `sum`, of which only the vectors are zero at the `first` block. */
+static void block_backward(const nn_trainer *trainer, scratch *own, bool first, float *sum, float *dx)
 {
     const nn_mlp *mlp = trainer->mlp;
     const nn_kernels *kernels = mlp->kernels;
@@ -344,7 +346,8 @@ static void block_backward(const nn_trainer *trainer, scratch *own, float *sum, 
         const nn_layer *layer = &mlp->layers[l];
         kernels->mask_bias(NN_BLOCK, layer->out_stride, trainer->scale, own->hidden[l], here,
                            sum + layer->bias - dense);
-        la_gemm_run(&trainer->backs[l].weight, here, l ? own->hidden[l - 1] : own->x, sum + layer->weight - dense);
+        la_gemm_run(&trainer->backs[l].weight[first ? 0 : 1], here, l ? own->hidden[l - 1] : own->x,
+                    sum + layer->weight - dense);
         float *below = l ? there : dx;
         la_gemm_run(&trainer->backs[l].input, here, mlp->values + layer->weight, below);
         there = here;
@@ -380,6 +383,14 @@ static void link_rows(nn_trainer *trainer, size_t t)
     }
 }
 
+/* Zeroes the sums of the biases and of the output; those of the matrices are overwritten by the first block. */
+static void clear_vectors(const nn_mlp *mlp, float *sum)
+{
+    for (size_t l = 0; l < mlp->layer_count; l++)
+        memset(sum + mlp->layers[l].bias - mlp->dense_offset, 0, mlp->layers[l].out_stride * sizeof *sum);
+    memset(sum + mlp->head_weight - mlp->dense_offset, 0, (mlp->value_count - mlp->head_weight) * sizeof *sum);
+}
+
 /* Work item: the first ones link a table's rows each, the others are groups of blocks. */
 static void work_pass(void *context, size_t ticket, int worker)
 {
@@ -394,8 +405,9 @@ static void work_pass(void *context, size_t ticket, int worker)
     item -= mlp->table_count;
     scratch *own = &trainer->scratches[worker];
     float *sum = trainer->sums + item * trainer->dense_count;
-    memset(sum, 0, trainer->dense_count * sizeof *sum);
-    size_t begin = item * trainer->group_rows, end = begin + trainer->group_rows, count = trainer->inputs->count;
+    clear_vectors(mlp, sum);
+    size_t begin = item * trainer->group_rows, first = begin, end = begin + trainer->group_rows,
+           count = trainer->inputs->count;
     if (end > count)
         end = count;
     float scale = (float)(1.0 / (double)count);
@@ -407,7 +419,7 @@ static void work_pass(void *context, size_t ticket, int worker)
         loss += mlp->kernels->loss(rows, own->z, y, scale, own->dz);
         for (size_t i = rows; i < NN_BLOCK; i++)
             own->dz[i] = 0.0F;
-        block_backward(trainer, own, sum, trainer->dx + begin * mlp->input_stride);
+        block_backward(trainer, own, begin == first, sum, trainer->dx + begin * mlp->input_stride);
     }
     trainer->losses[item] = loss;
 }
