@@ -45,6 +45,8 @@ typedef struct share {
     char apart[64 - 2 * sizeof(size_t)]; /* each in a cache line of its own */
 } share;
 
+typedef void work_item(nn_trainer *trainer, size_t item, int worker);
+
 /* The two products of a layer's way back. */
 typedef struct back {
     la_gemm weight[2]; /* dW = dh^T h, and dW += dh^T h */
@@ -68,7 +70,9 @@ struct nn_trainer {
     update *updates;
     size_t update_count;
     size_t *update_cost; /* cumulated */
+    size_t *pass_cost;   /* the same of tables to link and groups */
     share *shares;       /* [threads] */
+    work_item *work;     /* what is being shared out */
     uint32_t threshold, input_threshold;
     float scale, input_scale;
 
@@ -221,9 +225,10 @@ forage_status nn_trainer_create(nn_mlp *mlp, const nn_settings *settings, size_t
     made->update_count = list_updates(mlp, NULL);
     made->updates = forage_calloc(made->update_count, sizeof *made->updates);
     made->update_cost = forage_calloc(made->update_count + 1, sizeof *made->update_cost);
+    made->pass_cost = forage_calloc(mlp->table_count + NN_GROUP_LIMIT + 1, sizeof *made->pass_cost);
     made->shares = forage_calloc((size_t)threads, sizeof *made->shares);
     if (!made->mean || !made->square || !made->sums || !made->dx || !made->backs || !made->scratches ||
-        !made->updates || !made->update_cost || !made->shares || !chains_create(made))
+        !made->updates || !made->update_cost || !made->pass_cost || !made->shares || !chains_create(made))
         goto memory;
     for (int i = 0; i < threads; i++) {
         if (!scratch_create(mlp, &made->scratches[i]))
@@ -258,6 +263,7 @@ void nn_trainer_free(nn_trainer *trainer)
     forage_free(trainer->backs);
     forage_free(trainer->updates);
     forage_free(trainer->update_cost);
+    forage_free(trainer->pass_cost);
     forage_free(trainer->shares);
     forage_free(trainer->dx);
     forage_free(trainer->sums);
@@ -268,32 +274,43 @@ void nn_trainer_free(nn_trainer *trainer)
 
 /* ---- sharing out work ---------------------------------------------------------- */
 
-/* Runs work(trainer, item, worker) for `count` items whose cumulated costs (or, if NULL, counts) are `cost`. */
-static void share_out(nn_trainer *trainer, size_t count, const size_t *cost, forage_work *work)
-{
-    size_t threads = (size_t)trainer->threads, at = 0, total = cost ? cost[count] : count;
-    for (size_t w = 0; w < threads; w++) {
-        size_t limit = total / threads * (w + 1) + total % threads * (w + 1) / threads;
-        atomic_store_explicit(&trainer->shares[w].next, at, memory_order_relaxed);
-        while (at < count && (w + 1 == threads || (cost ? cost[at] + cost[at + 1] : 2 * at + 1) < 2 * limit))
-            at++;
-        trainer->shares[w].end = at;
-    }
-    forage_parallel_for(trainer->threads, count, work, trainer);
-}
-
-/* The next item for `worker`: there is one for every call that share_out's loop makes. */
+/* The next item for `worker`, SIZE_MAX when none is left: its own first, then those of others. */
 static size_t claim(nn_trainer *trainer, int worker)
 {
     size_t threads = (size_t)trainer->threads;
-    for (size_t w = (size_t)worker;; w++) {
-        share *from = &trainer->shares[w % threads];
+    for (size_t w = 0; w < threads; w++) {
+        share *from = &trainer->shares[((size_t)worker + w) % threads];
         if (atomic_load_explicit(&from->next, memory_order_relaxed) >= from->end)
             continue;
         size_t item = atomic_fetch_add_explicit(&from->next, 1, memory_order_relaxed);
         if (item < from->end)
             return item;
     }
+    return SIZE_MAX;
+}
+
+/* A worker at work. One that comes late finds nothing left and goes. */
+static void work_shares(void *context, size_t ticket, int worker)
+{
+    nn_trainer *trainer = context;
+    (void)ticket;
+    for (size_t item = claim(trainer, worker); item != SIZE_MAX; item = claim(trainer, worker))
+        trainer->work(trainer, item, worker);
+}
+
+/* Runs work(trainer, item, worker) for `count` items whose cumulated costs are `cost`. */
+static void share_out(nn_trainer *trainer, size_t count, const size_t *cost, work_item *work)
+{
+    size_t threads = (size_t)trainer->threads, at = 0, total = cost[count];
+    for (size_t w = 0; w < threads; w++) {
+        size_t limit = total / threads * (w + 1) + total % threads * (w + 1) / threads;
+        atomic_store_explicit(&trainer->shares[w].next, at, memory_order_relaxed);
+        while (at < count && (w + 1 == threads || cost[at] + cost[at + 1] < 2 * limit))
+            at++;
+        trainer->shares[w].end = at;
+    }
+    trainer->work = work;
+    forage_parallel_for(trainer->threads, threads, work_shares, trainer);
 }
 
 /* ---- forward and backward ----------------------------------------------------- */
@@ -392,12 +409,9 @@ static void clear_vectors(const nn_mlp *mlp, float *sum)
 }
 
 /* Work item: the first ones link a table's rows each, the others are groups of blocks. */
-static void work_pass(void *context, size_t ticket, int worker)
+static void work_pass(nn_trainer *trainer, size_t item, int worker)
 {
-    nn_trainer *trainer = context;
     const nn_mlp *mlp = trainer->mlp;
-    size_t item = claim(trainer, worker);
-    (void)ticket;
     if (item < mlp->table_count) {
         link_rows(trainer, item);
         return;
@@ -459,13 +473,11 @@ static bool row_gradient(nn_trainer *trainer, size_t t, size_t row, float *out)
     return true;
 }
 
-static void work_update(void *context, size_t ticket, int worker)
+static void work_update(nn_trainer *trainer, size_t item, int worker)
 {
-    nn_trainer *trainer = context;
     nn_mlp *mlp = trainer->mlp;
-    const update *piece = &trainer->updates[claim(trainer, worker)];
+    const update *piece = &trainer->updates[item];
     float *gradient = trainer->scratches[worker].update;
-    (void)ticket;
     if (piece->kind == OF_TABLE) {
         const nn_table *table = &mlp->tables[piece->index];
         memset(gradient, 0, piece->count * table->width * sizeof *gradient);
@@ -502,7 +514,10 @@ static double run(nn_trainer *trainer, const nn_inputs *inputs, const float *rew
     size_t per_group = (blocks + trainer->group_limit - 1) / trainer->group_limit;
     trainer->group_rows = per_group * NN_BLOCK;
     trainer->groups = (inputs->count + trainer->group_rows - 1) / trainer->group_rows;
-    share_out(trainer, trainer->mlp->table_count + trainer->groups, NULL, work_pass);
+    size_t tables = trainer->mlp->table_count, items = tables + trainer->groups;
+    for (size_t i = 0; i < items; i++) /* a group takes about 32 times as long as a table */
+        trainer->pass_cost[i + 1] = trainer->pass_cost[i] + (i < tables ? 1 : 32);
+    share_out(trainer, items, trainer->pass_cost, work_pass);
     share_out(trainer, trainer->update_count, trainer->update_cost, work_update);
     double loss = 0.0;
     for (size_t g = 0; g < trainer->groups; g++)
