@@ -163,5 +163,6 @@ nn_inputs nn_epoch_batch(const nn_epoch *epoch, size_t index, const float **rewa
     return (nn_inputs){.codes = (const uint32_t *const *)epoch->drawn_codes,
                        .numbers = (const float *const *)epoch->drawn_numbers,
                        .first = begin,
-                       .count = left < epoch->batch ? left : epoch->batch};
+                       .count = left < epoch->batch ? left : epoch->batch,
+                       .sorted = epoch->sort_rows > 0};
 }

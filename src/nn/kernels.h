@@ -59,6 +59,10 @@ typedef struct nn_kernels {
     /* dh[i] = dz[i] w; dw += sum over rows of dz[i] h[i]; returns the sum of dz. `rows` is a multiple of NN_LANES. */
     float (*head_back)(size_t rows, size_t stride, const float *dz, const float *h, const float *w, float *dh,
                        float *dw);
+    /* Row codes[i] - first of `out` [count][width] += in[i * stride ...], for i in order; other codes are passed over.
+     */
+    void (*scatter)(size_t rows, const uint32_t *codes, uint32_t first, uint32_t count, size_t width, size_t stride,
+                    const float *in, float *out);
     /* out[0 ... width) += in[i * stride ...] for i = first, next[first] ... until FORAGE_NONE. */
     void (*add_chain)(uint32_t first, const uint32_t *next, size_t width, size_t stride, const float *in, float *out);
     /* out += in */

@@ -179,28 +179,27 @@ KERNEL_TARGET static float KERNEL(head_back)(size_t rows, size_t stride, const f
     return sum[0];
 }
 
+KERNEL_TARGET static void KERNEL(scatter)(size_t rows, const uint32_t *restrict codes, uint32_t first, uint32_t count,
+                                          size_t width, size_t stride, const float *restrict in, float *restrict out)
+{
+    size_t whole = width / NN_LANES * NN_LANES;
+    for (size_t i = 0; i < rows; i++) {
+        if (codes[i] - first >= count) /* below `first` wraps around to large */
+            continue;
+        const float *from = in + i * stride;
+        float *to = out + (size_t)(codes[i] - first) * width;
+        for (size_t j = 0; j < whole; j += NN_LANES) {
+            for (size_t l = 0; l < NN_LANES; l++)
+                to[j + l] += from[j + l];
+        }
+        for (size_t j = whole; j < width; j++)
+            to[j] += from[j];
+    }
+}
+
 KERNEL_TARGET static void KERNEL(add_chain)(uint32_t first, const uint32_t *restrict next, size_t width, size_t stride,
                                             const float *restrict in, float *restrict out)
 {
-    if (width == (size_t)2 * NN_LANES) { /* the usual width, whose sums stay in registers */
-        float low[NN_LANES], high[NN_LANES];
-        for (size_t l = 0; l < NN_LANES; l++) {
-            low[l] = out[l];
-            high[l] = out[NN_LANES + l];
-        }
-        for (uint32_t i = first; i != FORAGE_NONE; i = next[i]) {
-            const float *row = in + i * stride;
-            for (size_t l = 0; l < NN_LANES; l++) {
-                low[l] += row[l];
-                high[l] += row[NN_LANES + l];
-            }
-        }
-        for (size_t l = 0; l < NN_LANES; l++) {
-            out[l] = low[l];
-            out[NN_LANES + l] = high[l];
-        }
-        return;
-    }
     size_t whole = width / NN_LANES * NN_LANES;
     for (uint32_t i = first; i != FORAGE_NONE; i = next[i]) {
         const float *row = in + i * stride;
@@ -244,6 +243,7 @@ static const nn_kernels KERNEL(table) = {
     .sigmoid = KERNEL(sigmoid),
     .loss = KERNEL(loss),
     .head_back = KERNEL(head_back),
+    .scatter = KERNEL(scatter),
     .add_chain = KERNEL(add_chain),
     .add = KERNEL(add),
     .adam = KERNEL(adam),

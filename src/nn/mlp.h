@@ -84,6 +84,7 @@ typedef struct nn_inputs {
     const uint32_t *rows;         /* which rows to take, in this order; NULL: first, first + 1, ... */
     size_t first;
     size_t count;
+    bool sorted; /* the codes of table 0 rise (unknown ones last), and `rows` is NULL */
 } nn_inputs;
 
 /* All weights zero. */

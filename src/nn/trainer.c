@@ -408,12 +408,22 @@ static void clear_vectors(const nn_mlp *mlp, float *sum)
     memset(sum + mlp->head_weight - mlp->dense_offset, 0, (mlp->value_count - mlp->head_weight) * sizeof *sum);
 }
 
+/* Can the pieces of table `t` find their rows of the batch without links? Where the batch is sorted by the table they
+ * are a range of it; a table of one piece takes all of them as they come. */
+static bool finds_directly(const nn_trainer *trainer, size_t t)
+{
+    const nn_inputs *inputs = trainer->inputs;
+    bool one_piece = trainer->mlp->tables[t].rows <= UPDATE_FLOATS / trainer->mlp->tables[t].width;
+    return !trainer->settings.lazy && !inputs->rows && (one_piece || (t == 0 && inputs->sorted));
+}
+
 /* Work item: the first ones link a table's rows each, the others are groups of blocks. */
 static void work_pass(nn_trainer *trainer, size_t item, int worker)
 {
     const nn_mlp *mlp = trainer->mlp;
     if (item < mlp->table_count) {
-        link_rows(trainer, item);
+        if (!finds_directly(trainer, item))
+            link_rows(trainer, item);
         return;
     }
     item -= mlp->table_count;
@@ -473,6 +483,37 @@ static bool row_gradient(nn_trainer *trainer, size_t t, size_t row, float *out)
     return true;
 }
 
+/* The place of the first of `count` rising codes that is `code` or more. */
+static size_t lower_bound(const uint32_t *codes, size_t count, uint32_t code)
+{
+    size_t low = 0;
+    while (count > 0) {
+        size_t half = count / 2;
+        if (codes[low + half] < code) {
+            low += half + 1;
+            count -= half + 1;
+        } else {
+            count = half;
+        }
+    }
+    return low;
+}
+
+/* Adds dx of the batch's rows that name a row of this piece of a table to `gradient`, where finds_directly. */
+static void piece_gradient(const nn_trainer *trainer, const update *piece, float *gradient)
+{
+    const nn_inputs *inputs = trainer->inputs;
+    const nn_table *table = &trainer->mlp->tables[piece->index];
+    const uint32_t *codes = inputs->codes[piece->index] + inputs->first;
+    size_t stride = trainer->mlp->input_stride, begin = 0, end = inputs->count;
+    if (piece->index == 0 && inputs->sorted) {
+        begin = lower_bound(codes, end, (uint32_t)piece->first);
+        end = begin + lower_bound(codes + begin, end - begin, (uint32_t)(piece->first + piece->count));
+    }
+    trainer->mlp->kernels->scatter(end - begin, codes + begin, (uint32_t)piece->first, (uint32_t)piece->count,
+                                   table->width, stride, trainer->dx + begin * stride + table->column, gradient);
+}
+
 static void work_update(nn_trainer *trainer, size_t item, int worker)
 {
     nn_mlp *mlp = trainer->mlp;
@@ -481,7 +522,10 @@ static void work_update(nn_trainer *trainer, size_t item, int worker)
     if (piece->kind == OF_TABLE) {
         const nn_table *table = &mlp->tables[piece->index];
         memset(gradient, 0, piece->count * table->width * sizeof *gradient);
-        for (size_t row = piece->first; row < piece->first + piece->count; row++) {
+        bool direct = finds_directly(trainer, piece->index);
+        if (direct)
+            piece_gradient(trainer, piece, gradient);
+        for (size_t row = piece->first; !direct && row < piece->first + piece->count; row++) {
             float *own = gradient + (row - piece->first) * table->width;
             if (row_gradient(trainer, piece->index, row, own) && trainer->settings.lazy)
                 apply(trainer, &trainer->table_step, table->offset + row * table->width, table->width, own);
