@@ -241,6 +241,52 @@ static void test_metrics(void **state)
     sweep(metrics_job, NULL);
 }
 
+/* ---- model, eval and report together ---- */
+
+static forage_status report_job(void *context, forage_error *error)
+{
+    const char *name = context;
+    const forage_model_info *info = NULL;
+    forage_params *params = NULL;
+    forage_dataset *log = NULL;
+    forage_split split = {0};
+    forage_log_study study = {0};
+    forage_report_result result = {0};
+    char *text = NULL;
+    forage_report_options page = {.folder = in_folder("report"), .gnuplot = "no-gnuplot"};
+    FORAGE_TRY(forage_model_find(name, &info, error));
+    forage_status status = forage_params_create(info, &params, error);
+    if (status == FORAGE_OK && forage_params_text(params, "epochs"))
+        status = forage_params_set(params, "epochs", "1", error);
+    if (status == FORAGE_OK)
+        status = forage_dataset_load(in_folder("study.csv"), NULL, NULL, &log, error);
+    if (status == FORAGE_OK)
+        status = forage_split_parse("tail:0.25", log, &split, error);
+    forage_log_study_options options = {
+        .params = params, .fit = {.fields = "all"}, .ranking_cutoff = 2, .bootstrap = {.resamples = 5}};
+    if (status == FORAGE_OK)
+        status = forage_log_study_run(info, log, &split, &options, &study, error);
+    if (status == FORAGE_OK)
+        status = forage_log_study_write(&study, &page, &result, error);
+    if (status == FORAGE_OK)
+        status = forage_log_study_text(&study, NULL, &text, error);
+    forage_free(text);
+    forage_log_study_release(&study);
+    forage_split_release(&split);
+    forage_dataset_free(log);
+    forage_params_free(params);
+    return status;
+}
+
+static void test_reports(void **state)
+{
+    (void)state;
+    make_file("study.csv", "user_id,item_id,clicked,position,price\na,x,1,1,2.5\nb,y,0,2,1\na,y,0,1,1\n"
+                           "b,x,1,2,2.5\na,z,1,1,3\nb,z,0,2,3\na,x,0,2,2.5\nb,y,1,1,1\n");
+    sweep(report_job, (void *)(uintptr_t) "popular");
+    sweep(report_job, (void *)(uintptr_t) "embedding-mlp");
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -263,7 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vocabulary), cmocka_unit_test(test_files),   cmocka_unit_test(test_simulator),
-        cmocka_unit_test(test_logs),       cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_logs),       cmocka_unit_test(test_metrics), cmocka_unit_test(test_reports),
     };
     return cmocka_run_group_tests_name("alloc", tests, make_folder, remove_folder);
 }
