@@ -10,6 +10,6 @@ The report is $PWD/report/index.html: open it in a browser.
 
 Three commands to try next:
   $forage simulate petshop --interactions 200000 --preliminary-trials 100 --output log.csv
-  $forage train embedding-mlp --data log.csv --split sklearn:0.2:42 --output mlp.safetensors
+  $forage train embedding-mlp --data log.csv --split sklearn:0.2:42 --recipe tuned --output mlp.safetensors
   $forage recommend mlp.safetensors --data log.csv --user 209 --k 5
 END
