@@ -23,12 +23,12 @@ demo: build ## chapter 1 from simulation to report
 test: ## all tests; TESTS="name ..." for some
 	@scripts/deps.sh build test
 	@scripts/build.sh $(BUILD) all --buildtype=release
-	@meson test -C $(BUILD) --no-rebuild --print-errorlogs $(TESTS)
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --timeout-multiplier 5 $(TESTS)
 
 bench: ## benchmarks; the machine's own peak is measured beside them
 	@scripts/deps.sh build test
 	@scripts/build.sh $(BUILD) all --buildtype=release
-	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose $(TESTS)
+	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose --timeout-multiplier 5 $(TESTS)
 
 lint: ## warnings as errors, format, cppcheck, clang-tidy, includes, exported symbols, docs
 	@scripts/deps.sh build test lint

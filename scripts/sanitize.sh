@@ -20,4 +20,4 @@ thread)
     ;;
 esac
 scripts/build.sh "$folder" all --buildtype=debugoptimized -Db_sanitize="$sanitizer" -Db_lundef=false
-meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 5 "$@"
+meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 10 "$@"
