@@ -48,14 +48,21 @@ static size_t fitting(const chart_pen *pen, const char *text, double width)
     return share < 2 ? 2 : (size_t)share;
 }
 
-/* `room` in pixels cuts a text that is longer; 0: no limit. */
+/* A text longer than `room` pixels (0: no limit) is set in smaller letters, down to 4/5, and then cut. */
 static void cut_label(const chart_pen *pen, const char *text, double room, double x, double y, const char *align,
                       uint32_t rgb)
 {
+    double em = report_width(text) * pen->layout->font;
+    double scale = room > 0 && em > room ? fmax(0.8, room / em) : 1;
     report_add(pen->script, "set label ");
-    report_quote(pen->script, text, room > 0 ? fitting(pen, text, room) : 0);
+    report_quote(pen->script, text, room > 0 ? fitting(pen, text, room / scale * 1.001) : 0);
     at(pen, "at", x, y);
     report_format(pen->script, " %s front", align);
+    if (scale < 1) {
+        report_add(pen->script, " font ',");
+        report_real(pen->script, floor(10 * scale * pen->layout->font) / 10);
+        report_add(pen->script, "'");
+    }
     colour(pen, "tc", rgb);
     report_add(pen->script, "\n");
 }
