@@ -86,24 +86,29 @@ forage_status nn_epoch_create(const nn_mlp *mlp, const nn_inputs *columns, const
     return FORAGE_OK;
 }
 
-/* Sorts `rows` by the first table's code, rows of equal codes in the order they have: radix sort, byte by byte
- * from the lowest. `keys` has room for 4 x count. */
-static void sort_batch(const nn_epoch *epoch, uint32_t *rows, size_t count, uint32_t *keys)
+/* Sorts `rows` by the first table's code, rows of equal codes in the order they have, and leaves the codes in `sorted`:
+ * radix sort in as few passes as digits of at most DIGIT_BITS allow, from the lowest. `keys` has room for 4 x count. */
+static void sort_batch(const nn_epoch *epoch, uint32_t *rows, size_t count, uint32_t *keys, uint32_t *sorted)
 {
+    enum { DIGIT_BITS = 11 };
     uint32_t *key = keys, *row = keys + count, *next_key = keys + 2 * count, *next_row = keys + 3 * count;
     const uint32_t *codes = epoch->codes[0];
     for (size_t i = 0; i < count; i++) {
         key[i] = codes[rows[i]] < epoch->sort_rows ? codes[rows[i]] : epoch->sort_rows;
         row[i] = rows[i];
     }
-    for (unsigned shift = 0; shift < 32 && epoch->sort_rows >> shift; shift += 8) {
-        size_t start[257] = {0};
+    unsigned bits = 32U - (unsigned)__builtin_clz(epoch->sort_rows), passes = (bits + DIGIT_BITS - 1) / DIGIT_BITS;
+    unsigned digit = (bits + passes - 1) / passes;
+    uint32_t mask = (1U << digit) - 1U;
+    for (unsigned shift = 0; shift < bits; shift += digit) {
+        uint32_t start[(1 << DIGIT_BITS) + 1];
+        memset(start, 0, (mask + 2) * sizeof *start);
         for (size_t i = 0; i < count; i++)
-            start[(key[i] >> shift & 255) + 1]++;
-        for (size_t b = 0; b < 256; b++)
+            start[(key[i] >> shift & mask) + 1]++;
+        for (size_t b = 0; b < mask; b++)
             start[b + 1] += start[b];
         for (size_t i = 0; i < count; i++) {
-            size_t at = start[key[i] >> shift & 255]++;
+            uint32_t at = start[key[i] >> shift & mask]++;
             next_key[at] = key[i];
             next_row[at] = row[i];
         }
@@ -115,6 +120,7 @@ static void sort_batch(const nn_epoch *epoch, uint32_t *rows, size_t count, uint
         next_row = swap;
     }
     memcpy(rows, row, count * sizeof *rows);
+    memcpy(sorted, key, count * sizeof *sorted);
 }
 
 /* Work item: one batch. */
@@ -125,8 +131,8 @@ static void draw_batch(void *context, size_t batch, int worker)
     size_t count = left < epoch->batch ? left : epoch->batch;
     uint32_t *rows = epoch->order + begin;
     if (epoch->sort_rows)
-        sort_batch(epoch, rows, count, epoch->keys + (size_t)worker * 4 * epoch->batch);
-    for (size_t t = 0; t < epoch->tables; t++) {
+        sort_batch(epoch, rows, count, epoch->keys + (size_t)worker * 4 * epoch->batch, epoch->drawn_codes[0] + begin);
+    for (size_t t = epoch->sort_rows ? 1 : 0; t < epoch->tables; t++) {
         for (size_t i = 0; i < count; i++)
             epoch->drawn_codes[t][begin + i] = epoch->codes[t][rows[i]];
     }

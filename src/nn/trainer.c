@@ -16,6 +16,7 @@
 #include <string.h>
 
 enum {
+    GROUP_BLOCKS = 2,     /* at least: every group's sums must be read by whoever updates the layers */
     UPDATE_FLOATS = 2048, /* weights of a table that are updated together: 4 arrays of 8 KiB */
     UPDATE_ROWS = 16,     /* rows of a layer that are updated together: one vector of its transposed copy */
 };
@@ -208,7 +209,7 @@ forage_status nn_trainer_create(nn_mlp *mlp, const nn_settings *settings, size_t
     made->settings = *settings;
     made->threads = threads;
     made->batch_limit = batch_limit;
-    made->group_limit = (batch_limit + NN_BLOCK - 1) / NN_BLOCK;
+    made->group_limit = (batch_limit + GROUP_BLOCKS * NN_BLOCK - 1) / (GROUP_BLOCKS * NN_BLOCK);
     if (made->group_limit > NN_GROUP_LIMIT)
         made->group_limit = NN_GROUP_LIMIT;
     made->dense_count = mlp->value_count - mlp->dense_offset;

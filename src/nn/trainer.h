@@ -2,7 +2,7 @@
  * trainer.h: one step of learning: forward, backward, Adam.
  *
  * A batch is cut into blocks of NN_BLOCK rows and these into at most
- * NN_GROUP_LIMIT groups, whatever the number of threads. A group goes forward
+ * NN_GROUP_LIMIT groups of two blocks or more, whatever the number of threads. A group goes forward
  * and backward block by block and keeps its own sum of the layers' gradients; the
  * groups' sums are added in their order. The gradient of a table's row is the sum
  * over the batch's rows that name it, in their order, added up where the row is

@@ -430,6 +430,97 @@ static void kernels_give_the_same_bytes(void **state)
     forage_free(input);
 }
 
+/* ---- epochs ------------------------------------------------------------------------------------ */
+
+static void an_epoch_has_every_row_once_sorted_in_batches(void **state)
+{
+    (void)state;
+    enum { COUNT = 1234, BATCH_ROWS = 100, BIG = 70000 };
+    static uint32_t user[COUNT];
+    static float place[COUNT];
+    static const nn_table_spec tables[] = {{"user", BIG, 2}};
+    const uint32_t *codes[1] = {user};
+    const float *numbers[1] = {place};
+    forage_rng rng, again;
+    forage_rng_seed(&rng, 3);
+    for (size_t i = 0; i < COUNT; i++) {
+        user[i] = i % 50 == 7 ? FORAGE_NONE : (uint32_t)forage_rng_integers(&rng, i % 2 ? BIG : 20);
+        place[i] = (float)i;
+    }
+    nn_mlp *mlp = network(tables, 1, 1, NULL, 0, FORAGE_ISA_PORTABLE);
+    nn_inputs columns = {.codes = codes, .numbers = numbers};
+    nn_epoch *epoch = NULL, *other = NULL;
+    forage_error error = {0};
+    must(nn_epoch_create(mlp, &columns, place, COUNT, BATCH_ROWS, 3, &epoch, &error), &error);
+    must(nn_epoch_create(mlp, &columns, place, COUNT, BATCH_ROWS, 1, &other, &error), &error);
+    nn_epoch_draw(epoch, &rng); /* the order before must not matter */
+    again = rng;
+    nn_epoch_draw(epoch, &rng);
+    nn_epoch_draw(other, &again);
+    bool met[COUNT] = {false};
+    size_t rows = 0;
+    assert_int_equal(nn_epoch_batches(epoch), 13);
+    for (size_t b = 0; b < 13; b++) {
+        const float *reward, *same;
+        nn_inputs batch = nn_epoch_batch(epoch, b, &reward), twin = nn_epoch_batch(other, b, &same);
+        assert_true(batch.count == twin.count && batch.sorted);
+        for (size_t i = batch.first; i < batch.first + batch.count; i++, rows++) {
+            size_t row = (size_t)batch.numbers[0][i];
+            assert_true(row < COUNT && !met[row] && reward[i] == place[row]);
+            met[row] = true;
+            assert_true(batch.codes[0][i] == (user[row] < BIG ? user[row] : BIG));
+            assert_true(i == batch.first || batch.codes[0][i - 1] <= batch.codes[0][i]);
+            assert_true(batch.numbers[0][i] == twin.numbers[0][i] && same[i] == reward[i]);
+        }
+    }
+    assert_int_equal(rows, COUNT);
+    nn_epoch_free(epoch);
+    nn_epoch_free(other);
+    nn_mlp_free(mlp);
+}
+
+static void sorted_batches_have_the_gradient_of_any_others(void **state)
+{
+    (void)state;
+    static sample s;
+    draw_sample(&s, 21);
+    static const nn_table_spec tables[] = {{"a", 300, 32}, {"b", 200, 32}, {"c", 40, 5}};
+    static const size_t layers[] = {16};
+    forage_rng rng;
+    forage_rng_seed(&rng, 22);
+    for (size_t t = 0; t < TABLES; t++) {
+        for (size_t i = 0; i < ROWS; i++)
+            s.codes[t][i] = (uint32_t)forage_rng_integers(&rng, tables[t].rows + 1);
+    }
+    nn_mlp *mlp = network(tables, TABLES, NUMBERS, layers, 1, FORAGE_ISA_PORTABLE);
+    nn_mlp_initialise(mlp, &rng);
+    forage_error error = {0};
+    nn_epoch *epoch = NULL;
+    nn_trainer *trainer = NULL;
+    must(nn_epoch_create(mlp, &s.inputs, s.labels, ROWS, ROWS, 2, &epoch, &error), &error);
+    must(nn_trainer_create(mlp, &plain, ROWS, 2, &trainer, &error), &error);
+    nn_epoch_draw(epoch, &rng);
+    const float *reward;
+    nn_inputs sorted = nn_epoch_batch(epoch, 0, &reward), linked = sorted;
+    uint32_t identity[ROWS];
+    for (uint32_t i = 0; i < ROWS; i++)
+        identity[i] = i;
+    linked.rows = identity; /* the same rows, which must now be found by links */
+    linked.sorted = false;
+    float *first = floats(mlp->value_count), *second = floats(mlp->value_count), *third = floats(mlp->value_count);
+    (void)nn_trainer_gradient(trainer, &sorted, reward, 0, first);
+    (void)nn_trainer_gradient(trainer, &linked, reward, 0, second);
+    assert_memory_equal(first, second, mlp->value_count * sizeof *first);
+    (void)nn_trainer_gradient(trainer, &s.inputs, s.labels, 0, third); /* another order: the same but for rounding */
+    close_to("gradient", third, first, mlp->value_count, 1e-4, 1e-7);
+    forage_free(first);
+    forage_free(second);
+    forage_free(third);
+    nn_trainer_free(trainer);
+    nn_epoch_free(epoch);
+    nn_mlp_free(mlp);
+}
+
 /* ---- single pieces --------------------------------------------------------------------------- */
 
 static void sigmoid_and_loss_hold_at_the_extremes(void **state)
@@ -579,6 +670,8 @@ int main(void)
         cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
         cmocka_unit_test(instruction_sets_agree),
         cmocka_unit_test(kernels_give_the_same_bytes),
+        cmocka_unit_test(an_epoch_has_every_row_once_sorted_in_batches),
+        cmocka_unit_test(sorted_batches_have_the_gradient_of_any_others),
         cmocka_unit_test(sigmoid_and_loss_hold_at_the_extremes),
         cmocka_unit_test(dropout_keeps_the_expectation),
         cmocka_unit_test(rows_stand_alone_and_unknown_is_average),
