@@ -201,6 +201,42 @@ static void sizes_must_fit_the_fields(void **state)
     forage_dataset_free(dataset);
 }
 
+static void patience_stops_and_keeps_the_best(void **state)
+{
+    (void)state;
+    const forage_model_info *info = NULL;
+    forage_params *params = NULL;
+    forage_split split = {0};
+    forage_model *model = NULL;
+    forage_fit_report report = {0};
+    forage_error error = {0};
+    forage_dataset *dataset = all_pairs();
+    must(forage_model_find("embedding-mlp", &info, &error), &error);
+    must(forage_params_create(info, &params, &error), &error);
+    must(forage_params_set(params, "patience", "4", &error), &error);
+    must(forage_params_set(params, "epochs", "500", &error), &error);
+    must(forage_params_set(params, "learning-rate", "0.05", &error), &error);
+    must(forage_split_parse("random:0.3:1", dataset, &split, &error), &error);
+    must(forage_model_fit(info, params, dataset, &split, NULL, &report, &model, &error), &error);
+    assert_true(report.stopped_early && report.epoch_count < 500);
+    assert_int_equal(report.epoch_count, report.best_epoch + 4);
+    double best = report.epochs[report.best_epoch - 1].validation_loss, loss = 0.0;
+    for (size_t i = 0; i < report.epoch_count; i++)
+        assert_true(report.epochs[i].validation_loss >= best);
+    float mean[ROWS];
+    predict(model, dataset, mean);
+    for (size_t i = 0; i < split.validation_count; i++) {
+        uint32_t row = split.validation[i];
+        loss -= log(dataset->value[row] > 0.0F ? (double)mean[row] : 1.0 - (double)mean[row]);
+    }
+    assert_true(fabs(loss / (double)split.validation_count - best) < 1e-5 * best);
+    forage_fit_report_release(&report);
+    forage_split_release(&split);
+    forage_params_free(params);
+    forage_model_free(model);
+    forage_dataset_free(dataset);
+}
+
 /* For PyTorch to read. */
 static int write_files(const char *checkpoint, const char *predictions)
 {
@@ -229,6 +265,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_tuned_recipe_yields_to_what_is_set),
         cmocka_unit_test(a_recipe_leaves_what_was_given),
         cmocka_unit_test(sizes_must_fit_the_fields),
+        cmocka_unit_test(patience_stops_and_keeps_the_best),
     };
     if (argc == 3)
         return write_files(argv[1], argv[2]);
