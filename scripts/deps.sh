@@ -17,8 +17,8 @@ build libc6-dev                       headers of the C library
 build meson                           describes the build
 build ninja-build                     runs the build
 build pkg-config|pkgconf              finds libraries
-build libopenblas-dev|libopenblas-pthread-dev|libopenblas-openmp-dev|libopenblas-serial-dev matrix products
-build ?libxsmm-dev                    faster small matrix products
+build ?libxsmm-dev                    products of small matrices
+build libopenblas-dev|libxsmm-dev     the same, where libxsmm is absent
 build libjansson-dev                  JSON
 build libyaml-dev                     scenario files
 build libxxhash-dev                   hashing of ids
