@@ -86,7 +86,8 @@ void report_padded(report_text *text, const char *plain, size_t columns)
 void report_real(report_text *text, double value)
 {
     char buffer[32];
-    report_bytes(text, buffer, forage_format_real(value, buffer));
+    size_t length = forage_format_real(value, buffer);
+    report_bytes(text, buffer, length);
 }
 
 void report_fixed(report_text *text, double value, int decimals)
