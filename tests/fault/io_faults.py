@@ -13,12 +13,16 @@ import errno
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 
 FORAGE, SHIM = (str(pathlib.Path(path).resolve()) for path in sys.argv[1:3])
+if " " in SHIM:  # LD_PRELOAD takes a blank for the end of a name
+    place = tempfile.TemporaryDirectory(prefix="forage-shim-")
+    SHIM = shutil.copy(SHIM, place.name)
 RATINGS = "user_id,item_id,rating\n" + "".join(f"u{n % 7},i{n % 5},{n % 2}\n" for n in range(200))
 
 SIMULATE = "simulate petshop --users 20 --products 10 --seed 1"
