@@ -54,7 +54,7 @@ static bool bench(const forage_model_info *info, const forage_dataset *log, size
     float *scores = forage_alloc(users * K, sizeof *scores);
     size_t *found = forage_alloc(users, sizeof *found);
     forage_error error = {0};
-    bool good = ids && items && scores && found && forage_params_create(info, &params, &error) == FORAGE_OK;
+    bool good = ids && items && scores && found && forage_params_create(&info->table, &params, &error) == FORAGE_OK;
     if (good && forage_params_text(params, "epochs"))
         good = forage_params_set(params, "epochs", "1", &error) == FORAGE_OK;
     good = good && forage_split_parse("none", log, &split, &error) == FORAGE_OK &&

@@ -267,6 +267,72 @@ FORAGE_API bool forage_parse_i64(const char *text, size_t length, int64_t *value
 /* The shortest text that reads back as the same double; returns its length. "nan", "inf", "-inf" for those. */
 FORAGE_API size_t forage_format_real(double value, char buffer[32]);
 
+/* Appends to a text as snprintf would; *used counts what there was to write, even beyond `size`. */
+FORAGE_API void forage_append(char *buffer, size_t size, size_t *used, const char *format, ...) FORAGE_PRINTF(4, 5);
+
+/* ------------------------------------------------------------------ *
+ * Parameters: tables of what is possible, and checked values
+ * ------------------------------------------------------------------ */
+
+typedef enum forage_param_type {
+    FORAGE_PARAM_INTEGER,
+    FORAGE_PARAM_REAL,
+    FORAGE_PARAM_BOOLEAN, /* true, false */
+    FORAGE_PARAM_CHOICE,  /* one of `choices`, "a|b|c" */
+    FORAGE_PARAM_LIST,    /* integers joined by commas: "64,32" */
+    FORAGE_PARAM_TEXT,
+} forage_param_type;
+
+/* One parameter of a model, a policy, an agent: feeds the command line, files, HTTP and docs alike. */
+typedef struct forage_param {
+    const char *name; /* "learning-rate" */
+    forage_param_type type;
+    const char *default_value; /* as text */
+    double minimum, maximum;   /* inclusive, for numbers and list entries */
+    const char *choices;
+    const char *doc; /* one line */
+} forage_param;
+
+/* Where parameter `when` has the value `is`, parameter `name` that nobody set has `value` instead of its default. */
+typedef struct forage_preset {
+    const char *when, *is;
+    const char *name, *value;
+} forage_preset;
+
+typedef struct forage_param_table {
+    const char *owner; /* whose they are, for messages: "embedding-mlp" */
+    const forage_param *params;
+    size_t count;
+    const forage_preset *presets;
+    size_t preset_count;
+} forage_param_table;
+
+/* One value for each parameter of a table; checked when it is set. */
+typedef struct forage_params forage_params;
+
+/* All defaults. */
+FORAGE_API forage_status forage_params_create(const forage_param_table *table, forage_params **params,
+                                              forage_error *error);
+/* The same values, and the same memory of who set them. */
+FORAGE_API forage_status forage_params_copy(const forage_params *params, forage_params **copy, forage_error *error);
+/* NULL is fine. */
+FORAGE_API void forage_params_free(forage_params *params);
+/* Sets a parameter from text, and those that nobody set as its presets say. FORAGE_UNKNOWN for a name that the table
+ * has not (the message lists those it has), FORAGE_INVALID for a value outside what is possible (the message says what
+ * is). */
+FORAGE_API forage_status forage_params_set(forage_params *params, const char *name, const char *value,
+                                           forage_error *error);
+/* The value as text, in one spelling ("0.001" for "1e-3"); NULL for an unknown name. Valid until it is set again. */
+FORAGE_API const char *forage_params_text(const forage_params *params, const char *name);
+/* "a number, 0 to 1", "one of a|b": what a parameter takes, for a person; as snprintf. */
+FORAGE_API size_t forage_param_possible(const forage_param *param, char *buffer, size_t size);
+/* Typed values. The name must exist with that type: otherwise 0, false, NULL. */
+FORAGE_API int64_t forage_params_integer(const forage_params *params, const char *name);
+FORAGE_API double forage_params_real(const forage_params *params, const char *name);
+FORAGE_API bool forage_params_boolean(const forage_params *params, const char *name);
+FORAGE_API const int64_t *forage_params_list(const forage_params *params, const char *name, size_t *count);
+FORAGE_API const forage_param_table *forage_params_table(const forage_params *params);
+
 /* ------------------------------------------------------------------ *
  * Files
  * ------------------------------------------------------------------ */

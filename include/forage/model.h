@@ -19,25 +19,6 @@ extern "C" {
  * What there is
  * ------------------------------------------------------------------ */
 
-typedef enum forage_param_type {
-    FORAGE_PARAM_INTEGER,
-    FORAGE_PARAM_REAL,
-    FORAGE_PARAM_BOOLEAN, /* true, false */
-    FORAGE_PARAM_CHOICE,  /* one of `choices`, "a|b|c" */
-    FORAGE_PARAM_LIST,    /* integers joined by commas: "64,32" */
-    FORAGE_PARAM_TEXT,
-} forage_param_type;
-
-/* One parameter of a model: feeds the command line, files, HTTP and docs alike. */
-typedef struct forage_param {
-    const char *name; /* "learning-rate" */
-    forage_param_type type;
-    const char *default_value; /* as text */
-    double minimum, maximum;   /* inclusive, for numbers and list entries */
-    const char *choices;
-    const char *doc; /* one line */
-} forage_param;
-
 typedef enum forage_capability {
     FORAGE_CAN_FIT = 1 << 0,           /* learns a batch */
     FORAGE_CAN_LEARN = 1 << 1,         /* learns one event at a time */
@@ -46,21 +27,12 @@ typedef enum forage_capability {
     FORAGE_GIVES_PROBABILITY = 1 << 4, /* the mean is a probability of reward (log loss makes sense) */
 } forage_capability;
 
-/* Where parameter `when` has the value `is`, parameter `name` that nobody set has `value` instead of its default. */
-typedef struct forage_preset {
-    const char *when, *is;
-    const char *name, *value;
-} forage_preset;
-
 typedef struct forage_model_info {
     const char *name; /* "embedding-mlp" */
     unsigned version;
     const char *summary;
     unsigned capabilities; /* of forage_capability */
-    const forage_param *params;
-    size_t param_count;
-    const forage_preset *presets;
-    size_t preset_count;
+    forage_param_table table;
 } forage_model_info;
 
 /* All models, in alphabetical order; *count of them. Never NULL. */
@@ -98,34 +70,6 @@ typedef struct forage_examples {
     const float *const *values;   /* [field][count], standardised (missing is 0); NULL entry for categorical fields */
     const float *reward;          /* [count]; NULL when scoring, or when each row simply happened (an implicit 1) */
 } forage_examples;
-
-/* ------------------------------------------------------------------ *
- * Parameters
- * ------------------------------------------------------------------ */
-
-/* One value for each parameter of a model; checked when it is set. */
-typedef struct forage_params forage_params;
-
-/* All defaults. */
-FORAGE_API forage_status forage_params_create(const forage_model_info *info, forage_params **params,
-                                              forage_error *error);
-/* NULL is fine. */
-FORAGE_API void forage_params_free(forage_params *params);
-/* Sets a parameter from text, and those that nobody set as its presets say. FORAGE_UNKNOWN for a name that the model
- * has not (the message lists those it has), FORAGE_INVALID for a value outside what is possible (the message says what
- * is). */
-FORAGE_API forage_status forage_params_set(forage_params *params, const char *name, const char *value,
-                                           forage_error *error);
-/* The value as text, in one spelling ("0.001" for "1e-3"); NULL for an unknown name. Valid until it is set again. */
-FORAGE_API const char *forage_params_text(const forage_params *params, const char *name);
-/* "a number, 0 to 1", "one of a|b": what a parameter takes, for a person; as snprintf. */
-FORAGE_API size_t forage_param_possible(const forage_param *param, char *buffer, size_t size);
-/* Typed values. The name must exist with that type: otherwise 0, false, NULL. */
-FORAGE_API int64_t forage_params_integer(const forage_params *params, const char *name);
-FORAGE_API double forage_params_real(const forage_params *params, const char *name);
-FORAGE_API bool forage_params_boolean(const forage_params *params, const char *name);
-FORAGE_API const int64_t *forage_params_list(const forage_params *params, const char *name, size_t *count);
-FORAGE_API const forage_model_info *forage_params_info(const forage_params *params);
 
 /* ------------------------------------------------------------------ *
  * Fitting

@@ -4,6 +4,7 @@
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,4 +116,14 @@ size_t forage_format_real(double value, char buffer[32])
         if (precision == 17 || (forage_parse_real(buffer, (size_t)length, &back) && back == value))
             return (size_t)length;
     }
+}
+
+void forage_append(char *buffer, size_t size, size_t *used, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(*used < size ? buffer + *used : NULL, *used < size ? size - *used : 0, format, arguments);
+    va_end(arguments);
+    if (length > 0)
+        *used += (size_t)length;
 }

@@ -26,8 +26,8 @@ static const char *type_name(forage_param_type type)
 static json_t *params_json(const forage_model_info *info)
 {
     json_t *params = json_array();
-    for (size_t i = 0; i < info->param_count; i++) {
-        const forage_param *param = &info->params[i];
+    for (size_t i = 0; i < info->table.count; i++) {
+        const forage_param *param = &info->table.params[i];
         json_t *entry = json_pack("{s:s, s:s, s:s, s:s}", "name", param->name, "type", type_name(param->type),
                                   "default", param->default_value, "doc", param->doc);
         bool ranged =
@@ -61,8 +61,8 @@ static void print_model(const forage_model_info *info)
         if (info->capabilities & capabilities[c].bit)
             printf("  * %s\n", capabilities[c].text);
     }
-    for (size_t i = 0; i < info->param_count; i++) {
-        const forage_param *param = &info->params[i];
+    for (size_t i = 0; i < info->table.count; i++) {
+        const forage_param *param = &info->table.params[i];
         char possible[200];
         forage_param_possible(param, possible, sizeof possible);
         printf("\n  --%s %s\n      %s\n      (%s)\n", param->name,

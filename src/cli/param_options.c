@@ -11,14 +11,14 @@ static forage_status set_param(void *context, const char *option, const char *te
 forage_status cli_param_options_init(cli_param_options *options, const forage_model_info *info, forage_error *error)
 {
     *options = (cli_param_options){0};
-    FORAGE_TRY(forage_params_create(info, &options->params, error));
-    options->options = forage_calloc(info->param_count + 1, sizeof *options->options);
-    options->help = forage_calloc(info->param_count + 1, sizeof *options->help);
+    FORAGE_TRY(forage_params_create(&info->table, &options->params, error));
+    options->options = forage_calloc(info->table.count + 1, sizeof *options->options);
+    options->help = forage_calloc(info->table.count + 1, sizeof *options->help);
     if (!options->options || !options->help)
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the options of %s", info->name);
     options->set = (cli_call){set_param, options->params};
-    for (size_t i = 0; i < info->param_count; i++) {
-        const forage_param *param = &info->params[i];
+    for (size_t i = 0; i < info->table.count; i++) {
+        const forage_param *param = &info->table.params[i];
         char possible[200];
         forage_param_possible(param, possible, sizeof possible);
         snprintf(options->help[i], CLI_PARAM_HELP, "%s (%s; default: %s)", param->doc, possible,
@@ -26,7 +26,7 @@ forage_status cli_param_options_init(cli_param_options *options, const forage_mo
         options->options[i] = (cli_option){param->name, CLI_CALL, &options->set, "VALUE", options->help[i]};
     }
     snprintf(options->title, sizeof options->title, "Parameters of %s", info->name);
-    options->group = (cli_group){options->title, options->options, info->param_count};
+    options->group = (cli_group){options->title, options->options, info->table.count};
     return FORAGE_OK;
 }
 

@@ -181,13 +181,13 @@ static json_t *epochs_json(const forage_fit_report *report)
 
 static json_t *params_json(const forage_params *params)
 {
-    const forage_model_info *info = forage_params_info(params);
+    const forage_param_table *table = forage_params_table(params);
     json_t *object = json_object();
-    for (size_t i = 0; i < info->param_count; i++) {
-        const char *name = info->params[i].name;
+    for (size_t i = 0; i < table->count; i++) {
+        const char *name = table->params[i].name;
         json_t *value;
         size_t count;
-        switch (info->params[i].type) {
+        switch (table->params[i].type) {
         case FORAGE_PARAM_INTEGER:
             value = json_integer(forage_params_integer(params, name));
             break;

@@ -181,7 +181,7 @@ static forage_status small_log_params(const forage_model_info *info, unsigned ep
     char text[32];
     snprintf(text, sizeof text, "%u", epochs);
     const char *const settings[][2] = {{"epochs", text}, {"batch-size", "128"}, {"learning-rate", "0.005"}};
-    FORAGE_TRY(forage_params_create(info, params, error));
+    FORAGE_TRY(forage_params_create(&info->table, params, error));
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; ++i)
         if (forage_params_text(*params, settings[i][0]))
             FORAGE_TRY(forage_params_set(*params, settings[i][0], settings[i][1], error));

@@ -143,7 +143,7 @@ static forage_status no_context(const forage_binding *binding, const char *name,
     const forage_schema *schema = &binding->model->schema;
     for (size_t f = 0; f < schema->field_count; f++) {
         if (schema->fields[f].owner == FORAGE_OF_CONTEXT)
-            model_print(names, sizeof names, &used, "%s%s", used ? ", " : "", schema->fields[f].name);
+            forage_append(names, sizeof names, &used, "%s%s", used ? ", " : "", schema->fields[f].name);
     }
     return forage_fail(error, FORAGE_UNKNOWN, "the model reads no context '%.60s'; it reads: %s", name,
                        names[0] ? names : "none at all");
@@ -154,7 +154,7 @@ static forage_status no_code(const forage_field *field, const char *value, forag
     char known[300] = "", buffer[24];
     size_t used = 0;
     for (size_t code = 0; code < field->cardinality && code < 8; code++)
-        model_print(known, sizeof known, &used, "%s%.40s", code ? ", " : "",
+        forage_append(known, sizeof known, &used, "%s%.40s", code ? ", " : "",
                     forage_vocabulary_id(field->vocabulary, (uint32_t)code, buffer, NULL));
     return forage_fail_at(error, FORAGE_UNKNOWN, NULL, 0, field->name, "the model has not met '%.60s'; it knows %s%s",
                           value, known, field->cardinality > 8 ? " ..." : "");
@@ -218,7 +218,7 @@ forage_status binding_unknown(const forage_binding *binding, size_t field, uint3
     const char *id =
         forage_vocabulary_id(user ? binding->dataset->users : binding->dataset->items, index, buffer, NULL);
     if (row != FORAGE_NONE)
-        model_print(place, sizeof place, &used, "row %" PRIu32 " of the log: ", row + 1);
+        forage_append(place, sizeof place, &used, "row %" PRIu32 " of the log: ", row + 1);
     return forage_fail_at(
         error, FORAGE_UNKNOWN, binding->source, 0, what->name,
         "%sthe model has not met the %s '%.80s' (unknown ids can be skipped, or scored as the average)", place,

@@ -192,8 +192,8 @@ static forage_status check_state(const fit_task *task, const nn_checkpoint *chec
         status = other_fit(task, "another model", error);
     else if (strcmp(seed, task->seed) != 0)
         status = other_fit(task, "another seed", error);
-    for (size_t i = 0; status == FORAGE_OK && i < type->info.param_count; i++) {
-        const char *name = type->info.params[i].name;
+    for (size_t i = 0; status == FORAGE_OK && i < type->info.table.count; i++) {
+        const char *name = type->info.table.params[i].name;
         char what[160];
         snprintf(what, sizeof what, "%s %.50s, not %.50s", name, forage_params_text(params, name),
                  forage_params_text(model->params, name));
@@ -346,9 +346,9 @@ static forage_status create_model(const model_type *type, const forage_params *p
     made->seed = options->seed;
     FORAGE_TRY_GOTO(model_device(options->device, &made->device, error), fail);
     if (params)
-        status = model_params_copy(params, &made->params, error);
+        status = forage_params_copy(params, &made->params, error);
     else
-        status = forage_params_create(&type->info, &made->params, error);
+        status = forage_params_create(&type->info.table, &made->params, error);
     if (status != FORAGE_OK)
         goto fail;
     *model = made;
@@ -373,7 +373,7 @@ forage_status forage_model_fit(const forage_model_info *info, const forage_param
     forage_fit_report_release(task.report);
     task.report->train_count = split->train_count;
     task.report->validation_count = split->validation_count;
-    if (params && forage_params_info(params) != info)
+    if (params && forage_params_table(params) != &info->table)
         return forage_fail(error, FORAGE_INVALID, "these are parameters of another model");
     FORAGE_TRY(check_input(type, dataset, split, task.options->source, error));
     FORAGE_TRY(create_model(type, params, task.options, &task.model, error));

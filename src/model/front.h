@@ -28,11 +28,6 @@ const model_type *model_type_at(size_t index);
 /* model.c: the device to use; NULL means "auto". */
 forage_status model_device(const forage_device *wanted, forage_device *device, forage_error *error);
 
-/* params.c */
-forage_status model_params_copy(const forage_params *params, forage_params **copy, forage_error *error);
-/* Appends to a text as snprintf would; *used counts what there was to write, even beyond `size`. */
-void model_print(char *buffer, size_t size, size_t *used, const char *format, ...) FORAGE_PRINTF(4, 5);
-
 /* schema.c: which columns of `dataset` a model of `type` reads ("auto", "all", a list), and what their codes mean:
  * known is what occurs in the `count` rows of training. */
 forage_status model_schema_build(const model_type *type, const char *fields, const forage_dataset *dataset,

@@ -178,8 +178,8 @@ forage_status model_metadata_write(const model_type *type, const forage_params *
     FORAGE_TRY(nn_checkpoint_set_metadata(checkpoint, "forage.model", type->info.name, error));
     snprintf(number, sizeof number, "%u", type->info.version);
     FORAGE_TRY(nn_checkpoint_set_metadata(checkpoint, "forage.model_version", number, error));
-    for (size_t i = 0; i < type->info.param_count; i++) {
-        const char *name = type->info.params[i].name, *held = forage_params_text(params, name);
+    for (size_t i = 0; i < type->info.table.count; i++) {
+        const char *name = type->info.table.params[i].name, *held = forage_params_text(params, name);
         put_text(&value, name);
         put_text(&value, "=");
         put_escaped(&value, held, strlen(held));
@@ -344,12 +344,12 @@ static forage_status read_schema(const nn_checkpoint *checkpoint, forage_schema 
 static forage_status read_params(const nn_checkpoint *checkpoint, forage_params *params, forage_error *error)
 {
     const char *key = "forage.parameters", *lines = nn_checkpoint_metadata(checkpoint, key);
-    const forage_model_info *info = forage_params_info(params);
+    const forage_param_table *table = forage_params_table(params);
     if (!lines)
         return malformed(checkpoint, key, "the model's parameters are missing", error);
-    for (size_t i = 0; i < info->param_count; i++) {
+    for (size_t i = 0; i < table->count; i++) {
         size_t length;
-        const char *found = find_line(lines, info->params[i].name, &length);
+        const char *found = find_line(lines, table->params[i].name, &length);
         text value = {0};
         if (!found) /* a parameter younger than the file: the default is what was done then */
             continue;
@@ -358,13 +358,13 @@ static forage_status read_params(const nn_checkpoint *checkpoint, forage_params 
             return no_memory(error);
         forage_error inner = {0};
         forage_status status =
-            good ? forage_params_set(params, info->params[i].name, value.bytes, &inner) : FORAGE_FORMAT;
+            good ? forage_params_set(params, table->params[i].name, value.bytes, &inner) : FORAGE_FORMAT;
         forage_free(value.bytes);
         if (status == FORAGE_NO_MEMORY)
             return no_memory(error);
         if (status != FORAGE_OK)
             return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, key, "%s: %s",
-                                  info->params[i].name, inner.message[0] ? inner.message : "broken text");
+                                  table->params[i].name, inner.message[0] ? inner.message : "broken text");
     }
     return FORAGE_OK;
 }
@@ -389,7 +389,7 @@ forage_status model_metadata_read(const nn_checkpoint *checkpoint, const model_t
         return malformed(checkpoint, "forage.model_version", "the model's version is missing or not a number", error);
     if (number > info->version)
         return malformed(checkpoint, "forage.model_version", "a newer version of Forage wrote this model", error);
-    FORAGE_TRY_GOTO(forage_params_create(info, params, error), fail);
+    FORAGE_TRY_GOTO(forage_params_create(&info->table, params, error), fail);
     FORAGE_TRY_GOTO(read_params(checkpoint, *params, error), fail);
     FORAGE_TRY_GOTO(read_schema(checkpoint, schema, error), fail);
     *type = model_type_of(info);

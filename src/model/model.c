@@ -37,7 +37,7 @@ static forage_status recognise(const nn_checkpoint *checkpoint, forage_model *mo
         bool mine = false;
         if (!type->recognise)
             continue;
-        FORAGE_TRY(forage_params_create(&type->info, &model->params, error));
+        FORAGE_TRY(forage_params_create(&type->info.table, &model->params, error));
         FORAGE_TRY(type->recognise(checkpoint, model->params, &users, &items, &mine, error));
         if (mine) {
             FORAGE_TRY(model_schema_numbered(users, items, &model->schema, error));

@@ -30,7 +30,7 @@ forage_status forage_model_find(const char *name, const forage_model_info **info
             *info = &types[i]->info;
             return FORAGE_OK;
         }
-        model_print(names, sizeof names, &used, "%s%s", i ? ", " : "", types[i]->info.name);
+        forage_append(names, sizeof names, &used, "%s%s", i ? ", " : "", types[i]->info.name);
     }
     return forage_fail(error, FORAGE_UNKNOWN, "no model '%.100s'; there are: %s", name, names);
 }

@@ -264,12 +264,12 @@ static forage_status unknown_field(const schema_task *task, const char *name, si
     size_t used = 0;
     for (size_t o = 0; o < 2; o++) {
         if (reads(task, owners[o], true))
-            model_print(names, sizeof names, &used, "%s%s", used ? ", " : "", id_name(task->dataset, owners[o]));
+            forage_append(names, sizeof names, &used, "%s%s", used ? ", " : "", id_name(task->dataset, owners[o]));
     }
     for (size_t o = 0; o < 3; o++) {
         const forage_table *table = table_of(task->dataset, owners[o]);
         for (size_t c = 0; c < table->column_count && reads(task, owners[o], false); c++)
-            model_print(names, sizeof names, &used, "%s%s", used ? ", " : "", table->columns[c].name);
+            forage_append(names, sizeof names, &used, "%s%s", used ? ", " : "", table->columns[c].name);
     }
     return forage_fail(error, FORAGE_UNKNOWN, "%s cannot read a field '%.*s' of this log; it can read: %s",
                        task->type->info.name, (int)(length < 60 ? length : 60), name, names);

@@ -139,7 +139,7 @@ forage_params *short_params(const forage_model_info *info)
         {"epochs", "3"}, {"batch-size", "64"}, {"embedding-size", "8"}, {"layers", "16,8"}};
     forage_params *params;
     forage_error error = {0};
-    must(forage_params_create(info, &params, &error), &error);
+    must(forage_params_create(&info->table, &params, &error), &error);
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         if (forage_params_text(params, wanted[i][0]))
             must(forage_params_set(params, wanted[i][0], wanted[i][1], &error), &error);

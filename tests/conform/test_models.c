@@ -27,10 +27,10 @@ static void test_descriptions(void **state)
         must(forage_model_find(info->name, &found, &error), &error);
         assert_ptr_equal(found, info);
         assert_true(info->version >= 1 && strlen(info->summary) > 10);
-        for (size_t i = 0; i < info->param_count; i++) {
+        for (size_t i = 0; i < info->table.count; i++) {
             char possible[200];
-            assert_true(strlen(info->params[i].doc) > 10);
-            assert_true(forage_param_possible(&info->params[i], possible, sizeof possible) < sizeof possible);
+            assert_true(strlen(info->table.params[i].doc) > 10);
+            assert_true(forage_param_possible(&info->table.params[i], possible, sizeof possible) < sizeof possible);
         }
     }
     forage_error error = {0};
@@ -59,8 +59,8 @@ static void test_parameters_out_of_range(void **state)
         forage_params *params = short_params(info);
         forage_error error = {0};
         assert_int_equal(forage_params_set(params, "no-such", "1", &error), FORAGE_UNKNOWN);
-        for (size_t i = 0; i < info->param_count; i++) {
-            const forage_param *param = &info->params[i];
+        for (size_t i = 0; i < info->table.count; i++) {
+            const forage_param *param = &info->table.params[i];
             char beyond[40];
             assert_non_null(strstr(error.message, param->name)); /* the list of what there is */
             if (param->type == FORAGE_PARAM_TEXT)
@@ -474,7 +474,7 @@ static forage_status whole_life(const forage_model_info *info, const forage_data
     size_t found;
     FORAGE_TRY(forage_device_open("auto", 1, &device, error));
     const forage_fit_options options = {.device = &device, .fields = "all", .state_path = path, .state_every = 1};
-    FORAGE_TRY_GOTO(forage_params_create(info, &params, error), end);
+    FORAGE_TRY_GOTO(forage_params_create(&info->table, &params, error), end);
     if (forage_params_text(params, "epochs"))
         FORAGE_TRY_GOTO(forage_params_set(params, "epochs", "2", error), end);
     FORAGE_TRY_GOTO(forage_model_fit(info, params, log, split, &options, &report, &model, error), end);

@@ -255,7 +255,7 @@ static forage_status report_job(void *context, forage_error *error)
     char *text = NULL;
     forage_report_options page = {.folder = in_folder("report"), .gnuplot = "no-gnuplot"};
     FORAGE_TRY(forage_model_find(name, &info, error));
-    forage_status status = forage_params_create(info, &params, error);
+    forage_status status = forage_params_create(&info->table, &params, error);
     if (status == FORAGE_OK && forage_params_text(params, "epochs"))
         status = forage_params_set(params, "epochs", "1", error);
     if (status == FORAGE_OK)

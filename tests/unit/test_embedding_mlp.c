@@ -74,7 +74,7 @@ static forage_status fit(const forage_dataset *dataset, forage_model **model, fo
     forage_split split = {0};
     va_list more;
     must(forage_model_find("embedding-mlp", &info, error), error);
-    must(forage_params_create(info, &params, error), error);
+    must(forage_params_create(&info->table, &params, error), error);
     va_start(more, name);
     for (; name; name = va_arg(more, const char *))
         must(forage_params_set(params, name, va_arg(more, const char *), error), error);
@@ -176,7 +176,7 @@ static void a_recipe_leaves_what_was_given(void **state)
     const forage_model_info *info;
     forage_params *params = NULL;
     must(forage_model_find("embedding-mlp", &info, &error), &error);
-    must(forage_params_create(info, &params, &error), &error);
+    must(forage_params_create(&info->table, &params, &error), &error);
     must(forage_params_set(params, "epochs", "10", &error), &error); /* its default, but given */
     must(forage_params_set(params, "recipe", "tuned", &error), &error);
     assert_int_equal(forage_params_integer(params, "epochs"), 10);
@@ -212,7 +212,7 @@ static void patience_stops_and_keeps_the_best(void **state)
     forage_error error = {0};
     forage_dataset *dataset = all_pairs();
     must(forage_model_find("embedding-mlp", &info, &error), &error);
-    must(forage_params_create(info, &params, &error), &error);
+    must(forage_params_create(&info->table, &params, &error), &error);
     must(forage_params_set(params, "patience", "4", &error), &error);
     must(forage_params_set(params, "epochs", "500", &error), &error);
     must(forage_params_set(params, "learning-rate", "0.05", &error), &error);

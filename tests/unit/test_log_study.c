@@ -70,7 +70,7 @@ static void run_study(const char *model, bool values, bool users, const char *sp
     if (forage_dataset_load(in_folder("log.csv"), NULL, NULL, &dataset, &error) != FORAGE_OK ||
         forage_split_parse(split_text, dataset, &split, &error) != FORAGE_OK ||
         forage_model_find(model, &info, &error) != FORAGE_OK ||
-        forage_params_create(info, &params, &error) != FORAGE_OK)
+        forage_params_create(&info->table, &params, &error) != FORAGE_OK)
         fail_msg("%s", error.message);
     forage_log_study_options options = {.source = "log<.csv",
                                         .split_name = split_text,

@@ -50,7 +50,7 @@ static forage_status fit_fields(const char *name, const forage_dataset *dataset,
     const forage_model_info *info = model_named(name);
     forage_params *params;
     forage_split split;
-    must(forage_params_create(info, &params, error), error);
+    must(forage_params_create(&info->table, &params, error), error);
     if (forage_params_text(params, "epochs"))
         must(forage_params_set(params, "epochs", "1", error), error);
     must(forage_split_parse("none", dataset, &split, error), error);
@@ -251,7 +251,7 @@ static void check_popular(const forage_dataset *dataset, const char *by, const f
     forage_binding *binding;
     forage_error error = {0};
     float mean[3], error_of[3];
-    must(forage_params_create(info, &params, &error), &error);
+    must(forage_params_create(&info->table, &params, &error), &error);
     must(forage_params_set(params, "by", by, &error), &error);
     must(forage_params_set(params, "smoothing", "2", &error), &error);
     must(forage_split_parse("none", dataset, &split, &error), &error);
@@ -387,7 +387,7 @@ static void test_parameters(void **state)
     forage_params *params;
     forage_error error = {0};
     size_t count;
-    must(forage_params_create(model_named("embedding-mlp"), &params, &error), &error);
+    must(forage_params_create(&model_named("embedding-mlp")->table, &params, &error), &error);
     must(forage_params_set(params, "learning-rate", "1e-2", &error), &error);
     assert_string_equal(forage_params_text(params, "learning-rate"), "0.01");
     assert_true(forage_params_real(params, "learning-rate") == 0.01);

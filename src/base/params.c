@@ -1,5 +1,5 @@
 /* Parameters: a table of what is possible in, checked values out. */
-#include "model/front.h"
+#include "forage/base.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -20,19 +20,9 @@ typedef struct param_value {
 } param_value;
 
 struct forage_params {
-    const forage_model_info *info;
-    param_value *values; /* [info->param_count] */
+    const forage_param_table *table;
+    param_value *values; /* [table->count] */
 };
-
-void model_print(char *buffer, size_t size, size_t *used, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(*used < size ? buffer + *used : NULL, *used < size ? size - *used : 0, format, arguments);
-    va_end(arguments);
-    if (length > 0)
-        *used += (size_t)length;
-}
 
 static void release_value(param_value *value)
 {
@@ -50,11 +40,11 @@ static void range_text(const forage_param *param, char *buffer, size_t size)
     forage_format_real(param->maximum, high);
     buffer[0] = '\0';
     if (isfinite(param->minimum) && isfinite(param->maximum))
-        model_print(buffer, size, &used, "%s to %s", low, high);
+        forage_append(buffer, size, &used, "%s to %s", low, high);
     else if (isfinite(param->minimum))
-        model_print(buffer, size, &used, "at least %s", low);
+        forage_append(buffer, size, &used, "at least %s", low);
     else if (isfinite(param->maximum))
-        model_print(buffer, size, &used, "at most %s", high);
+        forage_append(buffer, size, &used, "at most %s", high);
 }
 
 size_t forage_param_possible(const forage_param *param, char *buffer, size_t size)
@@ -65,23 +55,23 @@ size_t forage_param_possible(const forage_param *param, char *buffer, size_t siz
     const char *comma = range[0] ? ", " : "";
     switch (param->type) {
     case FORAGE_PARAM_INTEGER:
-        model_print(buffer, size, &used, "a whole number%s%s", comma, range);
+        forage_append(buffer, size, &used, "a whole number%s%s", comma, range);
         break;
     case FORAGE_PARAM_REAL:
-        model_print(buffer, size, &used, "a number%s%s", comma, range);
+        forage_append(buffer, size, &used, "a number%s%s", comma, range);
         break;
     case FORAGE_PARAM_BOOLEAN:
-        model_print(buffer, size, &used, "true or false");
+        forage_append(buffer, size, &used, "true or false");
         break;
     case FORAGE_PARAM_CHOICE:
-        model_print(buffer, size, &used, "one of %s", param->choices);
+        forage_append(buffer, size, &used, "one of %s", param->choices);
         break;
     case FORAGE_PARAM_LIST:
-        model_print(buffer, size, &used, "whole numbers joined by commas%s%s%s", range[0] ? ", each " : "", range,
+        forage_append(buffer, size, &used, "whole numbers joined by commas%s%s%s", range[0] ? ", each " : "", range,
                     ", at most 64");
         break;
     case FORAGE_PARAM_TEXT:
-        model_print(buffer, size, &used, "any text");
+        forage_append(buffer, size, &used, "any text");
         break;
     }
     return used;
@@ -117,7 +107,7 @@ static bool parse_list(const forage_param *param, const char *text, param_value 
         if (value->list_count == LIST_LIMIT || !forage_parse_i64(at, length, &entry) ||
             !in_range(param, (double)entry) || (at[length] == ',' && !at[length + 1]))
             return false;
-        model_print(canonical, sizeof canonical, &used, "%s%lld", value->list_count ? "," : "", (long long)entry);
+        forage_append(canonical, sizeof canonical, &used, "%s%lld", value->list_count ? "," : "", (long long)entry);
         value->list[value->list_count++] = entry;
         at += length + (at[length] == ',');
     }
@@ -167,18 +157,18 @@ static forage_status parse_value(const forage_param *param, const char *text, pa
     return value->text ? FORAGE_OK : FORAGE_NO_MEMORY;
 }
 
-static size_t index_of(const forage_model_info *info, const char *name)
+static size_t index_of(const forage_param_table *table, const char *name)
 {
     size_t index = 0;
-    while (index < info->param_count && strcmp(info->params[index].name, name) != 0)
+    while (index < table->count && strcmp(table->params[index].name, name) != 0)
         index++;
     return index;
 }
 
 static forage_status store(forage_params *params, size_t index, const char *value, forage_error *error)
 {
-    const forage_model_info *info = params->info;
-    const forage_param *param = &info->params[index];
+    const forage_param_table *table = params->table;
+    const forage_param *param = &table->params[index];
     param_value parsed = {.given = false};
     forage_status status = parse_value(param, value, &parsed);
     if (status != FORAGE_OK) {
@@ -188,7 +178,7 @@ static forage_status store(forage_params *params, size_t index, const char *valu
         char possible[200];
         forage_param_possible(param, possible, sizeof possible);
         return forage_fail_at(error, FORAGE_INVALID, NULL, 0, param->name,
-                              "'%.60s' is not possible for %s; it takes %s", value, info->name, possible);
+                              "'%.60s' is not possible for %s; it takes %s", value, table->owner, possible);
     }
     release_value(&params->values[index]);
     params->values[index] = parsed;
@@ -198,16 +188,16 @@ static forage_status store(forage_params *params, size_t index, const char *valu
 /* Parameter `index` has changed: those that nobody set take what its presets say, or their defaults again. */
 static forage_status apply_presets(forage_params *params, size_t index, forage_error *error)
 {
-    const forage_model_info *info = params->info;
+    const forage_param_table *table = params->table;
     for (size_t pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < info->preset_count; i++) {
-            const forage_preset *preset = &info->presets[i];
-            size_t target = index_of(info, preset->name);
+        for (size_t i = 0; i < table->preset_count; i++) {
+            const forage_preset *preset = &table->presets[i];
+            size_t target = index_of(table, preset->name);
             bool holds = strcmp(params->values[index].text, preset->is) == 0;
-            if (strcmp(preset->when, info->params[index].name) != 0 || target == info->param_count ||
+            if (strcmp(preset->when, table->params[index].name) != 0 || target == table->count ||
                 params->values[target].given || (pass == 1 && !holds))
                 continue;
-            FORAGE_TRY(store(params, target, pass ? preset->value : info->params[target].default_value, error));
+            FORAGE_TRY(store(params, target, pass ? preset->value : table->params[target].default_value, error));
         }
     }
     return FORAGE_OK;
@@ -215,34 +205,34 @@ static forage_status apply_presets(forage_params *params, size_t index, forage_e
 
 forage_status forage_params_set(forage_params *params, const char *name, const char *value, forage_error *error)
 {
-    const forage_model_info *info = params->info;
-    size_t index = index_of(info, name);
-    if (index == info->param_count) {
+    const forage_param_table *table = params->table;
+    size_t index = index_of(table, name);
+    if (index == table->count) {
         char names[400] = "";
         size_t used = 0;
-        for (size_t i = 0; i < info->param_count; i++)
-            model_print(names, sizeof names, &used, "%s%s", i ? ", " : "", info->params[i].name);
-        return forage_fail(error, FORAGE_UNKNOWN, "%s has no parameter '%.60s'; it has: %s", info->name, name, names);
+        for (size_t i = 0; i < table->count; i++)
+            forage_append(names, sizeof names, &used, "%s%s", i ? ", " : "", table->params[i].name);
+        return forage_fail(error, FORAGE_UNKNOWN, "%s has no parameter '%.60s'; it has: %s", table->owner, name, names);
     }
     FORAGE_TRY(store(params, index, value, error));
     params->values[index].given = true;
     return apply_presets(params, index, error);
 }
 
-forage_status forage_params_create(const forage_model_info *info, forage_params **params, forage_error *error)
+forage_status forage_params_create(const forage_param_table *table, forage_params **params, forage_error *error)
 {
     *params = NULL;
     forage_params *made = forage_calloc(1, sizeof *made);
     if (made) {
-        made->info = info;
-        made->values = forage_calloc(info->param_count + 1, sizeof *made->values);
+        made->table = table;
+        made->values = forage_calloc(table->count + 1, sizeof *made->values);
     }
     if (!made || !made->values) {
         forage_params_free(made);
-        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the parameters of %s", info->name);
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the parameters of %s", table->owner);
     }
-    for (size_t i = 0; i < info->param_count; i++) {
-        forage_status status = store(made, i, info->params[i].default_value, error);
+    for (size_t i = 0; i < table->count; i++) {
+        forage_status status = store(made, i, table->params[i].default_value, error);
         if (status != FORAGE_OK) {
             forage_params_free(made);
             return status;
@@ -256,30 +246,32 @@ void forage_params_free(forage_params *params)
 {
     if (!params)
         return;
-    for (size_t i = 0; params->values && i < params->info->param_count; i++)
+    for (size_t i = 0; params->values && i < params->table->count; i++)
         release_value(&params->values[i]);
     forage_free(params->values);
     forage_free(params);
 }
 
-forage_status model_params_copy(const forage_params *params, forage_params **copy, forage_error *error)
+forage_status forage_params_copy(const forage_params *params, forage_params **copy, forage_error *error)
 {
-    FORAGE_TRY(forage_params_create(params->info, copy, error));
-    for (size_t i = 0; i < params->info->param_count; i++) {
-        forage_status status = forage_params_set(*copy, params->info->params[i].name, params->values[i].text, error);
+    FORAGE_TRY(forage_params_create(params->table, copy, error));
+    for (size_t i = 0; i < params->table->count; i++) {
+        forage_status status = forage_params_set(*copy, params->table->params[i].name, params->values[i].text, error);
         if (status != FORAGE_OK) {
             forage_params_free(*copy);
             *copy = NULL;
             return status;
         }
     }
+    for (size_t i = 0; i < params->table->count; i++)
+        (*copy)->values[i].given = params->values[i].given;
     return FORAGE_OK;
 }
 
 static const param_value *get(const forage_params *params, const char *name, int type)
 {
-    size_t index = index_of(params->info, name);
-    if (index == params->info->param_count || (type >= 0 && (int)params->info->params[index].type != type))
+    size_t index = index_of(params->table, name);
+    if (index == params->table->count || (type >= 0 && (int)params->table->params[index].type != type))
         return NULL;
     return &params->values[index];
 }
@@ -315,7 +307,7 @@ const int64_t *forage_params_list(const forage_params *params, const char *name,
     return value ? value->list : NULL;
 }
 
-const forage_model_info *forage_params_info(const forage_params *params)
+const forage_param_table *forage_params_table(const forage_params *params)
 {
-    return params->info;
+    return params->table;
 }
