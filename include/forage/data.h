@@ -99,6 +99,39 @@ FORAGE_API forage_status forage_dataset_validate(const forage_dataset *dataset, 
 FORAGE_API void forage_dataset_free(forage_dataset *dataset);
 
 /* ------------------------------------------------------------------ *
+ * Requests and feedback: what flows between a shop and what decides for it
+ * ------------------------------------------------------------------ */
+
+/* Who and what there is. Users and items are numbers below `users` and `items`; both grow as new ones
+ * turn up, and so do the tables' rows. All pointers are borrowed. */
+typedef struct forage_catalogue {
+    size_t users, items;
+    const forage_table *user_attributes; /* row == user; may have no columns; NULL: the same */
+    const forage_table *item_attributes;
+    const forage_table *context;                  /* the columns that a request carries; its rows are not looked at */
+    const forage_vocabulary *user_ids, *item_ids; /* for messages and reports; NULL: the numbers are the ids */
+} forage_catalogue;
+
+/* A moment at which items must be chosen. Everything is borrowed for the time of the call. */
+typedef struct forage_request {
+    uint64_t id;                /* of the decision that answers it: given by the caller, each once */
+    uint32_t user;              /* FORAGE_NONE: unknown */
+    int64_t time;               /* microseconds, or any rising number (visits) */
+    const uint32_t *codes;      /* [context columns] of categorical ones, FORAGE_NONE where missing */
+    const float *values;        /* [context columns] of numeric ones, NaN where missing */
+    const uint32_t *candidates; /* [candidate_count] items, each once; NULL: all items of the catalogue */
+    size_t candidate_count;
+    size_t positions; /* items to choose */
+} forage_request;
+
+/* What became of one item of a decision. */
+typedef struct forage_feedback {
+    uint64_t decision; /* request.id */
+    size_t position;   /* of the item in the slate, from 0 */
+    float reward;
+} forage_feedback;
+
+/* ------------------------------------------------------------------ *
  * Reading files
  *
  * docs/data.md describes every format, the names by which columns are found,

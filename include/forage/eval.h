@@ -12,6 +12,7 @@
 #include "forage/base.h"
 #include "forage/data.h"
 #include "forage/model.h"
+#include "forage/pipeline.h"
 #include "forage/sim.h"
 
 #ifdef __cplusplus
@@ -443,6 +444,85 @@ FORAGE_API forage_status forage_log_study_run(const forage_model_info *info, con
                                               const forage_split *split, const forage_log_study_options *options,
                                               forage_log_study *study, forage_error *error);
 FORAGE_API void forage_log_study_release(forage_log_study *study);
+
+/* ------------------------------------------------------------------ *
+ * The arena: pipelines against an environment, under the same luck
+ * ------------------------------------------------------------------ */
+
+typedef struct forage_arena_options {
+    const char *environment; /* as in forage_environment_open */
+    forage_environment_options environment_options;
+    const char *const *agents; /* "random", "oracle", "bayes", or specifications of pipelines */
+    size_t agent_count;
+    const char *agents_file; /* further pipelines, all of a YAML file; NULL: none */
+    size_t seeds;            /* plays of each; 0: 1 */
+    uint64_t seed;           /* of the first; the others follow */
+    size_t points;           /* of curves; 0: 200 */
+    size_t diary;            /* visits of the first new user that are written down; 0: none */
+    int threads;             /* 0: one for every core; results are the same for any number */
+    const forage_progress *progress;
+} forage_arena_options;
+
+/* One visit of the diary: what was shown, and what was believed of it. */
+typedef struct forage_arena_page {
+    uint32_t user, item;
+    uint32_t item_group;
+    float mean, deviation; /* NaN: none */
+    double propensity;     /* NaN: a reference */
+    double truth, best;    /* expected rewards of what was shown, and of the best */
+    float reward;
+} forage_arena_page;
+
+/* Estimates are over seeds. Regret is what the oracle's slates earn more on average (free of noise), summed over
+ * visits; in environments that know no truth, all that needs it is NaN. Rates are rewards per visit. */
+typedef struct forage_arena_agent {
+    char name[96];
+    char model[64], policy[64];   /* "" for references */
+    forage_estimate regret;       /* at the end */
+    forage_estimate rate;         /* mean reward per visit: the click rate */
+    forage_estimate rate_last;    /* in the last tenth */
+    forage_estimate loss;         /* classification: progressive 0/1 loss; else NaN */
+    forage_estimate exponent;     /* b of regret ~ a t^b, fitted over the second half on a log scale */
+    forage_estimate first60;      /* regret of a new user in their first 60 visits, mean over new users */
+    forage_estimate visits_to_90; /* visits of a new user until the click rate is 90 % of the oracle's for good */
+    forage_estimate *recovery;    /* [events]: visits until the share of the oracle is back at 95 % of that before */
+    forage_estimate *user_group, *item_group;        /* [groups]: rate where they were visitor, or shown */
+    double *exposure;                                /* [item groups]: share of impressions */
+    forage_estimate coverage;                        /* share of the catalogue shown at least once */
+    double gini;                                     /* of impressions over items: 0 all the same, 1 one item alone */
+    double *regret_curve, *regret_low, *regret_high; /* [points] */
+    double *rate_curve;                              /* [points]: reward per visit since the point before */
+    double *newcomer_curve; /* [60]: share of the oracle's rate on the nth visit of new users */
+    size_t page_count;
+    forage_arena_page *pages;                        /* the diary, of the first seed */
+    double accepted;                                 /* replay: share of the visits that could be answered; else 1 */
+    double value_ips, value_snips;                   /* log: estimated reward per visit, as it learned; else NaN */
+    double decisions_per_second, lessons_per_second; /* of one thread, time of the pipeline alone */
+    size_t memory;                                   /* bytes */
+    uint64_t hash;                                   /* of all choices, for comparing runs */
+} forage_arena_agent;
+
+typedef struct forage_arena {
+    char environment[96];
+    forage_environment_kind kind;
+    uint64_t visits;
+    size_t seeds, users, items, positions;
+    size_t point_count;
+    uint64_t *points; /* visits at which curves are sampled */
+    double oracle_rate;
+    size_t event_count;
+    forage_environment_event *events; /* labels owned */
+    size_t user_group_count, item_group_count;
+    char (*user_groups)[64], (*item_groups)[64];
+    size_t agent_count;
+    forage_arena_agent *agents; /* in the order they were named */
+    double seconds;
+} forage_arena;
+
+FORAGE_API forage_status forage_arena_run(const forage_arena_options *options, forage_arena *arena,
+                                          forage_error *error);
+/* Frees what the record holds; a record of zeros is fine. */
+FORAGE_API void forage_arena_release(forage_arena *arena);
 
 #ifdef __cplusplus
 }

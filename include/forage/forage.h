@@ -10,6 +10,8 @@
 #include "forage/data.h"
 #include "forage/eval.h"
 #include "forage/model.h"
+#include "forage/pipeline.h"
+#include "forage/policy.h"
 #include "forage/report.h"
 #include "forage/sim.h"
 

@@ -226,6 +226,91 @@ FORAGE_API forage_status forage_model_rank_users(forage_binding *binding, const 
                                                  const forage_seen *seen, const forage_progress *progress,
                                                  uint32_t *items, float *scores, size_t *found, forage_error *error);
 
+/* ------------------------------------------------------------------ *
+ * Learning event by event
+ *
+ * A learner is a model with FORAGE_CAN_LEARN at work. It sees numbers alone: features
+ * of the request and of each candidate, and an arm: the code of the item, or of
+ * the group of items (its category) that shares what is learned. What the
+ * numbers mean is the pipeline's business (pipeline.h).
+ *
+ * A learner belongs to one thread at a time. Estimating and learning allocate
+ * nothing. The same lessons in the same order give the same bytes.
+ * ------------------------------------------------------------------ */
+
+typedef struct forage_learner forage_learner;
+
+/* The sizes of what a learner sees. */
+typedef struct forage_learner_shape {
+    size_t request_width;   /* features of a request, the same for all its candidates (a bias among them) */
+    size_t candidate_width; /* further features of each candidate */
+    size_t arms;            /* codes of arms are below this, until forage_learner_grow */
+    size_t users;           /* the same of users */
+    size_t candidates;      /* a request has at most this many */
+} forage_learner_shape;
+
+/* A request, as a learner sees it. Everything is borrowed for the time of the call. */
+typedef struct forage_candidates {
+    size_t count;
+    uint32_t user;         /* FORAGE_NONE: nobody knows */
+    const float *request;  /* [request_width] */
+    const float *features; /* [count x candidate_width], candidate by candidate; NULL when the width is 0 */
+    const uint32_t *arms;  /* [count]; FORAGE_NONE: an arm that nobody knows */
+} forage_candidates;
+
+/* What became of one candidate that was shown. */
+typedef struct forage_lesson {
+    uint32_t user;         /* as in forage_candidates */
+    uint32_t arm;          /* must be known */
+    const float *request;  /* [request_width] */
+    const float *features; /* [candidate_width] */
+    float reward;          /* any finite number that the model takes */
+    float weight;          /* importance, above 0; 1 as a rule */
+    float propensity;      /* with which it was shown; NaN: not known */
+} forage_lesson;
+
+/* `params` NULL means all defaults; `device` NULL as in forage_fit_options. FORAGE_UNSUPPORTED for a model that cannot
+ * learn event by event; FORAGE_INVALID for parameters or a shape that do not go together (the message says which). */
+FORAGE_API forage_status forage_learner_create(const forage_model_info *info, const forage_params *params,
+                                               const forage_learner_shape *shape, const forage_device *device,
+                                               uint64_t seed, forage_learner **learner, forage_error *error);
+/* NULL is fine. */
+FORAGE_API void forage_learner_free(forage_learner *learner);
+FORAGE_API const forage_model_info *forage_learner_info_of(const forage_learner *learner);
+FORAGE_API const forage_learner_shape *forage_learner_shape_of(const forage_learner *learner);
+
+/* mean[count] and deviation[count], the standard error of the mean (not of a single reward); deviation may be NULL, and
+ * is filled with 0 by a model without FORAGE_HAS_DEVIATION. Arms and users that nobody knows get what the prior says.
+ * Never fails, nothing is NaN. */
+FORAGE_API void forage_learner_estimate(forage_learner *learner, const forage_candidates *candidates, float *mean,
+                                        float *deviation);
+/* One joint draw of the candidates' mean rewards from the posterior: values[count]. */
+FORAGE_API void forage_learner_draw(forage_learner *learner, const forage_candidates *candidates, forage_rng *rng,
+                                    float *values);
+/* True when a draw is nothing but independent normals with mean and deviation of forage_learner_estimate. */
+FORAGE_API bool forage_learner_draws_normals(const forage_learner *learner);
+
+/* Learns from `count` lessons, in their order: all of them or, when one is refused, none. FORAGE_INVALID names the
+ * lesson and what is wrong: a reward, feature or weight that is not finite or not possible, an unknown arm. */
+FORAGE_API forage_status forage_learner_learn(forage_learner *learner, const forage_lesson *lessons, size_t count,
+                                              forage_error *error);
+/* Takes a lesson back that was learned before (its sums are subtracted). FORAGE_UNSUPPORTED where a model cannot. */
+FORAGE_API forage_status forage_learner_forget(forage_learner *learner, const forage_lesson *lesson,
+                                               forage_error *error);
+/* Adds what `other`, of the same model, parameters and shape, has learned (the prior counts once). FORAGE_UNSUPPORTED
+ * where a model cannot. On failure the learner is as it was. */
+FORAGE_API forage_status forage_learner_merge(forage_learner *learner, const forage_learner *other,
+                                              forage_error *error);
+/* Makes room for more arms and users, which begin with the prior. Allocates; on failure all is as it was. */
+FORAGE_API forage_status forage_learner_grow(forage_learner *learner, size_t arms, size_t users, forage_error *error);
+
+/* Writes a safetensors file, whole or not at all; reads one back to the same bytes of estimates. */
+FORAGE_API forage_status forage_learner_save(const forage_learner *learner, const char *path, forage_error *error);
+FORAGE_API forage_status forage_learner_load(const char *path, const forage_device *device, forage_learner **learner,
+                                             forage_error *error);
+/* Bytes it holds. */
+FORAGE_API size_t forage_learner_memory(const forage_learner *learner);
+
 #ifdef __cplusplus
 }
 #endif

@@ -194,6 +194,120 @@ FORAGE_API forage_status forage_simulator_write_catalogue(const forage_simulator
 FORAGE_API forage_status forage_simulator_write_population(const forage_simulator *simulator, const char *path,
                                                            forage_error *error);
 
+/* ------------------------------------------------------------------ *
+ * Environments: what produces requests and answers choices with rewards
+ *
+ *   NAME or FILE.yaml       a scenario: the simulated shop, with its events (docs/simulator.md)
+ *   classification:FILE     a labelled table: arms are the labels, the reward is 1 for the right one
+ *                           or what a table of rewards says
+ *   replay:FILE             a log of uniformly chosen items, by rejection (Li et al. 2011): where the
+ *                           log shows another item than was chosen, nothing happens
+ *   log:FILE                a log as it is: what was shown is given, and can only be learned from
+ *
+ * An environment is loaded once and never changes; any number of threads may
+ * play it at once. A play is one run through it: it belongs to one thread at
+ * a time. Two plays of the same seed see the same visitors at the same times and, whatever is chosen, the same
+ * luck: a click happens when the visit's own random number is below the click
+ * probability (common random numbers).
+ * ------------------------------------------------------------------ */
+
+typedef enum forage_environment_kind {
+    FORAGE_ENVIRONMENT_SHOP,           /* answers any choice; knows the truth */
+    FORAGE_ENVIRONMENT_CLASSIFICATION, /* answers any choice; the best reward is known */
+    FORAGE_ENVIRONMENT_REPLAY,         /* answers some choices */
+    FORAGE_ENVIRONMENT_LOG,            /* dictates them */
+} forage_environment_kind;
+
+typedef struct forage_environment_options {
+    uint64_t visits;          /* 0: the scenario's own number; one pass over the rows of a file */
+    uint64_t users, items;    /* 0: the scenario's own */
+    uint64_t seed;            /* of the shop's catalogue and population; 0: the scenario's own */
+    forage_read_options read; /* of files */
+    const char *
+        label; /* classification: the column of the label by name, number (from 1) or "last" or "first"; NULL: "last" */
+    const char *order;   /* files: "file" (NULL), "numpy:SEED" (RandomState(SEED).permutation), "random" (by the play's
+                          * seed),   "bootstrap" (drawn with replacement, by the play's seed) */
+    const char *rewards; /* classification: a YAML file with a table of rewards, or the name of a built-in one
+                          * ("mushroom"); NULL: 1 for the label, 0 else */
+    const forage_progress *progress;
+} forage_environment_options;
+
+typedef struct forage_environment forage_environment;
+
+FORAGE_API forage_status forage_environment_open(const char *name, const forage_environment_options *options,
+                                                 forage_environment **environment, forage_error *error);
+FORAGE_API void forage_environment_free(forage_environment *environment);
+FORAGE_API forage_environment_kind forage_environment_kind_of(const forage_environment *environment);
+FORAGE_API const char *forage_environment_name(const forage_environment *environment);
+FORAGE_API uint64_t forage_environment_visits(const forage_environment *environment);
+/* Slates have this many positions. */
+FORAGE_API size_t forage_environment_positions(const forage_environment *environment);
+/* All users and items that will ever turn up, those too that are launched later. */
+FORAGE_API const forage_catalogue *forage_environment_catalogue(const forage_environment *environment);
+
+/* Something that happens at a known time: marked in charts, and where recovery is measured from. */
+typedef struct forage_environment_event {
+    uint64_t visit;
+    const char *label; /* "a third of the puppies grow up" */
+} forage_environment_event;
+FORAGE_API const forage_environment_event *forage_environment_events(const forage_environment *environment,
+                                                                     size_t *count);
+
+/* Groups of users and of items by which scores are told apart. Shops: personas and categories; otherwise there is
+ * one group of users, and labels are the groups of items. */
+FORAGE_API size_t forage_environment_user_groups(const forage_environment *environment);
+FORAGE_API const char *forage_environment_user_group_name(const forage_environment *environment, uint32_t group);
+FORAGE_API size_t forage_environment_item_groups(const forage_environment *environment);
+FORAGE_API const char *forage_environment_item_group_name(const forage_environment *environment, uint32_t group);
+FORAGE_API uint32_t forage_environment_item_group(const forage_environment *environment, uint32_t item);
+
+typedef struct forage_play forage_play;
+
+FORAGE_API forage_status forage_play_create(const forage_environment *environment, uint64_t seed, forage_play **play,
+                                            forage_error *error);
+FORAGE_API void forage_play_free(forage_play *play);
+
+typedef struct forage_visit {
+    forage_request request;  /* id: the visit's number, from 0; valid until the next visit */
+    uint32_t user_group;     /* the visitor's persona now */
+    uint64_t user_visit;     /* how many visits of this user came before; 0: never seen */
+    bool new_user;           /* this user was not there when the play began */
+    uint32_t logged_item;    /* LOG and REPLAY: what the log shows, else FORAGE_NONE */
+    float logged_propensity; /* NaN: not known */
+    float logged_reward;
+} forage_visit;
+
+/* The next visit; *more false at the end. Allocates nothing. */
+FORAGE_API forage_status forage_play_next(forage_play *play, forage_visit *visit, bool *more, forage_error *error);
+
+/* Answers the visit under way with a slate. What becomes known now, of this and of earlier visits (rewards may come
+ * late, or never), is feedback[*count], valid until the next call. `accepted` (may be NULL) is false when a log cannot
+ * say what would have happened. `earned` (may be NULL): the sum of this slate's rewards, known to nobody in the shop
+ * yet. */
+FORAGE_API forage_status forage_play_answer(forage_play *play, const uint32_t *items, size_t positions,
+                                            const forage_feedback **feedback, size_t *count, bool *accepted,
+                                            double *earned, forage_error *error);
+
+/* The truth of the visit under way, free of noise: the expected sum of a slate's rewards; NaN where nobody knows. */
+FORAGE_API double forage_play_value(const forage_play *play, const uint32_t *items, size_t positions);
+/* That of the best slate: the oracle's. */
+FORAGE_API double forage_play_best(const forage_play *play);
+
+/* ---- references: players who know more than a learner can ---- */
+
+/* "oracle" knows the truth of every visit. "bayes" knows the table of click rates, of every persona and item, how many
+ * users are of which persona and how often they change, but must infer each user's persona from what it was told of
+ * their clicks; it shows what has the highest expected reward. */
+typedef struct forage_reference forage_reference;
+
+/* FORAGE_UNSUPPORTED when the environment has no such reference (no personas; a log). */
+FORAGE_API forage_status forage_reference_create(const char *name, const forage_play *play,
+                                                 forage_reference **reference, forage_error *error);
+FORAGE_API void forage_reference_free(forage_reference *reference);
+/* The slate for the visit under way. */
+FORAGE_API void forage_reference_choose(forage_reference *reference, const forage_visit *visit, uint32_t *items);
+FORAGE_API void forage_reference_observe(forage_reference *reference, const forage_feedback *feedback, size_t count);
+
 #ifdef __cplusplus
 }
 #endif

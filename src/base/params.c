@@ -68,7 +68,7 @@ size_t forage_param_possible(const forage_param *param, char *buffer, size_t siz
         break;
     case FORAGE_PARAM_LIST:
         forage_append(buffer, size, &used, "whole numbers joined by commas%s%s%s", range[0] ? ", each " : "", range,
-                    ", at most 64");
+                      ", at most 64");
         break;
     case FORAGE_PARAM_TEXT:
         forage_append(buffer, size, &used, "any text");

@@ -54,8 +54,42 @@ typedef struct model_progress {
     bool finished;
 } model_progress;
 
+/* ---- learning event by event ---- */
+
+/* What a learner is made for; valid as long as its state. `shape` changes by `grow` alone. */
+typedef struct model_online_setup {
+    const forage_params *params;
+    const forage_learner_shape *shape;
+    const forage_device *device;
+    uint64_t seed;
+} model_online_setup;
+
+/* Each model's file defines this struct for itself. It holds its scratch memory, too. */
+typedef struct model_learner model_learner;
+
+/* The front (learner.c) has checked all that can be checked from outside: finite numbers, arms in range (or FORAGE_NONE
+ * when estimating), at most shape->candidates of them, rewards within minimum_reward and maximum_reward. */
+typedef struct model_online {
+    forage_status (*create)(const model_online_setup *setup, model_learner **learner, forage_error *error);
+    void (*free)(model_learner *learner); /* NULL is fine */
+    /* `deviation` may be NULL. */
+    void (*estimate)(model_learner *learner, const forage_candidates *candidates, float *mean, float *deviation);
+    /* NULL: independent normals, which the front draws. */
+    void (*draw)(model_learner *learner, const forage_candidates *candidates, forage_rng *rng, float *values);
+    void (*learn)(model_learner *learner, const forage_lesson *lesson);
+    void (*forget)(model_learner *learner, const forage_lesson *lesson); /* NULL: cannot */
+    void (*merge)(model_learner *learner, const model_learner *other);   /* NULL: cannot */
+    /* The setup's shape has the old sizes until this returns FORAGE_OK; on failure all is as it was. */
+    forage_status (*grow)(model_learner *learner, size_t arms, size_t users, forage_error *error);
+    forage_status (*save)(const model_learner *learner, nn_checkpoint *checkpoint, forage_error *error);
+    /* Into a learner that was just created: checks every name, type, shape and value. */
+    forage_status (*load)(model_learner *learner, const nn_checkpoint *checkpoint, forage_error *error);
+    size_t (*memory)(const model_learner *learner);
+} model_online;
+
 typedef struct model_type {
     forage_model_info info;
+    const model_online *online;           /* with FORAGE_CAN_LEARN, else NULL; what follows is for FORAGE_CAN_FIT */
     unsigned reads;                       /* of MODEL_READS_... and MODEL_NEEDS_... */
     float minimum_reward, maximum_reward; /* rewards outside are refused before the model sees them */
 
