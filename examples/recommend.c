@@ -32,7 +32,7 @@ static forage_status fit(const forage_dataset *log, const forage_split *split, f
     forage_params *params = NULL;
     forage_fit_report report = {0};
     FORAGE_TRY(forage_model_find("embedding-mlp", &info, error));
-    forage_status status = forage_params_create(info, &params, error);
+    forage_status status = forage_params_create(&info->table, &params, error);
     if (status == FORAGE_OK)
         status = forage_params_set(params, "epochs", "10", error);
     if (status == FORAGE_OK)
