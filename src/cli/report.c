@@ -1,17 +1,16 @@
 /* forage report: a log of one's own and a model, as a page. */
 #include "cli/log_options.h"
 #include "cli/param_options.h"
+#include "cli/report_options.h"
 #include "cli/terminal.h"
 
 #include <stdio.h>
 #include <string.h>
 
 typedef struct report_request {
-    const char *data, *validation, *test, *split, *fields, *output, *device, *gnuplot;
+    const char *data, *validation, *test, *split, *fields;
     uint64_t seed, cutoff, resamples;
-    int64_t threads;
     double positive;
-    bool json, quiet;
     char command[2048];
 
     const forage_model_info *info;
@@ -35,18 +34,10 @@ static bool parse(report_request *r, int argc, char **argv, int *code)
         {"seed", CLI_COUNT, &r->seed, "N", "seed of all that is random (default: 0)"},
         {"resamples", CLI_COUNT, &r->resamples, "N", "of the bootstrap, for intervals (default: 1000)"},
     };
-    const cli_option others[] = {
-        {"output", CLI_TEXT, &r->output, "FOLDER", "where the report goes (default: report)"},
-        {"device", CLI_TEXT, &r->device, "NAME", "auto, cpu, cpu:portable ... (default: auto)"},
-        {"threads", CLI_INTEGER, &r->threads, "N", "threads (default: one for every core)"},
-        {"gnuplot", CLI_TEXT, &r->gnuplot, "PROGRAM", "the program that draws (default: gnuplot)"},
-        {"json", CLI_FLAG, &r->json, NULL, "print all results as one JSON object"},
-        {"quiet", CLI_FLAG, &r->quiet, NULL, "no progress, no charts: only the report's path"},
-    };
     const cli_group groups[] = {
         {"The log and its rows", what, sizeof what / sizeof *what},
         cli_log_group,
-        {"Other options", others, sizeof others / sizeof *others},
+        cli_report_group,
         r->params.group,
     };
     const cli_syntax syntax = {
@@ -70,8 +61,6 @@ static bool parse(report_request *r, int argc, char **argv, int *code)
         *code = cli_misused("the model comes first: forage report MODEL --data FILE [options]");
     else if (!r->data)
         *code = cli_misused("option --data is missing; 'forage help report' explains");
-    else if (r->threads < 0 || r->threads > 4096)
-        *code = cli_misused("option --threads: %lld is not a number of threads", (long long)r->threads);
     else
         return true;
     return false;
@@ -79,7 +68,7 @@ static bool parse(report_request *r, int argc, char **argv, int *code)
 
 static forage_status run_study(const report_request *r, forage_log_study *study, forage_error *error)
 {
-    const forage_progress *progress = cli_progress(r->quiet || r->json);
+    const forage_progress *progress = cli_progress(cli_report_options()->quiet || cli_report_options()->json);
     forage_dataset *dataset = NULL;
     forage_split split = {0};
     forage_device device;
@@ -87,7 +76,7 @@ static forage_status run_study(const report_request *r, forage_log_study *study,
     forage_status status;
     const char *spec = r->split ? r->split : r->validation || r->test ? "files" : "random:0.2:0";
     FORAGE_TRY(cli_log_options(&read, error));
-    FORAGE_TRY(forage_device_open(r->device, (int)r->threads, &device, error));
+    FORAGE_TRY(cli_report_device(&device, error));
     read.validation = r->validation;
     read.test = r->test;
     FORAGE_TRY_GOTO(forage_dataset_load(r->data, &read, progress, &dataset, error), end);
@@ -109,11 +98,11 @@ end:
     return status;
 }
 
-static forage_status print_study(const report_request *r, const forage_log_study *study, forage_error *error)
+static forage_status print_study(const forage_log_study *study, forage_error *error)
 {
     char *text;
     forage_terminal terminal = cli_terminal();
-    if (r->json)
+    if (cli_report_options()->json)
         FORAGE_TRY(forage_log_study_json(study, &text, error));
     else
         FORAGE_TRY(forage_log_study_text(study, &terminal, &text, error));
@@ -126,24 +115,22 @@ static forage_status report(const report_request *r, forage_error *error)
 {
     forage_log_study study = {0};
     forage_report_result result = {0};
-    forage_report_options files = {.folder = r->output, .gnuplot = r->gnuplot, .command = r->command};
+    const cli_report_settings *settings = cli_report_options();
+    forage_report_options files = {.folder = settings->output, .gnuplot = settings->gnuplot, .command = r->command};
     forage_status status = run_study(r, &study, error);
     if (status == FORAGE_OK)
         status = forage_log_study_write(&study, &files, &result, error);
-    if (status == FORAGE_OK && (r->json || !r->quiet))
-        status = print_study(r, &study, error);
+    if (status == FORAGE_OK && (settings->json || !settings->quiet))
+        status = print_study(&study, error);
     forage_log_study_release(&study);
     FORAGE_TRY(status);
-    if (!result.charts)
-        fprintf(stderr, "forage: the report has tables instead of charts: %s\n", result.problem);
-    if (!r->json)
-        printf("%s%s\n", r->quiet ? "" : "\nThe report: ", result.page);
+    cli_report_written(&result);
     return FORAGE_OK;
 }
 
 static int run(int argc, char **argv)
 {
-    report_request r = {.output = "report", .device = "auto", .resamples = 1000};
+    report_request r = {.resamples = 1000};
     forage_error error = {0};
     int code = CLI_FAILED;
     cli_command_line(argc, argv, r.command, sizeof r.command);

@@ -1,12 +1,12 @@
 /* forage study: a chapter of the story, from simulation to report. */
+#include "cli/report_options.h"
 #include "cli/terminal.h"
 
 #include <stdio.h>
 
 typedef struct study_request {
-    uint64_t chapter, seed, model_seed, interactions, seeds, threads;
-    const char *scenario, *model, *output, *device, *gnuplot;
-    bool json, quiet;
+    uint64_t chapter, seed, model_seed, interactions, seeds;
+    const char *scenario, *model;
 } study_request;
 
 static bool parse(study_request *r, int argc, char **argv, int *code)
@@ -21,17 +21,9 @@ static bool parse(study_request *r, int argc, char **argv, int *code)
         {"seed", CLI_COUNT, &r->seed, "N", "seed of the shop (default: the scenario's)"},
         {"model-seed", CLI_COUNT, &r->model_seed, "N", "seed of the first training (default: 0)"},
     };
-    const cli_option others[] = {
-        {"output", CLI_TEXT, &r->output, "FOLDER", "where the report goes (default: report)"},
-        {"device", CLI_TEXT, &r->device, "NAME", "auto, cpu, cpu:portable ... (default: auto)"},
-        {"threads", CLI_COUNT, &r->threads, "N", "threads (default: one for every core)"},
-        {"gnuplot", CLI_TEXT, &r->gnuplot, "PROGRAM", "the program that draws (default: gnuplot)"},
-        {"json", CLI_FLAG, &r->json, NULL, "print all results as one JSON object"},
-        {"quiet", CLI_FLAG, &r->quiet, NULL, "no progress, no charts: only the report's path"},
-    };
     const cli_group groups[] = {
         {"The story", story, sizeof story / sizeof *story},
-        {"Other options", others, sizeof others / sizeof *others},
+        cli_report_group,
     };
     const cli_syntax syntax = {
         .usage = "forage study [options]",
@@ -54,10 +46,10 @@ static bool parse(study_request *r, int argc, char **argv, int *code)
     return true;
 }
 
-static forage_status print_story(const study_request *r, const forage_chapter1 *chapter, forage_error *error)
+static forage_status print_story(const forage_chapter1 *chapter, forage_error *error)
 {
     char *text;
-    if (r->json) {
+    if (cli_report_options()->json) {
         FORAGE_TRY(forage_chapter1_json(chapter, &text, error));
     } else {
         forage_terminal terminal = cli_terminal();
@@ -86,38 +78,36 @@ static void write_command(const study_request *r, char *text, size_t size)
 
 static forage_status study(const study_request *r, forage_error *error)
 {
+    const cli_report_settings *settings = cli_report_options();
     forage_chapter1_options options = {.scenario = r->scenario,
                                        .model = r->model,
                                        .seed = r->seed,
                                        .model_seed = r->model_seed,
                                        .interactions = (size_t)r->interactions,
                                        .seeds = (size_t)r->seeds,
-                                       .progress = cli_progress(r->quiet || r->json)};
-    FORAGE_TRY(forage_device_open(r->device, (int)r->threads, &options.device, error));
+                                       .progress = cli_progress(settings->quiet || settings->json)};
+    FORAGE_TRY(cli_report_device(&options.device, error));
     forage_chapter1 chapter = {0};
     forage_report_result result = {0};
     char command[512];
     write_command(r, command, sizeof command);
-    forage_report_options files = {.folder = r->output, .gnuplot = r->gnuplot, .command = command};
+    forage_report_options files = {.folder = settings->output, .gnuplot = settings->gnuplot, .command = command};
     forage_status status = forage_chapter1_run(&options, &chapter, error);
     cli_progress_end();
     if (status == FORAGE_OK)
         status = forage_chapter1_write(&chapter, &files, &result, error);
-    if (status == FORAGE_OK && (r->json || !r->quiet))
-        status = print_story(r, &chapter, error);
+    if (status == FORAGE_OK && (settings->json || !settings->quiet))
+        status = print_story(&chapter, error);
     forage_chapter1_release(&chapter);
     if (status != FORAGE_OK)
         return status;
-    if (!result.charts)
-        fprintf(stderr, "forage: the report has tables instead of charts: %s\n", result.problem);
-    if (!r->json)
-        printf("%s%s\n", r->quiet ? "" : "\nThe report: ", result.page);
+    cli_report_written(&result);
     return FORAGE_OK;
 }
 
 static int run(int argc, char **argv)
 {
-    study_request r = {.chapter = 1, .scenario = "petshop", .output = "report", .device = "auto"};
+    study_request r = {.chapter = 1, .scenario = "petshop"};
     int code = CLI_GOOD;
     forage_error error = {0};
     if (!parse(&r, argc, argv, &code))
