@@ -447,78 +447,118 @@ FORAGE_API void forage_log_study_release(forage_log_study *study);
 
 /* ------------------------------------------------------------------ *
  * The arena: pipelines against an environment, under the same luck
+ *
+ * Every agent plays every seed. Plays of one seed see the same visitors and the same luck whatever is
+ * shown (common random numbers), so differences between agents are not differences of luck.
+ * docs/arena.md defines every score.
  * ------------------------------------------------------------------ */
+
+#define FORAGE_ARENA_NEWCOMER 60 /* visits of a new user that are looked at one by one */
 
 typedef struct forage_arena_options {
     const char *environment; /* as in forage_environment_open */
     forage_environment_options environment_options;
-    const char *const *agents; /* "random", "oracle", "bayes", or specifications of pipelines */
+    const char *const *agents; /* "random", "oracle", "bayes", or specifications of pipelines; each name once */
     size_t agent_count;
-    const char *agents_file; /* further pipelines, all of a YAML file; NULL: none */
+    const char *agents_file; /* further pipelines, all of a YAML file; NULL: none. Neither: forage_arena_defaults */
     size_t seeds;            /* plays of each; 0: 1 */
-    uint64_t seed;           /* of the first; the others follow */
+    uint64_t seed;           /* of the first; the others follow one by one */
     size_t points;           /* of curves; 0: 200 */
     size_t diary;            /* visits of the first new user that are written down; 0: none */
-    int threads;             /* 0: one for every core; results are the same for any number */
+    uint64_t settle; /* new users count in scores from this visit on, when learners have seen some others; 0: 50,000,
+                      * or a quarter of the visits if that is less */
+    uint64_t window; /* visits over which a share of the oracle is taken when recovery is measured; 0: 1,000, or
+                      * a fiftieth of the visits if that is less */
+    int threads;     /* 0: one for every core; results are the same for any number */
     const forage_progress *progress;
 } forage_arena_options;
 
+/* Agents that make a good table in such an environment: names[*count], constant. Those among them that an environment
+ * has not (bayes without personas) are left out by forage_arena_run. */
+FORAGE_API const char *const *forage_arena_defaults(forage_environment_kind kind, size_t *count);
+
 /* One visit of the diary: what was shown, and what was believed of it. */
 typedef struct forage_arena_page {
+    uint64_t visit; /* of all */
     uint32_t user, item;
-    uint32_t item_group;
-    float mean, deviation; /* NaN: none */
+    uint32_t user_group, item_group;
+    float mean, deviation; /* of the item at the first position; NaN: none */
     double propensity;     /* NaN: a reference */
     double truth, best;    /* expected rewards of what was shown, and of the best */
     float reward;
+    /* Before the visit, by group of items; NaN without a model or without candidates of the group. Both NULL in
+     * environments with more than 64 groups. */
+    float *belief; /* [item groups]: the highest mean of the group's candidates */
+    float *chance; /* [item groups]: the probability that the first position shows the group */
 } forage_arena_page;
 
-/* Estimates are over seeds. Regret is what the oracle's slates earn more on average (free of noise), summed over
- * visits; in environments that know no truth, all that needs it is NaN. Rates are rewards per visit. */
+/* Estimates are means over seeds with Student's t interval at 95 %. Regret is what the oracle's slates earn more on
+ * average (free of noise), summed over visits; in environments that know no truth, all that needs it is NaN. Rates are
+ * rewards per visit. */
 typedef struct forage_arena_agent {
     char name[96];
-    char model[64], policy[64];   /* "" for references */
-    forage_estimate regret;       /* at the end */
-    forage_estimate rate;         /* mean reward per visit: the click rate */
-    forage_estimate rate_last;    /* in the last tenth */
-    forage_estimate loss;         /* classification: progressive 0/1 loss; else NaN */
+    char model[64], policy[64]; /* "" for references */
+    forage_estimate regret;     /* at the end */
+    forage_estimate rate;       /* mean reward per visit: the click rate. Replay: per visit that was answered. */
+    forage_estimate rate_last;  /* in the last tenth */
+    forage_estimate share;      /* expected reward as a share of the oracle's */
+    forage_estimate share_last; /* in the last tenth */
+    forage_estimate
+        loss; /* classification: progressive 0/1 loss, the share of choices that were not the best; else NaN */
     forage_estimate exponent;     /* b of regret ~ a t^b, fitted over the second half on a log scale */
     forage_estimate first60;      /* regret of a new user in their first 60 visits, mean over new users */
-    forage_estimate visits_to_90; /* visits of a new user until the click rate is 90 % of the oracle's for good */
-    forage_estimate *recovery;    /* [events]: visits until the share of the oracle is back at 95 % of that before */
-    forage_estimate *user_group, *item_group;        /* [groups]: rate where they were visitor, or shown */
+    forage_estimate visits_to_90; /* visits of a new user until the share of the oracle is 90 % for good */
+    double reached_90;            /* share of the plays in which it is within 60 visits; the others count as 60 above */
+    /* By event: visits until the share of the oracle over a window is back at 95 % of what it was before the event, and
+     * the share of the plays in which it comes back before the next event or the end; the others count as lasting so
+     * long. NaN where none comes back. */
+    forage_estimate *recovery;                       /* [events] */
+    double *recovered;                               /* [events] */
+    forage_estimate *user_group, *item_group;        /* [groups]: rate where they were visitor, or per impression */
     double *exposure;                                /* [item groups]: share of impressions */
     forage_estimate coverage;                        /* share of the catalogue shown at least once */
-    double gini;                                     /* of impressions over items: 0 all the same, 1 one item alone */
-    double *regret_curve, *regret_low, *regret_high; /* [points] */
+    forage_estimate gini;                            /* of impressions over items: 0 all the same, 1 one item alone */
+    double *regret_curve, *regret_low, *regret_high; /* [points]: since the beginning */
     double *rate_curve;                              /* [points]: reward per visit since the point before */
-    double *newcomer_curve; /* [60]: share of the oracle's rate on the nth visit of new users */
+    double *share_curve;                           /* [points]: expected reward since then as a share of the oracle's */
+    double newcomer_curve[FORAGE_ARENA_NEWCOMER];  /* share of the oracle's rate on the nth visit of new users */
+    double newcomer_regret[FORAGE_ARENA_NEWCOMER]; /* regret of the nth visit */
     size_t page_count;
-    forage_arena_page *pages;                        /* the diary, of the first seed */
-    double accepted;                                 /* replay: share of the visits that could be answered; else 1 */
-    double value_ips, value_snips;                   /* log: estimated reward per visit, as it learned; else NaN */
-    double decisions_per_second, lessons_per_second; /* of one thread, time of the pipeline alone */
-    size_t memory;                                   /* bytes */
-    uint64_t hash;                                   /* of all choices, for comparing runs */
+    forage_arena_page *pages;    /* the diary, of the first seed */
+    double accepted;             /* replay: share of the visits that could be answered; else 1 */
+    forage_estimate ips, snips;  /* log: reward per visit that its choices are estimated to earn, as it learned */
+    double decisions_per_second; /* of one thread, time of the pipeline alone; NaN: none made */
+    double lessons_per_second;   /* the same of rewards learned */
+    double visits_per_second;    /* the same with all that the environment and the scores take */
+    size_t memory;               /* bytes of a pipeline at the end, the largest over seeds; 0 for references */
+    uint64_t lost;               /* rewards that came after the agent had stopped waiting for them, all seeds */
+    uint64_t hash;               /* of all choices, for comparing runs */
 } forage_arena_agent;
 
 typedef struct forage_arena {
     char environment[96];
     forage_environment_kind kind;
-    uint64_t visits;
+    uint64_t visits, seed, settle, window;
     size_t seeds, users, items, positions;
     size_t point_count;
-    uint64_t *points; /* visits at which curves are sampled */
-    double oracle_rate;
+    uint64_t *points;   /* visits at which curves are sampled */
+    double oracle_rate; /* expected reward per visit of the best slates; NaN where nobody knows */
+    uint64_t newcomers; /* new users who count in scores, all seeds */
     size_t event_count;
     forage_environment_event *events; /* labels owned */
     size_t user_group_count, item_group_count;
     char (*user_groups)[64], (*item_groups)[64];
     size_t agent_count;
     forage_arena_agent *agents; /* in the order they were named */
-    double seconds;
+    double load_seconds;        /* opening the environment: reading its file */
+    double seconds;             /* all of it */
 } forage_arena;
 
+/* Runs it. FORAGE_INVALID for an agent named twice, a wrong option, a pipeline that the environment cannot serve;
+ * FORAGE_UNKNOWN for an agent that does not exist (the message lists those there are); FORAGE_UNSUPPORTED for a
+ * reference that the environment has not, and for pretraining outside a shop. The same options give the same record
+ * (times apart), whatever the number of threads. Memory does not grow with visits. Release the record, on failure too.
+ */
 FORAGE_API forage_status forage_arena_run(const forage_arena_options *options, forage_arena *arena,
                                           forage_error *error);
 /* Frees what the record holds; a record of zeros is fine. */

@@ -168,6 +168,15 @@ FORAGE_API forage_status forage_log_study_text(const forage_log_study *study, co
                                                char **text, forage_error *error);
 FORAGE_API forage_status forage_log_study_json(const forage_log_study *study, char **text, forage_error *error);
 
+/* The arena's scores as a table, with the best of each column marked, and small charts. forage_free *text. */
+FORAGE_API forage_status forage_arena_text(const forage_arena *arena, const forage_terminal *terminal, char **text,
+                                           forage_error *error);
+/* The whole record as one JSON object: "agents" holds one object by name of agent; an estimate "regret" is a number,
+ * its interval stands in "regret_low" and "regret_high"; numbers that are not known are null. forage_free *text. */
+FORAGE_API forage_status forage_arena_json(const forage_arena *arena, char **text, forage_error *error);
+/* Scores and curves, one number a row: agent,quantity,of,value,low,high. forage_free *text. */
+FORAGE_API forage_status forage_arena_csv(const forage_arena *arena, char **text, forage_error *error);
+
 #ifdef __cplusplus
 }
 #endif
