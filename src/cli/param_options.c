@@ -37,3 +37,9 @@ void cli_param_options_release(cli_param_options *options)
     forage_free(options->help);
     *options = (cli_param_options){0};
 }
+
+int cli_refuse_online(const forage_model_info *info)
+{
+    return cli_misused("%s is not fitted to a log: it learns event by event, in a pipeline ('forage help arena')",
+                       info->name);
+}

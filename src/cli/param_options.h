@@ -19,4 +19,7 @@ typedef struct cli_param_options {
 forage_status cli_param_options_init(cli_param_options *options, const forage_model_info *info, forage_error *error);
 void cli_param_options_release(cli_param_options *options);
 
+/* Says that this model learns event by event and where it is used; returns CLI_MISUSED. */
+int cli_refuse_online(const forage_model_info *info);
+
 #endif

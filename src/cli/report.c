@@ -136,6 +136,8 @@ static int run(int argc, char **argv)
     cli_command_line(argc, argv, r.command, sizeof r.command);
     if (argc > 1 && argv[1][0] != '-' && forage_model_find(argv[1], &r.info, &error) != FORAGE_OK)
         return cli_misused("%s", error.message);
+    if (r.info && !(r.info->capabilities & FORAGE_CAN_FIT))
+        return cli_refuse_online(r.info);
     if (r.info && cli_param_options_init(&r.params, r.info, &error) != FORAGE_OK)
         code = cli_fail(&error);
     else if (parse(&r, argc, argv, &code))

@@ -329,6 +329,8 @@ static int run(int argc, char **argv)
     int code = CLI_FAILED;
     if (argc > 1 && argv[1][0] != '-' && forage_model_find(argv[1], &t.info, &error) != FORAGE_OK)
         return cli_misused("%s", error.message);
+    if (t.info && !(t.info->capabilities & FORAGE_CAN_FIT))
+        return cli_refuse_online(t.info);
     if (t.info && cli_param_options_init(&t.params, t.info, &error) != FORAGE_OK)
         code = cli_fail(&error);
     else if (parse(&t, argc, argv, &code))

@@ -85,6 +85,9 @@ typedef struct model_online {
     /* Into a learner that was just created: checks every name, type, shape and value. */
     forage_status (*load)(model_learner *learner, const nn_checkpoint *checkpoint, forage_error *error);
     size_t (*memory)(const model_learner *learner);
+    /* How many bytes of tensors `save` writes at least for such a learner (as a double: sizes may be anything): the
+     * front refuses a file that has fewer before it makes room for what the file claims. NULL: 8 for each arm. */
+    double (*saved_size)(const model_online_setup *setup);
 } model_online;
 
 typedef struct model_type {
@@ -139,6 +142,7 @@ enum { MODEL_BLOCK = 512 };
 
 /* The models that there are (models.c lists them in alphabetical order). */
 extern const model_type model_embedding_mlp;
+extern const model_type model_linear_ridge;
 extern const model_type model_popular;
 
 /* The index of the user's or item's id among the fields of a schema, or SIZE_MAX. */

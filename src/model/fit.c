@@ -77,7 +77,9 @@ static forage_status check_input(const model_type *type, const forage_dataset *d
                                  const char *source, forage_error *error)
 {
     if (!type || !(type->info.capabilities & FORAGE_CAN_FIT))
-        return forage_fail(error, FORAGE_UNSUPPORTED, "this model cannot be fitted to a log");
+        return forage_fail(error, FORAGE_UNSUPPORTED,
+                           "%s cannot be fitted to a log: it learns event by event, in a pipeline (forage arena)",
+                           type ? type->info.name : "this model");
     if (split->train_count == 0)
         return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL, "there are no rows to learn from");
     FORAGE_TRY(check_rows(dataset, split->train, split->train_count, error));

@@ -46,6 +46,14 @@ forage_status model_metadata_write(const model_type *type, const forage_params *
 forage_status model_metadata_read(const nn_checkpoint *checkpoint, const model_type **type, forage_params **params,
                                   forage_schema *schema, forage_error *error);
 
+/* The same for a learner: model, version, parameters, shape, seed. */
+forage_status model_metadata_write_learner(const model_type *type, const forage_params *params,
+                                           const forage_learner_shape *shape, uint64_t seed, nn_checkpoint *checkpoint,
+                                           forage_error *error);
+forage_status model_metadata_read_learner(const nn_checkpoint *checkpoint, const model_type **type,
+                                          forage_params **params, forage_learner_shape *shape, uint64_t *seed,
+                                          forage_error *error);
+
 /* columns.c: how one field of a model is found in a dataset. A field's index is a row of the log (context),
  * or the user or the item of that row. */
 typedef struct model_column {

@@ -10,10 +10,16 @@
  *                          then "codes=N" and "numbered=true|false", or "mean=" and "deviation="
  *   forage.field.0.codes   what the codes mean, one per line, in order; absent when code N means "N"
  *
+ * A learner's (learner.c) has instead of the fields:
+ *
+ *   forage.learner         "request-width=N", "candidate-width=N", "arms=N", "users=N", "candidates=N"
+ *   forage.learner.seed    N
+ *
  * In names and codes a byte that would break a line, '%', and what is not UTF-8 is written %XX.
  */
 #include "model/front.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -170,8 +176,9 @@ static forage_status write_field(size_t number, const forage_field *field, nn_ch
     return set(checkpoint, key, &value, error);
 }
 
-forage_status model_metadata_write(const model_type *type, const forage_params *params, const forage_schema *schema,
-                                   nn_checkpoint *checkpoint, forage_error *error)
+/* Model, version, parameters. */
+static forage_status write_head(const model_type *type, const forage_params *params, nn_checkpoint *checkpoint,
+                                forage_error *error)
 {
     char number[32];
     text value = {0};
@@ -185,12 +192,32 @@ forage_status model_metadata_write(const model_type *type, const forage_params *
         put_escaped(&value, held, strlen(held));
         put_text(&value, "\n");
     }
-    FORAGE_TRY(set(checkpoint, "forage.parameters", &value, error));
+    return set(checkpoint, "forage.parameters", &value, error);
+}
+
+forage_status model_metadata_write(const model_type *type, const forage_params *params, const forage_schema *schema,
+                                   nn_checkpoint *checkpoint, forage_error *error)
+{
+    char number[32];
+    FORAGE_TRY(write_head(type, params, checkpoint, error));
     snprintf(number, sizeof number, "%zu", schema->field_count);
     FORAGE_TRY(nn_checkpoint_set_metadata(checkpoint, "forage.fields", number, error));
     for (size_t f = 0; f < schema->field_count; f++)
         FORAGE_TRY(write_field(f, &schema->fields[f], checkpoint, error));
     return FORAGE_OK;
+}
+
+forage_status model_metadata_write_learner(const model_type *type, const forage_params *params,
+                                           const forage_learner_shape *shape, uint64_t seed, nn_checkpoint *checkpoint,
+                                           forage_error *error)
+{
+    char lines[256];
+    FORAGE_TRY(write_head(type, params, checkpoint, error));
+    snprintf(lines, sizeof lines, "request-width=%zu\ncandidate-width=%zu\narms=%zu\nusers=%zu\ncandidates=%zu\n",
+             shape->request_width, shape->candidate_width, shape->arms, shape->users, shape->candidates);
+    FORAGE_TRY(nn_checkpoint_set_metadata(checkpoint, "forage.learner", lines, error));
+    snprintf(lines, sizeof lines, "%" PRIu64, seed);
+    return nn_checkpoint_set_metadata(checkpoint, "forage.learner.seed", lines, error);
 }
 
 /* ---- reading ---- */
@@ -369,34 +396,84 @@ static forage_status read_params(const nn_checkpoint *checkpoint, forage_params 
     return FORAGE_OK;
 }
 
+/* Model and parameters. The checkpoint names a model (`name`). */
+static forage_status read_head(const nn_checkpoint *checkpoint, const char *name, const forage_model_info **info,
+                               forage_params **params, forage_error *error)
+{
+    const char *version = nn_checkpoint_metadata(checkpoint, "forage.model_version");
+    uint64_t number;
+    forage_error inner = {0};
+    *params = NULL;
+    if (forage_model_find(name, info, &inner) != FORAGE_OK)
+        return malformed(checkpoint, "forage.model", inner.message, error);
+    if (!version || !forage_parse_u64(version, strlen(version), &number) || number == 0)
+        return malformed(checkpoint, "forage.model_version", "the model's version is missing or not a number", error);
+    if (number > (*info)->version)
+        return malformed(checkpoint, "forage.model_version", "a newer version of Forage wrote this model", error);
+    FORAGE_TRY(forage_params_create(&(*info)->table, params, error));
+    forage_status status = read_params(checkpoint, *params, error);
+    if (status != FORAGE_OK) {
+        forage_params_free(*params);
+        *params = NULL;
+    }
+    return status;
+}
+
 forage_status model_metadata_read(const nn_checkpoint *checkpoint, const model_type **type, forage_params **params,
                                   forage_schema *schema, forage_error *error)
 {
     const char *name = nn_checkpoint_metadata(checkpoint, "forage.model");
-    const char *version = nn_checkpoint_metadata(checkpoint, "forage.model_version");
     const forage_model_info *info;
-    uint64_t number;
-    forage_status status;
     *type = NULL;
     *params = NULL;
     *schema = (forage_schema){0};
     if (!name)
         return FORAGE_OK;
-    forage_error inner = {0};
-    if (forage_model_find(name, &info, &inner) != FORAGE_OK)
-        return malformed(checkpoint, "forage.model", inner.message, error);
-    if (!version || !forage_parse_u64(version, strlen(version), &number) || number == 0)
-        return malformed(checkpoint, "forage.model_version", "the model's version is missing or not a number", error);
-    if (number > info->version)
-        return malformed(checkpoint, "forage.model_version", "a newer version of Forage wrote this model", error);
-    FORAGE_TRY_GOTO(forage_params_create(&info->table, params, error), fail);
-    FORAGE_TRY_GOTO(read_params(checkpoint, *params, error), fail);
-    FORAGE_TRY_GOTO(read_schema(checkpoint, schema, error), fail);
+    if (nn_checkpoint_metadata(checkpoint, "forage.learner"))
+        return malformed(checkpoint, "forage.learner",
+                         "this is what a learner knows, which learns event by event, not a model that was fitted to a "
+                         "log",
+                         error);
+    FORAGE_TRY(read_head(checkpoint, name, &info, params, error));
+    forage_status status = FORAGE_OK;
+    if (!(info->capabilities & FORAGE_CAN_FIT))
+        status = malformed(checkpoint, "forage.model", "a model of this kind is never fitted to a log", error);
+    else
+        status = read_schema(checkpoint, schema, error);
+    if (status != FORAGE_OK) {
+        forage_params_free(*params);
+        *params = NULL;
+        model_schema_release(schema);
+        return status;
+    }
     *type = model_type_of(info);
     return FORAGE_OK;
-fail:
-    forage_params_free(*params);
+}
+
+forage_status model_metadata_read_learner(const nn_checkpoint *checkpoint, const model_type **type,
+                                          forage_params **params, forage_learner_shape *shape, uint64_t *seed,
+                                          forage_error *error)
+{
+    const char *name = nn_checkpoint_metadata(checkpoint, "forage.model");
+    const char *lines = nn_checkpoint_metadata(checkpoint, "forage.learner");
+    const char *number = nn_checkpoint_metadata(checkpoint, "forage.learner.seed");
+    const forage_model_info *info;
+    *type = NULL;
     *params = NULL;
-    model_schema_release(schema);
-    return status;
+    if (!name || !lines)
+        return malformed(checkpoint, "forage.learner", "this file is no learner's", error);
+    if (!number || !forage_parse_u64(number, strlen(number), seed))
+        return malformed(checkpoint, "forage.learner.seed", "the learner's seed is missing or not a number", error);
+    if (!find_count(lines, "request-width", &shape->request_width) ||
+        !find_count(lines, "candidate-width", &shape->candidate_width) || !find_count(lines, "arms", &shape->arms) ||
+        !find_count(lines, "users", &shape->users) || !find_count(lines, "candidates", &shape->candidates))
+        return malformed(checkpoint, "forage.learner", "a size is missing or not a number", error);
+    FORAGE_TRY(read_head(checkpoint, name, &info, params, error));
+    if (!(info->capabilities & FORAGE_CAN_LEARN)) {
+        forage_params_free(*params);
+        *params = NULL;
+        return malformed(checkpoint, "forage.model", "a model of this kind does not learn event by event", error);
+    }
+    *type = model_type_of(info);
+    return FORAGE_OK;
 }

@@ -5,6 +5,7 @@
 
 static const model_type *const types[] = {
     &model_embedding_mlp,
+    &model_linear_ridge,
     &model_popular,
 };
 
@@ -14,6 +15,7 @@ const forage_model_info *const *forage_models(size_t *count)
 {
     static const forage_model_info *const infos[TYPE_COUNT] = {
         &model_embedding_mlp.info,
+        &model_linear_ridge.info,
         &model_popular.info,
     };
     if (count)

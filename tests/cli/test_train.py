@@ -209,7 +209,14 @@ def test_models():
     assert names == sorted(names) and {"embedding-mlp", "popular"} <= set(names)
     for name in names:
         model = forage("models", name, "--json").json()
-        text, train_help = forage("models", name).out, forage("train", name, "--help").out
+        text = forage("models", name).out
+        if "fit" in model["capabilities"]:
+            train_help = forage("train", name, "--help").out
+        else:
+            assert "learn" in model["capabilities"]
+            refused("train", name, "--data", "log.csv", "--output", "m", says=[name, "arena"], code=2)
+            refused("report", name, "--data", "log.csv", says=[name, "arena"], code=2)
+            train_help = text
         for param in model["parameters"]:
             assert "--" + param["name"] in text and "--" + param["name"] in train_help
             assert {"type", "default", "doc"} <= set(param)

@@ -1,0 +1,42 @@
+/* learner_fixture.h: small learners and lessons, for the suite that every model that learns event by event must
+ * pass. */
+#ifndef CONFORM_LEARNER_FIXTURE_H
+#define CONFORM_LEARNER_FIXTURE_H
+
+#include "forage/forage.h"
+
+enum { REQUEST_WIDTH = 4, CANDIDATE_WIDTH = 3, ARMS = 6, USERS = 5, CANDIDATES = 9, LESSONS = 200 };
+
+extern const forage_learner_shape small_shape;
+
+/* The next model that learns event by event, from *index on; NULL behind the last. */
+const forage_model_info *next_learner(size_t *index);
+forage_learner *new_learner(const forage_model_info *info, const forage_params *params,
+                            const forage_learner_shape *shape, uint64_t seed);
+
+/* Requests and lessons, the same for the same seed: numbers around 0, a bias in front, rewards 0 and 1. */
+typedef struct course {
+    float request[LESSONS][REQUEST_WIDTH], features[LESSONS][CANDIDATE_WIDTH];
+    forage_lesson lessons[LESSONS];
+} course;
+
+void course_make(course *made, uint64_t seed);
+
+/* A request with CANDIDATES candidates; the last two arms are unknown and one that occurs twice. */
+typedef struct question {
+    float request[REQUEST_WIDTH], features[CANDIDATES * CANDIDATE_WIDTH];
+    uint32_t arms[CANDIDATES];
+    forage_candidates candidates;
+} question;
+
+void question_make(question *made, uint64_t seed);
+
+/* Estimates for a few questions: what can be seen of a learner. */
+enum { QUESTIONS = 5 };
+typedef struct answers {
+    float mean[QUESTIONS][CANDIDATES], deviation[QUESTIONS][CANDIDATES];
+} answers;
+
+void answer(forage_learner *learner, answers *given);
+
+#endif
