@@ -167,6 +167,12 @@ FORAGE_API uint64_t forage_rng_interval(forage_rng *rng, uint64_t limit);
 FORAGE_API int64_t forage_rng_binomial(forage_rng *rng, int64_t n, double p);
 /* standard_normal() (ziggurat). */
 FORAGE_API double forage_rng_normal(forage_rng *rng);
+/* standard_exponential() (ziggurat). */
+FORAGE_API double forage_rng_exponential(forage_rng *rng);
+/* standard_gamma(shape), shape >= 0. */
+FORAGE_API double forage_rng_gamma(forage_rng *rng, double shape);
+/* beta(a, b), both above 1e-100 (where powers underflow, below about 0.001, as NumPy 1.25 and later do it). */
+FORAGE_API double forage_rng_beta(forage_rng *rng, double a, double b);
 /* permutation() of an array in place. */
 FORAGE_API void forage_rng_permute(forage_rng *rng, uint32_t *values, size_t count);
 

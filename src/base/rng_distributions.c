@@ -1,5 +1,5 @@
 /*
- * rng_distributions.c: NumPy's binomial and normal numbers, bit for bit.
+ * rng_distributions.c: NumPy's binomial, normal, exponential, gamma and beta numbers, bit for bit.
  *
  * To consume the stream as NumPy does, each step draws in NumPy's order, and
  * each floating-point expression is rounded in NumPy's order.
@@ -207,4 +207,101 @@ double forage_rng_normal(forage_rng *rng)
             exp(-0.5 * x * x))
             return x;
     }
+}
+
+/* ---- Exponential, gamma, beta ---- */
+
+double forage_rng_exponential(forage_rng *rng)
+{
+    for (;;) {
+        uint64_t draw = forage_rng_u64(rng) >> 3;
+        size_t strip = draw & 0xff;
+        uint64_t place = draw >> 8;
+        double x = (double)place * exponential_width[strip];
+
+        if (place < exponential_inside[strip])
+            return x; /* 99 of 100 times */
+        if (strip == 0) /* the tail is the distribution itself, moved */
+            return exponential_r - log1p(-forage_rng_double(rng));
+        if ((exponential_height[strip - 1] - exponential_height[strip]) * forage_rng_double(rng) +
+                exponential_height[strip] <
+            exp(-x))
+            return x;
+    }
+}
+
+/* Below 1: rejection from two pieces (Ahrens and Dieter 1974, with an exponential number for the test). */
+static double gamma_small(forage_rng *rng, double shape)
+{
+    for (;;) {
+        double u = forage_rng_double(rng), limit = forage_rng_exponential(rng);
+
+        if (u <= 1.0 - shape) {
+            double x = pow(u, 1. / shape);
+
+            if (x <= limit)
+                return x;
+        } else {
+            double y = -log((1 - u) / shape), x = pow(1.0 - shape + shape * y, 1. / shape);
+
+            if (x <= limit + y)
+                return x;
+        }
+    }
+}
+
+double forage_rng_gamma(forage_rng *rng, double shape)
+{
+    double b = shape - 1. / 3., c;
+
+    if (!(shape > 0.0))
+        return 0.0;
+    if (shape < 1.0)
+        return gamma_small(rng, shape);
+    if (!(shape > 1.0))
+        return forage_rng_exponential(rng);
+
+    /* Marsaglia and Tsang (2000), "A simple method for generating gamma variables". */
+    c = 1. / sqrt(9 * b);
+    for (;;) {
+        double x, v, u;
+
+        do {
+            x = forage_rng_normal(rng);
+            v = 1.0 + c * x;
+        } while (v <= 0.0);
+        v = v * v * v;
+        u = forage_rng_double(rng);
+        if (u < 1.0 - 0.0331 * (x * x) * (x * x))
+            return b * v;
+        if (log(u) < 0.5 * x * x + b * (1. - v + log(v)))
+            return b * v;
+    }
+}
+
+/* Johnk (1964), for both at most 1, where gamma numbers may underflow together. */
+static double beta_small(forage_rng *rng, double a, double b)
+{
+    for (;;) {
+        double u = forage_rng_double(rng), v = forage_rng_double(rng);
+        double x = pow(u, 1.0 / a), y = pow(v, 1.0 / b), sum = x + y;
+
+        if (!(sum <= 1.0) || !(u + v > 0.0))
+            continue;
+        if (sum > 0)
+            return x / sum;
+        double log_x = log(u) / a, log_y = log(v) / b, larger = log_x > log_y ? log_x : log_y;
+
+        return exp(log_x - larger - log(exp(log_x - larger) + exp(log_y - larger)));
+    }
+}
+
+double forage_rng_beta(forage_rng *rng, double a, double b)
+{
+    if (a <= 1.0 && b <= 1.0)
+        return beta_small(rng, a, b);
+
+    double x = forage_rng_gamma(rng, a), y = forage_rng_gamma(rng, b);
+
+    return x / (x + y);
 }

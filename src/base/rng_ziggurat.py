@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the tables of the ziggurat for the normal distribution, from their definition.
+"""Writes the tables of the ziggurat for the normal and the exponential distribution, from their definition.
 
 Marsaglia and Tsang (2000), "The ziggurat method for generating random
 variables": 255 rectangles and a base strip of one common area V lie under the
@@ -18,6 +18,10 @@ which this script gets from decimal arithmetic, so that the tables do not
 depend on the machine's libm. One height, number 38, is an exception: NumPy has it one unit
 in the last place higher. tests/golden checks the generator that comes out.
 
+The exponential distribution, f(x) = exp(-x), has tables of the same kind with 53-bit
+integers. NumPy's were computed with many digits and rounded once, from the R at which the strips close
+exactly; its `inside` are even numbers, rounded down.
+
 usage: rng_ziggurat.py OUTPUT
 """
 import math
@@ -29,6 +33,7 @@ V = 0.004928673233974652
 STRIPS = 256
 SCALE = 2.0**52
 ROUNDED_UP = 38
+R_EXPONENTIAL = Decimal("7.6971174701310497140446280480152154991139686400553")
 
 
 def exp(x):
@@ -55,16 +60,37 @@ def tables():
     return inside, width, height
 
 
+def exponential_tables():
+    r, last = R_EXPONENTIAL, STRIPS - 1
+    area = (r + 1) * (-r).exp()
+    x = [Decimal(0)] * STRIPS
+    height = [Decimal(1)] * STRIPS
+    x[last] = r
+    height[last] = (-r).exp()
+    for i in range(last - 1, 0, -1):
+        height[i] = area / x[i + 1] + height[i + 1]
+        x[i] = -height[i].ln()
+    base = area / height[last]
+    width = [float(base / 2**53)] + [float(x[i] / 2**53) for i in range(1, STRIPS)]
+    inside = [2 * int(r / base * 2**52), 0] + [2 * int(x[i - 1] / x[i] * 2**52) for i in range(2, STRIPS)]
+    return inside, width, [float(h) for h in height]
+
+
 def main():
     getcontext().prec = 60
     inside, width, height = tables()
+    exponential = exponential_tables()
     with open(sys.argv[1], "w", encoding="ascii") as out:
         out.write("/* Written by rng_ziggurat.py at build time. */\n")
         out.write("static const double ziggurat_r = %s;\n" % R.hex())
+        out.write("static const double exponential_r = %s;\n" % float(R_EXPONENTIAL).hex())
         for kind, name, entries in (
             ("uint64_t", "ziggurat_inside", ["%dU" % k for k in inside]),
             ("double", "ziggurat_width", [w.hex() for w in width]),
             ("double", "ziggurat_height", [h.hex() for h in height]),
+            ("uint64_t", "exponential_inside", ["%dU" % k for k in exponential[0]]),
+            ("double", "exponential_width", [w.hex() for w in exponential[1]]),
+            ("double", "exponential_height", [h.hex() for h in exponential[2]]),
         ):
             out.write("static const %s %s[%d] = {\n" % (kind, name, STRIPS))
             out.writelines("    %s,\n" % entry for entry in entries)

@@ -113,7 +113,8 @@ static void check_digest(const char *wanted, const void *bytes, size_t size)
 
 static void check_stream(const json_t *object)
 {
-    enum { NORMALS = 100000, BINOMIALS = 2000, INTEGERS = 1000, ORDER = 10000, REALS = 1000 };
+    enum { NORMALS = 100000, BINOMIALS = 2000, INTEGERS = 1000, ORDER = 10000, REALS = 1000, EXPONENTIALS = 20000,
+           GAMMAS = 2000 };
     static double reals[NORMALS];
     static int64_t counts[BINOMIALS];
     static uint64_t wholes[INTEGERS];
@@ -147,6 +148,25 @@ static void check_stream(const json_t *object)
     for (size_t i = 0; i < REALS; i++)
         reals[i] = forage_rng_double(&rng);
     check_digest(golden_text(object, "random"), reals, REALS * sizeof *reals);
+    for (size_t i = 0; i < EXPONENTIALS; i++)
+        reals[i] = forage_rng_exponential(&rng);
+    check_digest(golden_text(object, "exponential"), reals, EXPONENTIALS * sizeof *reals);
+    list = json_object_get(object, "gamma");
+    for (size_t k = 0; k < json_array_size(list); k++) {
+        const json_t *entry = json_array_get(list, k);
+        for (size_t i = 0; i < GAMMAS; i++)
+            reals[i] = forage_rng_gamma(&rng, json_number_value(json_object_get(entry, "shape")));
+        check_digest(golden_text(entry, "sha256"), reals, GAMMAS * sizeof *reals);
+    }
+    list = json_object_get(object, "beta");
+    assert_true(json_array_size(list) > 0);
+    for (size_t k = 0; k < json_array_size(list); k++) {
+        const json_t *entry = json_array_get(list, k);
+        for (size_t i = 0; i < GAMMAS; i++)
+            reals[i] = forage_rng_beta(&rng, json_number_value(json_object_get(entry, "a")),
+                                       json_number_value(json_object_get(entry, "b")));
+        check_digest(golden_text(entry, "sha256"), reals, GAMMAS * sizeof *reals);
+    }
     forage_rng_seed_stream(&spawned, golden_whole(object, "seed"), 7);
     assert_int_equal(forage_rng_u64(&spawned), golden_whole(object, "spawned"));
 }
