@@ -141,7 +141,9 @@ typedef struct model_type {
 enum { MODEL_BLOCK = 512 };
 
 /* The models that there are (models.c lists them in alphabetical order). */
+extern const model_type model_beta_bernoulli;
 extern const model_type model_embedding_mlp;
+extern const model_type model_gaussian;
 extern const model_type model_linear_ridge;
 extern const model_type model_popular;
 

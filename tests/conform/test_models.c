@@ -75,7 +75,7 @@ static void test_parameters_out_of_range(void **state)
             refuse(params, param->name, "1e400");
             snprintf(beyond, sizeof beyond, "%.0f", floor(param->maximum * 1.01) + 1);
             refuse(params, param->name, beyond);
-            snprintf(beyond, sizeof beyond, "%.0f", ceil(param->minimum * 0.99) - 1);
+            snprintf(beyond, sizeof beyond, "%.0f", ceil(param->minimum - 0.01 * fabs(param->minimum)) - 1);
             refuse(params, param->name, beyond);
         }
         forage_params_free(params);
