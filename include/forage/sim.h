@@ -29,6 +29,8 @@ extern "C" {
 #define FORAGE_MAX_PERSONAS 1024
 #define FORAGE_MAX_PRODUCTS 1000000000U
 #define FORAGE_MAX_USERS 1000000000U
+#define FORAGE_MAX_POSITIONS 64
+#define FORAGE_MAX_SCENARIO_EVENTS 1024 /* of each kind */
 
 /* Trials that a shop makes before its log begins: one user of `persona` looks, in
  * turns, at the first product of the `high` and of the `low` category. They say
@@ -39,6 +41,59 @@ typedef struct forage_trials {
     uint32_t high, low;           /* categories */
     uint32_t high_item, low_item; /* both are used when either category has no product at all */
 } forage_trials;
+
+/*
+ * What makes a shop more than one that stays as it is. Environments play all of it; a
+ * forage_simulator is the shop without. All zero: there is nothing of the kind.
+ * Times `at` are shares of all visits below 1, numbers of visits from 1 on.
+ */
+
+/* A share of all visits is by people who were not there when the shop opened: newcomers. Some of them are
+ * about at any time; each comes `visits` times, then another takes the place. */
+typedef struct forage_arrivals {
+    double share;    /* in [0, 1] */
+    uint64_t visits; /* of each, at least 1 */
+    uint64_t active; /* newcomers who are about at the same time, at least 1 */
+} forage_arrivals;
+
+/* Users change persona: a share of them at a given time, or each with a probability before each of their own visits. */
+typedef struct forage_drift_rule {
+    uint32_t from, to; /* personas; FORAGE_NONE: any, and any other, evenly */
+    double at, share;  /* at a given time; share 0: does not happen */
+    double per_visit;  /* slowly; 0: does not happen */
+    char *label;       /* of the event; may be NULL */
+} forage_drift_rule;
+
+/* The last products of the catalogue come later: `share` of all products at once. */
+typedef struct forage_launch_rule {
+    double at, share;
+    double appeal_low, appeal_high; /* both 0: like that of the others */
+    char *label;                    /* may be NULL */
+} forage_launch_rule;
+
+/* Something without effect in the shop, to be marked in charts. */
+typedef struct forage_event_rule {
+    double at;
+    char *label;
+} forage_event_rule;
+
+typedef struct forage_dynamics {
+    double appeal_low, appeal_high; /* each product multiplies click rates by a factor of its own, spread evenly
+                                     * between these; both 0: 1 for all */
+    double activity;                /* the visits of user n are in proportion to (n + 1)^-activity; 0: all alike */
+    size_t positions;               /* of slates; 0: 1 */
+    double *examination;            /* [positions]: probability that a customer looks there; NULL: 1 everywhere */
+    forage_arrivals arrivals;
+    uint64_t delay;    /* what became of a product is known up to so many visits later */
+    double never_told; /* share of impressions of which nobody ever learns what became of them */
+    size_t drift_count, launch_count, mark_count;
+    forage_drift_rule *drifts;
+    forage_launch_rule *launches;
+    forage_event_rule *marks;
+    size_t department_count; /* of a tree of categories; 0: there is none */
+    char **departments;
+    uint32_t *department; /* [category] */
+} forage_dynamics;
 
 /* Plain data; load one, or fill in one of your own (strings and arrays from
  * forage_alloc) and check it with forage_scenario_validate. */
@@ -56,6 +111,7 @@ typedef struct forage_scenario {
     double *rates;         /* [persona][category]: click probability in [0, 1] */
     double default_rate;   /* of a category that a persona does not name, and of items without a category */
     forage_trials trials;
+    forage_dynamics dynamics;
 } forage_scenario;
 
 /* `name_or_path`: a built-in scenario, or else a YAML file. Errors name file, line
