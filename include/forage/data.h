@@ -145,7 +145,8 @@ typedef struct forage_feedback {
     X(RECBOLE, "recbole", "RecBole atomic files: tab-separated, typed header") \
     X(ADJACENCY, "adjacency", "a user and all its items on each line")         \
     X(PAIRS, "pairs", "a user and an item on each line, in order of time")     \
-    X(JSONL, "jsonl", "JSON Lines: one object on each line")
+    X(JSONL, "jsonl", "JSON Lines: one object on each line")                   \
+    X(WORDS, "words", "a table without quotes: words between blanks or tabs")
 
 typedef enum forage_file_format {
 #define FORAGE_FILE_FORMAT_ENUM(name, word, text) FORAGE_FILE_##name,
@@ -181,6 +182,7 @@ typedef struct forage_read_options {
     char delimiter;     /* 0: by the format */
     bool no_quotes;     /* quotation marks are ordinary characters */
     const char *header; /* names of the columns of a file that has no header line */
+    bool no_header;     /* there is no header line: columns are named "1", "2" ... */
 
     /* Names of columns; NULL: the usual names; "" for user, value, time, propensity: there is none. */
     const char *user, *item, *value, *time, *propensity;
@@ -203,6 +205,16 @@ typedef struct forage_read_options {
 FORAGE_API forage_status forage_dataset_load(const char *path, const forage_read_options *options,
                                              const forage_progress *progress, forage_dataset **dataset,
                                              forage_error *error);
+
+/* Reads a labelled table, the usual form of a classification problem: the label becomes the item, all other columns
+ * context. `label`: the name of its column, "first", "last", or its number from 1; NULL: "last". Any format (AUTO takes
+ * words between blanks for a table), with a header or without: a first line with a number, or the same word twice, is
+ * data. Columns of numbers are numeric, however few differ; "?" is a missing number, and a category among words; blanks
+ * around a field do not count. Of the options, names of roles and files of attributes are not looked at. */
+FORAGE_API forage_status forage_dataset_load_labelled(const char *path, const char *label,
+                                                      const forage_read_options *options,
+                                                      const forage_progress *progress, forage_dataset **dataset,
+                                                      forage_error *error);
 
 /* Bytes of a text; not terminated. */
 typedef struct forage_text {

@@ -204,6 +204,7 @@ static forage_status check_events(const data_builder *builder, forage_error *err
 forage_status data_builder_bind(data_builder *builder, forage_reader *reader, forage_error *error)
 {
     builder->reader = reader;
+    builder->labelled = reader->labelled;
     bool events = reader->purpose == DATA_EVENTS, first = builder->items == NULL;
     if (!events && first)
         return forage_fail(error, FORAGE_INVALID, "attributes need a log of events first");

@@ -5,7 +5,7 @@
  * undecided, and they are kept as codes. A value that is no number makes it
  * categorical. At the end, or once DISTINCT_LIMIT different numbers were seen, it is
  * numeric if a number has a fraction or there are more than CATEGORY_LIMIT
- * different ones, else categorical. If a column that was already made numeric
+ * different ones or the table is a labelled one, else categorical. If a column that was already made numeric
  * then shows text, all is read again with that column categorical (in a
  * stream, where rows are not kept, it is only no longer counted).
  */
@@ -23,7 +23,7 @@ enum {
 /* What is written for a number that is not there. */
 static bool is_missing_number(forage_text text)
 {
-    static const char *const words[] = {"", "nan", "NaN", "NA", "null"};
+    static const char *const words[] = {"", "nan", "NaN", "NA", "null", "?"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strlen(words[i]) == text.length && memcmp(words[i], text.bytes, text.length) == 0)
             return true;
@@ -60,10 +60,9 @@ static double number_of_code(const forage_vocabulary *vocabulary, uint32_t code)
 {
     char buffer[24];
     size_t length;
-    double value = NAN;
+    double value;
     const char *id = forage_vocabulary_id(vocabulary, code, buffer, &length);
-    forage_parse_real(id, length, &value);
-    return value;
+    return forage_parse_real(id, length, &value) ? value : NAN; /* "NA", "?" */
 }
 
 /* An undecided column of numbers becomes numeric. */
@@ -281,7 +280,8 @@ forage_status data_builder_finish(data_builder *builder, forage_error *error)
         data_column *column = &builder->columns[i];
         if (column->state != DATA_UNDECIDED)
             continue;
-        bool numeric = column->fraction || forage_vocabulary_count(column->vocabulary) > CATEGORY_LIMIT;
+        bool numeric =
+            column->fraction || builder->labelled || forage_vocabulary_count(column->vocabulary) > CATEGORY_LIMIT;
         if (numeric && column->capacity && !become_values(column))
             return data_no_memory(error);
         if (!numeric || !column->capacity)

@@ -265,62 +265,50 @@ static forage_status add_typed_name(const forage_reader *reader, data_names *nam
                           "a column of a RecBole file is name:type, with type token, float, token_seq or float_seq");
 }
 
-static forage_status names_from_text(data_names *names, const char *list, forage_error *error)
+/* Blank lines are left behind. */
+static forage_status first_record(forage_reader *reader, record *found, forage_error *error)
 {
-    for (const char *at = list;; at++) {
-        size_t length = strcspn(at, ",");
-        FORAGE_TRY(data_names_add(names, at, length, -1, false, error));
-        at += length;
-        if (*at == '\0')
+    data_source *source = &reader->source;
+    for (;;) {
+        *found = take_record(reader, source->buffer + source->start, source->end - source->start, NULL, 0);
+        if (found->error)
+            return record_error(reader, found, error);
+        if (found->length && source->buffer[source->start] != '\n' && source->buffer[source->start] != '\r')
             return FORAGE_OK;
+        if (!found->length && source->ended)
+            return forage_fail_at(error, FORAGE_FORMAT, source->path, 0, NULL, "this file is empty");
+        source->start += found->length; /* over a blank line */
+        source->line += found->lines;
+        if (!found->length)
+            FORAGE_TRY(data_source_fill(source, error));
     }
-}
-
-static bool is_number(forage_text text)
-{
-    double value;
-    return forage_parse_real(text.bytes, text.length, &value);
 }
 
 forage_status data_csv_header(forage_reader *reader, const forage_read_options *options, data_names *names,
                               forage_error *error)
 {
     data_source *source = &reader->source;
-    if (options->header)
-        return names_from_text(names, options->header, error);
     record found;
-    for (;;) {
-        found = take_record(reader, source->buffer + source->start, source->end - source->start, NULL, 0);
-        if (found.error)
-            return record_error(reader, &found, error);
-        if (found.length && source->buffer[source->start] != '\n' && source->buffer[source->start] != '\r')
-            break;
-        if (!found.length && source->ended)
-            return forage_fail_at(error, FORAGE_FORMAT, source->path, 0, NULL, "this file is empty");
-        source->start += found.length; /* over a blank line */
-        source->line += found.lines;
-        if (!found.length)
-            FORAGE_TRY(data_source_fill(source, error));
-    }
+    bool header = true;
+    if (options->header)
+        return data_names_from_text(names, options->header, error);
+    FORAGE_TRY(first_record(reader, &found, error));
+    /* A copy is taken apart, since a first line that is data will be read again. */
+    char *line = forage_strndup(source->buffer + source->start, found.length);
     forage_text *fields = forage_alloc(found.fields, sizeof *fields);
-    if (!fields)
-        return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for the header of %s", source->path);
-    take_record(reader, source->buffer + source->start, source->end - source->start, fields, 1);
-    size_t numbers = 0, empty = 0;
     forage_status status = FORAGE_OK;
-    for (size_t i = 0; i < found.fields && status == FORAGE_OK; i++) {
-        numbers += is_number(fields[i]);
-        empty += fields[i].length == 0;
-        status = reader->format == FORAGE_FILE_RECBOLE
-                     ? add_typed_name(reader, names, fields[i], error)
-                     : data_names_add(names, fields[i].bytes, fields[i].length, -1, false, error);
-    }
+    if (line && fields)
+        take_record(reader, line, found.length, fields, 1);
+    else
+        status = forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for the header of %s", source->path);
+    if (status == FORAGE_OK && reader->format != FORAGE_FILE_RECBOLE)
+        status = data_names_of_line(reader, options, fields, found.fields, names, &header, error);
+    for (size_t i = 0; i < found.fields && status == FORAGE_OK && reader->format == FORAGE_FILE_RECBOLE; i++)
+        status = add_typed_name(reader, names, fields[i], error);
+    forage_free(line);
     forage_free(fields);
-    if (status != FORAGE_OK)
+    if (status != FORAGE_OK || !header)
         return status;
-    if (numbers > 0 && numbers + empty == found.fields)
-        return forage_fail_at(error, FORAGE_FORMAT, source->path, source->line, NULL,
-                              "the first line looks like data, not like a header; name the columns with --header");
     source->start += found.length;
     source->line += found.lines;
     return FORAGE_OK;

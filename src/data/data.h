@@ -18,7 +18,12 @@ enum {
 };
 
 /* What a file is read for. */
-typedef enum data_purpose { DATA_EVENTS, DATA_USERS, DATA_ITEMS } data_purpose;
+typedef enum data_purpose {
+    DATA_EVENTS,
+    DATA_USERS,
+    DATA_ITEMS,
+    DATA_LABELLED, /* events of a labelled table; a reader's purpose is EVENTS then */
+} data_purpose;
 
 /* ---- source.c: a file, block by block ---- */
 
@@ -57,6 +62,7 @@ typedef struct data_column_name {
 struct forage_reader {
     data_source source;
     data_purpose purpose;
+    bool labelled; /* the item is a label, everything else context */
     forage_file_format format;
     char delimiter;
     bool quotes;
@@ -90,6 +96,12 @@ typedef struct data_names {
 
 forage_status data_names_add(data_names *names, const char *name, size_t length, int declared_type, bool ignored,
                              forage_error *error);
+/* The names of a header given as text, with commas. */
+forage_status data_names_from_text(data_names *names, const char *list, forage_error *error);
+/* The names of a first line: its fields, or "1", "2" ... if it is data (*header false). */
+forage_status data_names_of_line(const forage_reader *reader, const forage_read_options *options,
+                                 const forage_text *fields, size_t count, data_names *names, bool *header,
+                                 forage_error *error);
 void data_names_release(data_names *names);
 
 forage_status data_csv_header(forage_reader *reader, const forage_read_options *options, data_names *names,
@@ -98,6 +110,9 @@ forage_status data_csv_next(forage_reader *reader, forage_rows *rows, forage_err
 forage_status data_lists_header(forage_reader *reader, data_names *names, forage_error *error);
 forage_status data_adjacency_next(forage_reader *reader, forage_rows *rows, forage_error *error);
 forage_status data_pairs_next(forage_reader *reader, forage_rows *rows, forage_error *error);
+forage_status data_words_header(forage_reader *reader, const forage_read_options *options, data_names *names,
+                                forage_error *error);
+forage_status data_words_next(forage_reader *reader, forage_rows *rows, forage_error *error);
 forage_status data_jsonl_header(forage_reader *reader, const forage_read_options *options, data_names *names,
                                 forage_error *error);
 forage_status data_jsonl_next(forage_reader *reader, forage_rows *rows, forage_error *error);

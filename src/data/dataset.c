@@ -226,11 +226,15 @@ forage_status data_builder_attributes(data_builder *builder, const char *path, c
     return read_attributes(builder, path, options->item_attributes, DATA_ITEMS, options, progress, error);
 }
 
+/* What a dataset is read from: a log with its further files, or a labelled table. */
 static forage_status read_all(data_builder *builder, const char *path, const forage_read_options *options,
-                              const forage_progress *progress, size_t ends[2], forage_error *error)
+                              data_purpose purpose, const forage_progress *progress, size_t ends[2],
+                              forage_error *error)
 {
-    FORAGE_TRY(read_file(builder, path, options, DATA_EVENTS, progress, error));
-    ends[0] = builder->count;
+    FORAGE_TRY(read_file(builder, path, options, purpose, progress, error));
+    ends[0] = ends[1] = builder->count;
+    if (purpose == DATA_LABELLED)
+        return data_builder_finish(builder, error);
     if (options->validation && *options->validation)
         FORAGE_TRY(read_file(builder, options->validation, options, DATA_EVENTS, progress, error));
     ends[1] = builder->count;
@@ -240,19 +244,16 @@ static forage_status read_all(data_builder *builder, const char *path, const for
     return data_builder_finish(builder, error);
 }
 
-forage_status forage_dataset_load(const char *path, const forage_read_options *options, const forage_progress *progress,
-                                  forage_dataset **dataset, forage_error *error)
+static forage_status load(const char *path, const forage_read_options *options, data_purpose purpose,
+                          const forage_progress *progress, forage_dataset **dataset, forage_error *error)
 {
-    static const forage_read_options defaults = {0};
     data_builder *builder;
     size_t ends[2] = {0};
     forage_status status;
     *dataset = NULL;
-    if (!options)
-        options = &defaults;
     FORAGE_TRY(data_builder_create(true, &builder, error));
     for (;;) {
-        status = read_all(builder, path, options, progress, ends, error);
+        status = read_all(builder, path, options, purpose, progress, ends, error);
         if (status == FORAGE_OK || !builder->restart)
             break;
         if (!data_can_reread(path)) {
@@ -274,4 +275,25 @@ forage_status forage_dataset_load(const char *path, const forage_read_options *o
     }
     data_builder_free(builder);
     return status;
+}
+
+forage_status forage_dataset_load(const char *path, const forage_read_options *options, const forage_progress *progress,
+                                  forage_dataset **dataset, forage_error *error)
+{
+    static const forage_read_options defaults = {0};
+    return load(path, options ? options : &defaults, DATA_EVENTS, progress, dataset, error);
+}
+
+forage_status forage_dataset_load_labelled(const char *path, const char *label, const forage_read_options *options,
+                                           const forage_progress *progress, forage_dataset **dataset,
+                                           forage_error *error)
+{
+    forage_read_options own = options ? *options : (forage_read_options){0};
+    own.item = label ? label : "last";
+    if (own.format == FORAGE_FILE_ADJACENCY || own.format == FORAGE_FILE_PAIRS) {
+        *dataset = NULL;
+        return forage_fail(error, FORAGE_INVALID, "a labelled table cannot have the format %s",
+                           forage_file_format_name(own.format));
+    }
+    return load(path, &own, DATA_LABELLED, progress, dataset, error);
 }

@@ -1,7 +1,7 @@
 /*
- * Lists without a header: a user and all its items on each line, or a user
- * and an item on each line. Words are separated by spaces or tabs. An id may be any word; one that
- * looks like a number must be a whole number from 0 to 2^64 - 1.
+ * Words between spaces or tabs. Lists without a header: a user and all its items on each line, or a user
+ * and an item on each line; there an id may be any word, one that looks like a number must be a whole number from 0
+ * to 2^64 - 1. And tables: as many words on every line.
  */
 #include "data/data.h"
 
@@ -132,6 +132,97 @@ forage_status data_adjacency_next(forage_reader *reader, forage_rows *rows, fora
             source->line++;
             reader->list_at = 0;
         }
+    }
+    return FORAGE_OK;
+}
+
+/* ---- tables ---- */
+
+/* The words of text[at, end): up to `limit` go to fields[i * stride]; how many there are. */
+static size_t take_words(const char *text, size_t at, size_t end, forage_text *fields, size_t stride, size_t limit)
+{
+    for (size_t count = 0;; count++) {
+        forage_text word = next_word(text, &at, end);
+        if (!word.length)
+            return count;
+        if (count < limit)
+            fields[count * stride] = word;
+    }
+}
+
+/* The next line with words in it, left unread; *end 0 at the end of the file. */
+static forage_status find_words(forage_reader *reader, size_t *end, size_t *next, forage_error *error)
+{
+    data_source *source = &reader->source;
+    for (*end = 0;;) {
+        size_t at = source->start;
+        if (!whole_line(source, end, next)) {
+            *end = 0;
+            if (source->ended && source->start == source->end)
+                return FORAGE_OK;
+            FORAGE_TRY(data_source_fill(source, error));
+            continue;
+        }
+        if (memchr(source->buffer + at, '\0', *end - at))
+            return forage_fail_at(error, FORAGE_FORMAT, source->path, source->line, NULL, "there is a NUL byte");
+        if (next_word(source->buffer, &at, *end).length)
+            return FORAGE_OK;
+        source->start = *next;
+        source->line++;
+    }
+}
+
+forage_status data_words_header(forage_reader *reader, const forage_read_options *options, data_names *names,
+                                forage_error *error)
+{
+    data_source *source = &reader->source;
+    size_t end, next;
+    bool header = true;
+    if (options->header)
+        return data_names_from_text(names, options->header, error);
+    FORAGE_TRY(find_words(reader, &end, &next, error));
+    size_t count = take_words(source->buffer, source->start, end, NULL, 1, 0);
+    if (count == 0 || count > DATA_COLUMN_LIMIT)
+        return forage_fail_at(error, FORAGE_FORMAT, source->path, source->line, NULL,
+                              count ? "there are too many columns" : "this file is empty");
+    forage_text *fields = forage_alloc(count, sizeof *fields);
+    if (!fields)
+        return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for the header of %s", source->path);
+    take_words(source->buffer, source->start, end, fields, 1, count);
+    forage_status status = data_names_of_line(reader, options, fields, count, names, &header, error);
+    forage_free(fields);
+    if (status == FORAGE_OK && header) {
+        source->start = next;
+        source->line++;
+    }
+    return status;
+}
+
+forage_status data_words_next(forage_reader *reader, forage_rows *rows, forage_error *error)
+{
+    data_source *source = &reader->source;
+    rows->count = 0;
+    while (rows->count < reader->stride) {
+        size_t end, next;
+        /* Only an empty batch may read on: that moves the text to which the fields point. */
+        if (rows->count && !whole_line(source, &end, &next))
+            return FORAGE_OK;
+        if (rows->count == 0)
+            FORAGE_TRY(find_words(reader, &end, &next, error));
+        if (rows->count == 0 && end == 0)
+            return FORAGE_OK;
+        if (memchr(source->buffer + source->start, '\0', end - source->start))
+            return forage_fail_at(error, FORAGE_FORMAT, source->path, source->line, NULL, "there is a NUL byte");
+        size_t count = take_words(source->buffer, source->start, end, reader->fields + rows->count, reader->stride,
+                                  reader->column_count);
+        if (count && count != reader->column_count)
+            return forage_fail_at(error, FORAGE_FORMAT, source->path, source->line, NULL,
+                                  "this row has %zu word%s, the first has %zu", count, count == 1 ? "" : "s",
+                                  reader->column_count);
+        if (count)
+            reader->lines[rows->count++] = source->line;
+        source->start = next;
+        source->line++;
     }
     return FORAGE_OK;
 }

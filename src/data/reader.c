@@ -24,7 +24,7 @@ forage_status forage_file_format_find(const char *word, forage_file_format *form
             return FORAGE_OK;
         }
     return forage_fail(error, FORAGE_UNKNOWN,
-                       "unknown file format '%s'; there are auto, csv, tsv, recbole, adjacency, pairs, jsonl",
+                       "unknown file format '%s'; there are auto, csv, tsv, recbole, adjacency, pairs, jsonl, words",
                        data_excerpt_of(word, strlen(word)).text);
 }
 
@@ -73,6 +73,9 @@ static forage_status find_columns(forage_reader *reader, const forage_read_optio
     case FORAGE_FILE_JSONL:
         status = data_jsonl_header(reader, options, &names, error);
         break;
+    case FORAGE_FILE_WORDS:
+        status = data_words_header(reader, options, &names, error);
+        break;
     default:
         status = data_csv_header(reader, options, &names, error);
         break;
@@ -103,7 +106,8 @@ forage_status data_reader_open(const char *path, const forage_read_options *opti
     *reader = forage_calloc(1, sizeof **reader);
     if (!*reader)
         return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory to read %s", path);
-    (*reader)->purpose = purpose;
+    (*reader)->purpose = purpose == DATA_LABELLED ? DATA_EVENTS : purpose;
+    (*reader)->labelled = purpose == DATA_LABELLED;
     (*reader)->source.descriptor = -1;
     FORAGE_TRY_GOTO(data_source_open(&(*reader)->source, path, options->record_limit, error), failed);
     FORAGE_TRY_GOTO(data_sniff(*reader, options, error), failed);
@@ -122,12 +126,21 @@ forage_status forage_reader_open(const char *path, const forage_read_options *op
     return data_reader_open(path, options, DATA_EVENTS, reader, error);
 }
 
-forage_status forage_reader_next(forage_reader *reader, forage_rows *rows, forage_error *error)
+/* Blanks around the fields of a labelled table do not count. */
+static void trim(forage_reader *reader, const forage_rows *rows)
 {
-    *rows = (forage_rows){.column_count = reader->column_count,
-                          .stride = reader->stride,
-                          .fields = reader->fields,
-                          .lines = reader->lines};
+    for (size_t c = 0; c < reader->column_count; c++)
+        for (size_t r = 0; r < rows->count; r++) {
+            forage_text *text = &reader->fields[c * reader->stride + r];
+            for (; text->length && (*text->bytes == ' ' || *text->bytes == '\t'); text->length--)
+                text->bytes++;
+            while (text->length && (text->bytes[text->length - 1] == ' ' || text->bytes[text->length - 1] == '\t'))
+                text->length--;
+        }
+}
+
+static forage_status next_rows(forage_reader *reader, forage_rows *rows, forage_error *error)
+{
     switch (reader->format) {
     case FORAGE_FILE_ADJACENCY:
         return data_adjacency_next(reader, rows, error);
@@ -135,7 +148,21 @@ forage_status forage_reader_next(forage_reader *reader, forage_rows *rows, forag
         return data_pairs_next(reader, rows, error);
     case FORAGE_FILE_JSONL:
         return data_jsonl_next(reader, rows, error);
+    case FORAGE_FILE_WORDS:
+        return data_words_next(reader, rows, error);
     default:
         return data_csv_next(reader, rows, error);
     }
+}
+
+forage_status forage_reader_next(forage_reader *reader, forage_rows *rows, forage_error *error)
+{
+    *rows = (forage_rows){.column_count = reader->column_count,
+                          .stride = reader->stride,
+                          .fields = reader->fields,
+                          .lines = reader->lines};
+    FORAGE_TRY(next_rows(reader, rows, error));
+    if (reader->labelled)
+        trim(reader, rows);
+    return FORAGE_OK;
 }

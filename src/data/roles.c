@@ -1,6 +1,7 @@
 /* What the columns of a file are for: by usual names, unless the options say it. */
 #include "data/data.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Usual names, the most telling first: lower case, without '_', '-' and ' '. */
@@ -92,6 +93,50 @@ forage_status data_names_add(data_names *names, const char *name, size_t length,
     if (!copy)
         return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for the names of columns");
     names->list[names->count++] = (data_column_name){copy, declared_type, ignored};
+    return FORAGE_OK;
+}
+
+forage_status data_names_from_text(data_names *names, const char *list, forage_error *error)
+{
+    for (const char *at = list;; at++) {
+        size_t length = strcspn(at, ",");
+        FORAGE_TRY(data_names_add(names, at, length, -1, false, error));
+        at += length;
+        if (*at == '\0')
+            return FORAGE_OK;
+    }
+}
+
+/* True if two of the fields are the same, as names cannot be. */
+static bool has_twins(const forage_text *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (fields[i].length && fields[i].length == fields[k].length &&
+                memcmp(fields[i].bytes, fields[k].bytes, fields[i].length) == 0)
+                return true;
+    return false;
+}
+
+forage_status data_names_of_line(const forage_reader *reader, const forage_read_options *options,
+                                 const forage_text *fields, size_t count, data_names *names, bool *header,
+                                 forage_error *error)
+{
+    size_t numbers = 0, empty = 0;
+    double number;
+    char text[24];
+    for (size_t i = 0; i < count; i++) {
+        numbers += forage_parse_real(fields[i].bytes, fields[i].length, &number);
+        empty += fields[i].length == 0;
+    }
+    *header = !options->no_header && !(reader->labelled && (numbers > 0 || has_twins(fields, count)));
+    if (*header && numbers > 0 && numbers + empty == count)
+        return forage_fail_at(error, FORAGE_FORMAT, reader->source.path, reader->source.line, NULL,
+                              "the first line looks like data, not like a header; name the columns with --header");
+    for (size_t i = 0; i < count; i++) {
+        size_t length = *header ? fields[i].length : (size_t)snprintf(text, sizeof text, "%zu", i + 1);
+        FORAGE_TRY(data_names_add(names, *header ? fields[i].bytes : text, length, -1, false, error));
+    }
     return FORAGE_OK;
 }
 
@@ -220,7 +265,7 @@ static forage_role other_role(data_purpose purpose, const forage_read_options *o
         return FORAGE_ROLE_USER_ATTRIBUTE;
     if (purpose == DATA_ITEMS)
         return FORAGE_ROLE_ITEM_ATTRIBUTE;
-    if (data_list_has(options->context, name))
+    if (data_list_has(options->context, name) || purpose == DATA_LABELLED)
         return FORAGE_ROLE_CONTEXT;
     if (data_list_has(options->user_columns, name))
         return FORAGE_ROLE_USER_ATTRIBUTE;
@@ -229,10 +274,42 @@ static forage_role other_role(data_purpose purpose, const forage_read_options *o
     return FORAGE_ROLE_CONTEXT;
 }
 
+/* The column of the label: by name, "first", "last", or number. */
+static size_t find_label(const data_names *names, const char *label)
+{
+    uint64_t number;
+    size_t named = find_name(names, label);
+    if (named != SIZE_MAX)
+        return named;
+    if (strcmp(label, "first") == 0)
+        return 0;
+    if (strcmp(label, "last") == 0)
+        return names->count - 1;
+    return forage_parse_u64(label, strlen(label), &number) && number >= 1 && number <= names->count ? (size_t)number - 1
+                                                                                                    : SIZE_MAX;
+}
+
+/* A labelled table has a label; all else is context. */
+static forage_status assign_label(forage_reader *reader, const forage_read_options *options, const data_names *names,
+                                  forage_error *error)
+{
+    FORAGE_TRY(check_list(reader, names, options->ignore, error));
+    size_t label = find_label(names, options->item);
+    if (label == SIZE_MAX)
+        return missing_column(reader, names, NULL, options->item, NULL, error);
+    if (reader->columns[label].role == FORAGE_ROLE_IGNORED && data_list_has(options->ignore, names->list[label].name))
+        return forage_fail_at(error, FORAGE_INVALID, reader->source.path, 0, names->list[label].name,
+                              "the column of the label cannot be ignored");
+    reader->columns[label].role = FORAGE_ROLE_ITEM;
+    return FORAGE_OK;
+}
+
 static forage_status assign_all(forage_reader *reader, const forage_read_options *options, const data_names *names,
                                 forage_error *error)
 {
     bool events = reader->purpose == DATA_EVENTS;
+    if (reader->labelled)
+        return assign_label(reader, options, names, error);
     if (reader->purpose != DATA_ITEMS)
         FORAGE_TRY(assign(reader, names, FORAGE_ROLE_USER, options->user, error));
     if (reader->purpose != DATA_USERS)
@@ -257,8 +334,9 @@ forage_status data_assign_roles(forage_reader *reader, const forage_read_options
         return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for %zu columns", names->count);
     for (size_t i = 0; i < names->count; i++) {
         const char *name = names->list[i].name;
-        bool listed = data_list_has(options->context, name) || data_list_has(options->user_columns, name) ||
-                      data_list_has(options->item_columns, name);
+        bool listed =
+            !reader->labelled && (data_list_has(options->context, name) || data_list_has(options->user_columns, name) ||
+                                  data_list_has(options->item_columns, name));
         forage_reader_column *column = &reader->columns[i];
         column->name = forage_strdup(name);
         if (!column->name)
@@ -278,7 +356,7 @@ forage_status data_assign_roles(forage_reader *reader, const forage_read_options
     for (size_t i = 0; i < names->count; i++) {
         forage_reader_column *column = &reader->columns[i];
         if (column->role == FORAGE_ROLE_CONTEXT)
-            column->role = other_role(reader->purpose, options, column->name);
+            column->role = other_role(reader->labelled ? DATA_LABELLED : reader->purpose, options, column->name);
         has_user |= column->role == FORAGE_ROLE_USER;
         has_item |= column->role == FORAGE_ROLE_ITEM;
     }

@@ -153,6 +153,20 @@ static forage_file_format sniff_format(const data_source *source, bool header_gi
     return FORAGE_FILE_CSV;
 }
 
+/* The format of a labelled table, whose columns are separated by anything. */
+static forage_file_format sniff_table(const data_source *source)
+{
+    forage_text line;
+    if (!first_filled_line(source, &line))
+        return FORAGE_FILE_CSV;
+    if (line.bytes[0] == '{')
+        return FORAGE_FILE_JSONL;
+    if (has_typed_names(line))
+        return FORAGE_FILE_RECBOLE;
+    bool delimited = count_byte(line, ',') || count_byte(line, ';') || count_byte(line, '\t') || count_byte(line, '|');
+    return delimited ? FORAGE_FILE_CSV : FORAGE_FILE_WORDS;
+}
+
 /* The delimiter of a .csv file: the most frequent candidate of the first line, outside quotation marks. */
 static char sniff_delimiter(const data_source *source)
 {
@@ -191,8 +205,10 @@ forage_status data_sniff(forage_reader *reader, const forage_read_options *optio
         reader->format = data_format_of_name(source->path);
     if (reader->format == FORAGE_FILE_AUTO && reader->delimiter)
         reader->format = FORAGE_FILE_CSV;
+    if (reader->format == FORAGE_FILE_AUTO && reader->labelled)
+        reader->format = sniff_table(source);
     if (reader->format == FORAGE_FILE_AUTO)
-        reader->format = sniff_format(source, options->header != NULL);
+        reader->format = sniff_format(source, options->header || options->no_header);
     if (reader->format == FORAGE_FILE_AUTO)
         return forage_fail_at(error, FORAGE_FORMAT, source->path, source->line, NULL,
                               "is this a table without a header (then name its columns with --header), or are these "

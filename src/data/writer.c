@@ -359,7 +359,7 @@ forage_status forage_writer_open(const char *path, forage_file_format format, co
         format = data_format_of_name(path);
     if (format == FORAGE_FILE_AUTO)
         format = FORAGE_FILE_CSV;
-    if (format == FORAGE_FILE_ADJACENCY || format == FORAGE_FILE_PAIRS)
+    if (format == FORAGE_FILE_ADJACENCY || format == FORAGE_FILE_PAIRS || format == FORAGE_FILE_WORDS)
         return forage_fail_at(error, FORAGE_UNSUPPORTED, path, 0, NULL,
                               "logs can be written as csv, tsv, jsonl and recbole, not as %s",
                               forage_file_format_name(format));
