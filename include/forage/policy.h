@@ -61,7 +61,8 @@ FORAGE_API const forage_policy_info *forage_policy_info_of(const forage_policy *
 /* Chooses a slate of `positions` candidates, one position after the other, each among those that are not in the slate
  * yet. `step` counts the decisions made before, from 0.
  * chosen[positions]: indices of candidates, best place first.
- * propensity[positions]: the probability with which each was chosen for its place, given the places before it.
+ * propensity[positions], NULL if not wanted: the probability with which each was chosen for its place, given the places
+ * before it; NaN where it is known in no closed form and estimating it was not asked for (thompson's `samples`).
  * probabilities[positions x count], NULL if not wanted: the same for every candidate; each row sums to 1, what is in
  * the slate already has 0.
  * Exact ties are broken uniformly at random. Where probabilities are estimated, no candidate that was chosen has 0.
