@@ -285,6 +285,10 @@ typedef struct forage_environment_options {
                           * seed),   "bootstrap" (drawn with replacement, by the play's seed) */
     const char *rewards; /* classification: a YAML file with a table of rewards, or the name of a built-in one
                           * ("mushroom"); NULL: 1 for the label, 0 else */
+    const char *scale;   /* classification: "none" (NULL), or "standard": numeric columns minus their mean, by their
+                          * standard deviation, both over the whole file beforehand. That is peeking, and what some
+                          * published protocols do */
+    bool uniform;        /* replay: items were chosen uniformly, although the log has no propensities to show it */
     const forage_progress *progress;
 } forage_environment_options;
 

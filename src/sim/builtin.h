@@ -1,6 +1,6 @@
 /*
- * builtin.h: the scenarios that are part of the library, written at build time
- * from src/sim/scenarios.
+ * builtin.h: the scenarios and the tables of rewards that are part of the library, written at build time
+ * from src/sim/scenarios and src/sim/rewards.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,6 +12,7 @@ typedef struct sim_builtin {
     const char *text; /* YAML */
 } sim_builtin;
 
-extern const sim_builtin sim_builtins[]; /* ends with a NULL name */
+extern const sim_builtin sim_builtins[]; /* scenarios; ends with a NULL name */
+extern const sim_builtin sim_reward_tables[];
 
 #endif

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes scenario files into a C source: embed.py OUTPUT FILE...
+"""Writes YAML files into a C source: embed.py [--array=NAME] OUTPUT FILE...
 
-The name of a scenario is that of its file.
+The name of an entry is that of its file; the array's is sim_builtins, that of the scenarios.
 """
 import pathlib
 import sys
@@ -12,10 +12,13 @@ def quoted(line):
 
 
 def main():
-    files = sorted(pathlib.Path(name) for name in sys.argv[2:])
-    with open(sys.argv[1], "w", encoding="utf-8") as out:
+    arguments, array = sys.argv[1:], "sim_builtins"
+    if arguments[0].startswith("--array="):
+        array = arguments.pop(0).removeprefix("--array=")
+    files = sorted(pathlib.Path(name) for name in arguments[1:])
+    with open(arguments[0], "w", encoding="utf-8") as out:
         out.write('/* Written by embed.py at build time. */\n#include "sim/builtin.h"\n\n#include <stddef.h>\n\n')
-        out.write("const sim_builtin sim_builtins[] = {\n")
+        out.write("const sim_builtin %s[] = {\n" % array)
         for file in files:
             lines = file.read_text(encoding="utf-8").splitlines()
             out.write('    {"%s",\n' % file.stem)

@@ -11,13 +11,13 @@
 
 typedef struct prefix {
     const char *text;
-    const sim_environment_type *type; /* NULL: not in this build */
+    const sim_environment_type *type;
 } prefix;
 
 static const prefix prefixes[] = {
-    {"classification:", NULL},
-    {"replay:", NULL},
-    {"log:", NULL},
+    {"classification:", &sim_environment_classification},
+    {"replay:", &sim_environment_replay},
+    {"log:", &sim_environment_log},
 };
 
 /* ---- Opening ---- */
@@ -29,12 +29,8 @@ static void free_names(char **names, size_t count)
     forage_free(names);
 }
 
-void forage_environment_free(forage_environment *environment)
+void sim_environment_discard(forage_environment *environment)
 {
-    if (!environment)
-        return;
-    if (environment->type->release)
-        environment->type->release(environment);
     free_names(environment->event_labels, environment->event_count);
     forage_free(environment->events);
     free_names(environment->user_group_names, environment->user_group_count);
@@ -42,6 +38,15 @@ void forage_environment_free(forage_environment *environment)
     forage_free(environment->item_group);
     forage_free(environment->name);
     forage_free(environment);
+}
+
+void forage_environment_free(forage_environment *environment)
+{
+    if (!environment)
+        return;
+    if (environment->type->release)
+        environment->type->release(environment);
+    sim_environment_discard(environment);
 }
 
 /* The kind that `name` asks for; *rest is what follows its prefix. */
@@ -56,9 +61,6 @@ static forage_status find_type(const char *name, const char **rest, const sim_en
             continue;
         *rest = name + length;
         *type = prefixes[i].type;
-        if (!*type)
-            return forage_fail(error, FORAGE_UNSUPPORTED, "environments '%s...' are not part of this build",
-                               prefixes[i].text);
         if (!**rest)
             return forage_fail(error, FORAGE_INVALID, "'%s' wants the name of a file behind it", name);
     }

@@ -64,6 +64,12 @@ struct forage_play {
     forage_visit visit;
 };
 
+/* Frees an environment whose own part holds nothing (any more): the plain members and the struct. */
+void sim_environment_discard(forage_environment *environment);
+
+extern const sim_environment_type sim_environment_classification;
+extern const sim_environment_type sim_environment_log;
+extern const sim_environment_type sim_environment_replay;
 extern const sim_environment_type sim_environment_shop;
 
 #endif
