@@ -17,14 +17,16 @@
 #include <math.h>
 #include <string.h>
 
-enum { NODES = 8, STEPS = 32, REACH_STEPS = 9, TABLE = 2 * REACH_STEPS * STEPS + 1, DEPTH = 60 };
+enum { NODES = 16, STEPS = 32, REACH_STEPS = 9, TABLE = 2 * REACH_STEPS * STEPS + 1, DEPTH = 60 };
 
-static const double REACH = 8.25, PANEL = 2.5, NEGLIGIBLE = 1e-17;
+static const double REACH = 8.25, LIVES = 6.5, PANEL = 4, NEGLIGIBLE = 1e-14;
 
-static const double node[NODES / 2] = {0.18343464249564980494, 0.52553240991632898582, 0.79666647741362673959,
-                                       0.96028985649753623168};
-static const double weight[NODES / 2] = {0.36268378337836198297, 0.31370664587788728734, 0.22238103445337447054,
-                                         0.10122853629037625915};
+static const double node[NODES / 2] = {0.09501250983763745, 0.2816035507792589, 0.45801677765722737,
+                                       0.6178762444026438,  0.755404408355003,  0.8656312023878318,
+                                       0.9445750230732326,  0.9894009349916499};
+static const double weight[NODES / 2] = {0.18945061045506859,  0.1826034150449236,  0.16915651939500262,
+                                         0.14959598881657676,  0.12462897125553403, 0.09515851168249259,
+                                         0.062253523938647706, 0.027152459411754037};
 
 forage_status policy_normals_init(policy_normals *normals, size_t capacity, forage_error *error)
 {
@@ -71,6 +73,39 @@ static double density(double z)
     return exp(-0.5 * z * z) * (0.5 * M_SQRT1_2 * M_2_SQRTPI);
 }
 
+/* prod_j Phi at x, or something below NEGLIGIBLE when it is that. */
+static double all_below_at(const policy_normals *normals, double x)
+{
+    double product = 1;
+    for (size_t j = 0; j < normals->count && product >= NEGLIGIBLE; j++)
+        product *= below(normals->table, (x - normals->center[j]) / normals->width[j]);
+    return product;
+}
+
+/* Raises `low` to where the largest lies above but for a negligible probability, and drops who never gets there. */
+static size_t lift(policy_normals *normals, size_t one)
+{
+    double high = normals->high;
+    size_t kept = 0, place = SIZE_MAX;
+    for (int step = 0; step < 10; step++) {
+        double middle = normals->low + (high - normals->low) / 2;
+        if (all_below_at(normals, middle) < NEGLIGIBLE)
+            normals->low = middle;
+        else
+            high = middle;
+    }
+    for (size_t j = 0; j < normals->count; j++) {
+        if (!(normals->center[j] + REACH * normals->width[j] > normals->low))
+            continue;
+        place = j == one ? kept : place;
+        normals->center[kept] = normals->center[j];
+        normals->width[kept] = normals->width[j];
+        normals->who[kept++] = normals->who[j];
+    }
+    normals->count = kept;
+    return place;
+}
+
 /* Keeps those that can be the largest. The place of `keep` among them is returned (SIZE_MAX: not there). */
 static size_t gather(policy_normals *normals, const float *mean, const float *deviation, double scale, size_t count,
                      size_t keep)
@@ -80,14 +115,19 @@ static size_t gather(policy_normals *normals, const float *mean, const float *de
     normals->low = normals->fixed_at = normals->high = -INFINITY;
     for (size_t i = 0; i < count; i++) {
         double m = (double)mean[i], s = scale * (double)deviation[i], low = m - REACH * s;
-        normals->low = low > normals->low ? low : normals->low;
+        if (low > normals->low) {
+            normals->low = low;
+            normals->origin = m;
+        }
         if (!(s > 0) && m >= normals->fixed_at && m > -INFINITY) {
             normals->fixed = m > normals->fixed_at ? 1 : normals->fixed + 1;
             normals->fixed_at = m;
         }
     }
+    normals->low -= normals->origin;
+    normals->fixed_at -= normals->origin;
     for (size_t i = 0; i < count; i++) {
-        double m = (double)mean[i], s = scale * (double)deviation[i], high = m + REACH * s;
+        double m = (double)mean[i] - normals->origin, s = scale * (double)deviation[i], high = m + REACH * s;
         if (!(s > 0) || !(high > normals->low))
             continue;
         if (i == keep)
@@ -97,7 +137,7 @@ static size_t gather(policy_normals *normals, const float *mean, const float *de
         normals->width[normals->count] = s;
         normals->who[normals->count++] = (uint32_t)i;
     }
-    return place;
+    return normals->count && normals->high > normals->low ? lift(normals, place) : place;
 }
 
 /* The smallest deviation of those that live in [a, b]. */
@@ -105,7 +145,7 @@ static double finest(const policy_normals *normals, double a, double b)
 {
     double least = INFINITY;
     for (size_t j = 0; j < normals->count; j++) {
-        double m = normals->center[j], s = normals->width[j], reach = REACH * s;
+        double m = normals->center[j], s = normals->width[j], reach = LIVES * s;
         if (s < least && m - reach < b && m + reach > a)
             least = s;
     }
@@ -163,9 +203,10 @@ static double integrate(policy_normals *normals, size_t one, double a, double b)
     int depth = 0;
     ends[0] = b;
     while (depth >= 0) {
-        double right = ends[depth], middle = a + (right - a) / 2;
-        if (depth < DEPTH && middle > a && middle < right && right - a > PANEL * finest(normals, a, right)) {
-            ends[++depth] = middle;
+        double right = ends[depth], length = right - a, parts = ceil(length / (PANEL * finest(normals, a, right)));
+        double cut = a + length / (parts > 2 && parts < 8 ? parts : 2), middle = a + length / 2;
+        if (parts > 1 && depth < DEPTH && cut > a && cut < right) {
+            ends[++depth] = cut;
             continue;
         }
         double x[NODES], w[NODES], half = (right - a) / 2;
@@ -207,7 +248,7 @@ void policy_normals_best(policy_normals *normals, const float *mean, const float
     if (normals->fixed) {
         double share = fixed_wins(normals) / (double)normals->fixed;
         for (size_t i = 0; i < count; i++) {
-            if ((double)mean[i] == normals->fixed_at && !(scale * (double)deviation[i] > 0))
+            if ((double)mean[i] - normals->origin == normals->fixed_at && !(scale * (double)deviation[i] > 0))
                 probabilities[i] = share;
         }
     }
@@ -222,7 +263,7 @@ double policy_normals_best_one(policy_normals *normals, const float *mean, const
 {
     size_t one = gather(normals, mean, deviation, scale, count, index);
     if (!(scale * (double)deviation[index] > 0)) {
-        if (!normals->fixed || (double)mean[index] < normals->fixed_at)
+        if (!normals->fixed || (double)mean[index] - normals->origin < normals->fixed_at)
             return 0;
         return fixed_wins(normals) / (double)normals->fixed;
     }

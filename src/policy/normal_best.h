@@ -13,8 +13,9 @@ typedef struct policy_normals {
     double *mass;   /* [capacity] their probabilities */
     uint32_t *who;  /* [capacity] */
     size_t count;
-    size_t fixed; /* those of deviation 0 that share the place of the largest such value */
-    double fixed_at, low, high;
+    size_t fixed;               /* those of deviation 0 that share the place of the largest such value */
+    double fixed_at, low, high; /* counted from `origin` */
+    double origin;
 } policy_normals;
 
 forage_status policy_normals_init(policy_normals *normals, size_t capacity, forage_error *error);
