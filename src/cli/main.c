@@ -9,6 +9,7 @@ extern const cli_command cli_evaluate;
 extern const cli_command cli_export;
 extern const cli_command cli_import;
 extern const cli_command cli_models;
+extern const cli_command cli_policies;
 extern const cli_command cli_recommend;
 extern const cli_command cli_report;
 extern const cli_command cli_simulate;
@@ -26,6 +27,7 @@ const cli_command *const cli_commands[] = {
     &cli_report,
     &cli_recommend,
     &cli_models,
+    &cli_policies,
     NULL,
 };
 /* clang-format on */

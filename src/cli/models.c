@@ -1,5 +1,6 @@
 /* forage models: what models there are, and their parameters. */
 #include "cli/cli.h"
+#include "cli/param_options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,32 +18,6 @@ static const struct {
 
 enum { CAPABILITIES = sizeof capabilities / sizeof capabilities[0] };
 
-static const char *type_name(forage_param_type type)
-{
-    static const char *const names[] = {"integer", "real", "boolean", "choice", "list", "text"};
-    return names[type];
-}
-
-static json_t *params_json(const forage_model_info *info)
-{
-    json_t *params = json_array();
-    for (size_t i = 0; i < info->table.count; i++) {
-        const forage_param *param = &info->table.params[i];
-        json_t *entry = json_pack("{s:s, s:s, s:s, s:s}", "name", param->name, "type", type_name(param->type),
-                                  "default", param->default_value, "doc", param->doc);
-        bool ranged =
-            param->type == FORAGE_PARAM_INTEGER || param->type == FORAGE_PARAM_REAL || param->type == FORAGE_PARAM_LIST;
-        if (ranged) {
-            json_object_set_new(entry, "minimum", cli_json_real(param->minimum));
-            json_object_set_new(entry, "maximum", cli_json_real(param->maximum));
-        }
-        if (param->type == FORAGE_PARAM_CHOICE)
-            json_object_set_new(entry, "choices", json_string(param->choices));
-        json_array_append_new(params, entry);
-    }
-    return params;
-}
-
 static json_t *model_json(const forage_model_info *info)
 {
     json_t *able = json_array();
@@ -51,7 +26,7 @@ static json_t *model_json(const forage_model_info *info)
             json_array_append_new(able, json_string(capabilities[c].key));
     }
     return json_pack("{s:s, s:i, s:s, s:o, s:o}", "name", info->name, "version", (int)info->version, "summary",
-                     info->summary, "capabilities", able, "parameters", params_json(info));
+                     info->summary, "capabilities", able, "parameters", cli_params_json(&info->table));
 }
 
 static void print_model(const forage_model_info *info)
@@ -61,13 +36,7 @@ static void print_model(const forage_model_info *info)
         if (info->capabilities & capabilities[c].bit)
             printf("  * %s\n", capabilities[c].text);
     }
-    for (size_t i = 0; i < info->table.count; i++) {
-        const forage_param *param = &info->table.params[i];
-        char possible[200];
-        forage_param_possible(param, possible, sizeof possible);
-        printf("\n  --%s %s\n      %s\n      (%s)\n", param->name,
-               param->default_value[0] ? param->default_value : "''", param->doc, possible);
-    }
+    cli_print_params(&info->table);
 }
 
 static int run(int argc, char **argv)

@@ -1,4 +1,4 @@
-/* A model's parameters as options of a command. */
+/* A model's parameters as options of a command; tables of parameters as text and JSON. */
 #include "cli/param_options.h"
 
 #include <stdio.h>
@@ -42,4 +42,36 @@ int cli_refuse_online(const forage_model_info *info)
 {
     return cli_misused("%s is not fitted to a log: it learns event by event, in a pipeline ('forage help arena')",
                        info->name);
+}
+
+json_t *cli_params_json(const forage_param_table *table)
+{
+    static const char *const types[] = {"integer", "real", "boolean", "choice", "list", "text"};
+    json_t *params = json_array();
+    for (size_t i = 0; i < table->count; i++) {
+        const forage_param *param = &table->params[i];
+        json_t *entry = json_pack("{s:s, s:s, s:s, s:s}", "name", param->name, "type", types[param->type], "default",
+                                  param->default_value, "doc", param->doc);
+        bool ranged =
+            param->type == FORAGE_PARAM_INTEGER || param->type == FORAGE_PARAM_REAL || param->type == FORAGE_PARAM_LIST;
+        if (ranged) {
+            json_object_set_new(entry, "minimum", cli_json_real(param->minimum));
+            json_object_set_new(entry, "maximum", cli_json_real(param->maximum));
+        }
+        if (param->type == FORAGE_PARAM_CHOICE)
+            json_object_set_new(entry, "choices", json_string(param->choices));
+        json_array_append_new(params, entry);
+    }
+    return params;
+}
+
+void cli_print_params(const forage_param_table *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const forage_param *param = &table->params[i];
+        char possible[200];
+        forage_param_possible(param, possible, sizeof possible);
+        printf("\n  --%s %s\n      %s\n      (%s)\n", param->name,
+               param->default_value[0] ? param->default_value : "''", param->doc, possible);
+    }
 }

@@ -1,4 +1,4 @@
-/* param_options.h: a model's parameters as options of a command. */
+/* param_options.h: a model's parameters as options of a command; tables of parameters as text and JSON. */
 #ifndef FORAGE_CLI_PARAM_OPTIONS_H
 #define FORAGE_CLI_PARAM_OPTIONS_H
 
@@ -21,5 +21,9 @@ void cli_param_options_release(cli_param_options *options);
 
 /* Says that this model learns event by event and where it is used; returns CLI_MISUSED. */
 int cli_refuse_online(const forage_model_info *info);
+
+/* A table of parameters as a JSON array, and as the lists of models and policies show it. */
+json_t *cli_params_json(const forage_param_table *table);
+void cli_print_params(const forage_param_table *table);
 
 #endif
