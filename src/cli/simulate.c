@@ -77,7 +77,7 @@ static int print_list(bool json)
             json_array_append_new(names, json_pack("{s:s,s:s}", "name", name, "description",
                                                    scenario.description ? scenario.description : ""));
         else
-            printf("%-12s %s\n", name, scenario.description ? scenario.description : "");
+            printf("%-14s %s\n", name, scenario.description ? scenario.description : "");
         forage_scenario_release(&scenario);
     }
     return json ? cli_print_json(json_pack("{s:o}", "scenarios", names)) : CLI_GOOD;

@@ -5,12 +5,14 @@
  */
 #include <string.h>
 
-#include "forage/sim.h"
 #include "sim/builtin.h"
+#include "sim/scenario.h"
 
 enum { MAX_NAME = 200, MAX_TRIALS = 1000000000 };
 
-#define TOP_KEYS "name,description,seed,products,users,interactions,categories,default_rate,personas,preliminary_trials"
+#define TOP_KEYS                                                                                             \
+    "name,description,seed,products,users,interactions,categories,default_rate,personas,preliminary_trials," \
+    "latent," SIM_DYNAMICS_KEYS
 #define TRIAL_KEYS "count,persona,high_category,low_category,high_product,low_product"
 
 const char *forage_scenario_builtin_name(size_t index)
@@ -44,6 +46,7 @@ void forage_scenario_release(forage_scenario *scenario)
         return;
     free_names(scenario->categories, scenario->category_count);
     free_names(scenario->personas, scenario->persona_count);
+    sim_release_dynamics(&scenario->dynamics);
     forage_free(scenario->rates);
     forage_free(scenario->name);
     forage_free(scenario->description);
@@ -52,8 +55,7 @@ void forage_scenario_release(forage_scenario *scenario)
 
 /* ---- Checks ---- */
 
-/* Names go into files: something to see, no control characters, of reasonable length. NULL: good. */
-static const char *name_problem(const char *name)
+const char *sim_name_problem(const char *name)
 {
     size_t length = name ? strlen(name) : 0;
     if (length == 0)
@@ -67,7 +69,7 @@ static const char *name_problem(const char *name)
     return NULL;
 }
 
-static uint32_t find_name(char *const *names, size_t count, const char *name)
+uint32_t sim_find_name(char *const *names, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(names[i], name) == 0)
@@ -87,10 +89,10 @@ static forage_status check_names(char *const *names, size_t count, size_t most, 
         return forage_fail_at(error, FORAGE_INVALID, NULL, 0, field, "%zu of them; there must be 1 to %zu", count,
                               most);
     for (size_t i = 0; i < count; i++) {
-        const char *problem = name_problem(names[i]);
+        const char *problem = sim_name_problem(names[i]);
         if (problem)
             return fail_field(error, field, problem);
-        if (find_name(names, i, names[i]) != FORAGE_NONE)
+        if (sim_find_name(names, i, names[i]) != FORAGE_NONE)
             return forage_fail_at(error, FORAGE_INVALID, NULL, 0, field, "'%s' is there twice", names[i]);
     }
     return FORAGE_OK;
@@ -126,6 +128,7 @@ forage_status forage_scenario_validate(const forage_scenario *scenario, forage_e
                 error, FORAGE_INVALID, NULL, 0, "personas", "%s's click rate for %s is not between 0 and 1",
                 scenario->personas[i / scenario->category_count], scenario->categories[i % scenario->category_count]);
     }
+    FORAGE_TRY(sim_check_dynamics(scenario, error));
     if (trials->persona == FORAGE_NONE)
         return trials->count == 0
                    ? FORAGE_OK
@@ -140,35 +143,13 @@ forage_status forage_scenario_validate(const forage_scenario *scenario, forage_e
 
 /* ---- From YAML ---- */
 
-static forage_status copy_name(const forage_config_node *node, const char *text, char **copy, forage_error *error)
+forage_status sim_copy_name(const forage_config_node *node, const char *text, char **copy, forage_error *error)
 {
-    const char *problem = name_problem(text);
+    const char *problem = sim_name_problem(text);
     if (problem)
         return forage_config_fail(node, FORAGE_FORMAT, error, "%s", problem);
     *copy = forage_strdup(text);
     return *copy ? FORAGE_OK : forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for a scenario");
-}
-
-static forage_status read_categories(const forage_config_node *list, forage_scenario *scenario, forage_error *error)
-{
-    FORAGE_TRY(forage_config_want(list, FORAGE_CONFIG_LIST, error));
-    size_t count = forage_config_count(list);
-    if (count < 1 || count > FORAGE_MAX_CATEGORIES)
-        return forage_config_fail(list, FORAGE_FORMAT, error, "%zu categories; there must be 1 to %d", count,
-                                  FORAGE_MAX_CATEGORIES);
-    scenario->categories = forage_calloc(count, sizeof *scenario->categories);
-    if (!scenario->categories)
-        return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for a scenario");
-    for (size_t i = 0; i < count; i++) {
-        const forage_config_node *node = forage_config_at(list, i);
-        const char *text;
-        FORAGE_TRY(forage_config_text(node, &text, error));
-        if (find_name(scenario->categories, i, text) != FORAGE_NONE)
-            return forage_config_fail(node, FORAGE_FORMAT, error, "the category '%.100s' is there twice", text);
-        FORAGE_TRY(copy_name(node, text, &scenario->categories[i], error));
-        scenario->category_count = i + 1;
-    }
-    return FORAGE_OK;
 }
 
 /* "Cat Food, Dog Food, ..." as far as it fits. */
@@ -192,8 +173,8 @@ static const char *list_names(char *const *names, size_t count, char *buffer, si
     return buffer;
 }
 
-static forage_status unknown_name(const forage_config_node *node, const char *kind, const char *name,
-                                  char *const *names, size_t count, forage_error *error)
+forage_status sim_unknown_name(const forage_config_node *node, const char *kind, const char *name, char *const *names,
+                               size_t count, forage_error *error)
 {
     char possible[256];
     return forage_config_fail(node, FORAGE_UNKNOWN, error, "no %s '%.100s'; there are %s", kind, name,
@@ -214,7 +195,7 @@ static forage_status read_personas(const forage_config_node *map, forage_scenari
     for (size_t i = 0; i < count; i++) {
         const forage_config_node *node = forage_config_at(map, i);
         double *rates = scenario->rates + i * scenario->category_count;
-        FORAGE_TRY(copy_name(node, forage_config_key(node), &scenario->personas[i], error));
+        FORAGE_TRY(sim_copy_name(node, forage_config_key(node), &scenario->personas[i], error));
         scenario->persona_count = i + 1;
         FORAGE_TRY(forage_config_want(node, FORAGE_CONFIG_MAP, error));
         for (size_t c = 0; c < scenario->category_count; c++)
@@ -222,9 +203,9 @@ static forage_status read_personas(const forage_config_node *map, forage_scenari
         for (size_t k = 0; k < forage_config_count(node); k++) {
             const forage_config_node *rate = forage_config_at(node, k);
             const char *name = forage_config_key(rate);
-            uint32_t category = find_name(scenario->categories, scenario->category_count, name);
+            uint32_t category = sim_find_name(scenario->categories, scenario->category_count, name);
             if (category == FORAGE_NONE)
-                return unknown_name(rate, "category", name, scenario->categories, scenario->category_count, error);
+                return sim_unknown_name(rate, "category", name, scenario->categories, scenario->category_count, error);
             FORAGE_TRY(forage_config_real(rate, 0.0, 1.0, &rates[category], error));
         }
     }
@@ -239,16 +220,22 @@ static forage_status read_choice(const forage_config_node *map, const char *key,
     const char *name;
     FORAGE_TRY(forage_config_need(map, key, &node, error));
     FORAGE_TRY(forage_config_text(node, &name, error));
-    *index = find_name(names, count, name);
-    return *index != FORAGE_NONE ? FORAGE_OK : unknown_name(node, kind, name, names, count, error);
+    *index = sim_find_name(names, count, name);
+    return *index != FORAGE_NONE ? FORAGE_OK : sim_unknown_name(node, kind, name, names, count, error);
 }
 
-/* A whole number under `key`, if it is there. */
-static forage_status read_whole(const forage_config_node *map, const char *key, uint64_t minimum, uint64_t maximum,
-                                uint64_t *value, forage_error *error)
+forage_status sim_read_whole(const forage_config_node *map, const char *key, uint64_t minimum, uint64_t maximum,
+                             uint64_t *value, forage_error *error)
 {
     const forage_config_node *node = forage_config_find(map, key);
     return node ? forage_config_whole(node, minimum, maximum, value, error) : FORAGE_OK;
+}
+
+forage_status sim_read_real(const forage_config_node *map, const char *key, double minimum, double maximum,
+                            double *value, forage_error *error)
+{
+    const forage_config_node *node = forage_config_find(map, key);
+    return node ? forage_config_real(node, minimum, maximum, value, error) : FORAGE_OK;
 }
 
 static forage_status read_trials(const forage_config_node *map, forage_scenario *scenario, forage_error *error)
@@ -257,15 +244,15 @@ static forage_status read_trials(const forage_config_node *map, forage_scenario 
     uint64_t high_item = 0, low_item = 0;
     FORAGE_TRY(forage_config_check_keys(map, TRIAL_KEYS, error));
     trials->count = 100;
-    FORAGE_TRY(read_whole(map, "count", 0, MAX_TRIALS, &trials->count, error));
+    FORAGE_TRY(sim_read_whole(map, "count", 0, MAX_TRIALS, &trials->count, error));
     FORAGE_TRY(
         read_choice(map, "persona", "persona", scenario->personas, scenario->persona_count, &trials->persona, error));
     FORAGE_TRY(read_choice(map, "high_category", "category", scenario->categories, scenario->category_count,
                            &trials->high, error));
     FORAGE_TRY(read_choice(map, "low_category", "category", scenario->categories, scenario->category_count,
                            &trials->low, error));
-    FORAGE_TRY(read_whole(map, "high_product", 0, FORAGE_MAX_PRODUCTS, &high_item, error));
-    FORAGE_TRY(read_whole(map, "low_product", 0, FORAGE_MAX_PRODUCTS, &low_item, error));
+    FORAGE_TRY(sim_read_whole(map, "high_product", 0, FORAGE_MAX_PRODUCTS, &high_item, error));
+    FORAGE_TRY(sim_read_whole(map, "low_product", 0, FORAGE_MAX_PRODUCTS, &low_item, error));
     trials->high_item = (uint32_t)high_item;
     trials->low_item = (uint32_t)low_item;
     return FORAGE_OK;
@@ -277,14 +264,13 @@ static forage_status read_numbers(const forage_config_node *root, forage_scenari
     const forage_config_node *node;
     scenario->default_rate = 0.01;
     scenario->interactions = 200000;
-    FORAGE_TRY(read_whole(root, "seed", 0, UINT64_MAX, &scenario->seed, error));
-    FORAGE_TRY(read_whole(root, "interactions", 0, UINT64_MAX, &scenario->interactions, error));
+    FORAGE_TRY(sim_read_whole(root, "seed", 0, UINT64_MAX, &scenario->seed, error));
+    FORAGE_TRY(sim_read_whole(root, "interactions", 0, UINT64_MAX, &scenario->interactions, error));
     FORAGE_TRY(forage_config_need(root, "products", &node, error));
     FORAGE_TRY(forage_config_whole(node, 1, FORAGE_MAX_PRODUCTS, &scenario->products, error));
     FORAGE_TRY(forage_config_need(root, "users", &node, error));
     FORAGE_TRY(forage_config_whole(node, 1, FORAGE_MAX_USERS, &scenario->users, error));
-    node = forage_config_find(root, "default_rate");
-    return node ? forage_config_real(node, 0.0, 1.0, &scenario->default_rate, error) : FORAGE_OK;
+    return sim_read_real(root, "default_rate", 0.0, 1.0, &scenario->default_rate, error);
 }
 
 /* The scenario's own name, or that of its file without folder and ending. */
@@ -295,13 +281,30 @@ static forage_status read_name(const forage_config_node *root, const char *file,
     const char *text;
     if (node) {
         FORAGE_TRY(forage_config_text(node, &text, error));
-        return copy_name(node, text, &scenario->name, error);
+        return sim_copy_name(node, text, &scenario->name, error);
     }
     const char *slash = strrchr(file, '/');
     const char *base = slash ? slash + 1 : file;
     const char *dot = strrchr(base, '.');
     scenario->name = forage_strndup(base, dot && dot > base ? (size_t)(dot - base) : strlen(base));
     return scenario->name ? FORAGE_OK : forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for a scenario");
+}
+
+/* Categories and personas, as they are listed or out of a generator. */
+static forage_status read_customers(const forage_config_node *root, forage_scenario *scenario, forage_error *error)
+{
+    const forage_config_node *node = forage_config_find(root, "latent");
+    if (node) {
+        const forage_config_node *listed = forage_config_find(root, "categories");
+        listed = listed ? listed : forage_config_find(root, "personas");
+        if (listed)
+            return forage_config_fail(listed, FORAGE_FORMAT, error, "'latent' makes categories and personas by itself");
+        return sim_read_latent(node, scenario, error);
+    }
+    FORAGE_TRY(forage_config_need(root, "categories", &node, error));
+    FORAGE_TRY(sim_read_categories(node, scenario, error));
+    FORAGE_TRY(forage_config_need(root, "personas", &node, error));
+    return read_personas(node, scenario, error);
 }
 
 static forage_status read_scenario(const forage_config_node *root, const char *file, forage_scenario *scenario,
@@ -319,10 +322,8 @@ static forage_status read_scenario(const forage_config_node *root, const char *f
             return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for a scenario");
     }
     FORAGE_TRY(read_numbers(root, scenario, error));
-    FORAGE_TRY(forage_config_need(root, "categories", &node, error));
-    FORAGE_TRY(read_categories(node, scenario, error));
-    FORAGE_TRY(forage_config_need(root, "personas", &node, error));
-    FORAGE_TRY(read_personas(node, scenario, error));
+    FORAGE_TRY(read_customers(root, scenario, error));
+    FORAGE_TRY(sim_read_dynamics(root, scenario, error));
     node = forage_config_find(root, "preliminary_trials");
     return node ? read_trials(node, scenario, error) : FORAGE_OK;
 }
