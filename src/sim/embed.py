@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes YAML files into a C source: embed.py [--array=NAME] OUTPUT FILE...
 
-The name of an entry is that of its file; the array's is sim_builtins, that of the scenarios.
+Entries stand in the order of the files, and are named after them; the array's is sim_builtins, that of the scenarios.
 """
 import pathlib
 import sys
@@ -15,7 +15,7 @@ def main():
     arguments, array = sys.argv[1:], "sim_builtins"
     if arguments[0].startswith("--array="):
         array = arguments.pop(0).removeprefix("--array=")
-    files = sorted(pathlib.Path(name) for name in arguments[1:])
+    files = [pathlib.Path(name) for name in arguments[1:]]
     with open(arguments[0], "w", encoding="utf-8") as out:
         out.write('/* Written by embed.py at build time. */\n#include "sim/builtin.h"\n\n#include <stddef.h>\n\n')
         out.write("const sim_builtin %s[] = {\n" % array)

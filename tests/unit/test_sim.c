@@ -424,7 +424,7 @@ static void bad_scenarios_are_refused(void **state)
     refuse(GOOD_START "categories: [A, B, A]\npersonas: {p: {}}\n", 3, "categories[2]", "twice");
     refuse(GOOD_START "categories: [A, '']\npersonas: {p: {}}\n", 3, "categories[1]", "empty");
     refuse(GOOD_START "categories: [\"A\\nB\"]\npersonas: {p: {}}\n", 3, "categories[0]", "control character");
-    refuse(GOOD_START "categories: {A: 1}\npersonas: {p: {}}\n", 3, "categories", "expected a list");
+    refuse(GOOD_START "categories: {A: 1}\npersonas: {p: {}}\n", 3, "categories.A", "expected a list");
     refuse("products: 0\nusers: 6\n" GOOD_NAMES, 1, "products", "not between 1 and 1000000000");
     refuse("products: 5\nusers: 0\n" GOOD_NAMES, 2, "users", "not between 1");
     refuse("products: 5\nusers: 4294967297\n" GOOD_NAMES, 2, "users", "not between 1");
