@@ -56,6 +56,8 @@ typedef struct nn_kernels {
     /* Binary cross-entropy of the logits, in its stable form max(z, 0) - z y + log(1 + exp(-|z|)): returns
      * the sum over rows (at most NN_LOSS_ROWS); dz = (sigmoid(z) - y) * scale. */
     double (*loss)(size_t rows, const float *z, const float *y, float scale, float *dz);
+    /* The squared error, half of it: the sum over rows of (z - y)^2 / 2; dz = (z - y) * scale. */
+    double (*squared)(size_t rows, const float *z, const float *y, float scale, float *dz);
     /* dh[i] = dz[i] w; dw += sum over rows of dz[i] h[i]; returns the sum of dz. `rows` is a multiple of NN_LANES. */
     float (*head_back)(size_t rows, size_t stride, const float *dz, const float *h, const float *w, float *dh,
                        float *dw);

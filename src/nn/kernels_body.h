@@ -152,6 +152,18 @@ KERNEL_TARGET static double KERNEL(loss)(size_t rows, const float *restrict z, c
     return sum + log(all);
 }
 
+KERNEL_TARGET static double KERNEL(squared)(size_t rows, const float *restrict z, const float *restrict y, float scale,
+                                            float *restrict dz)
+{
+    double sum[4] = {0};
+    for (size_t i = 0; i < rows; i++) {
+        float error = z[i] - y[i];
+        dz[i] = error * scale;
+        sum[i % 4] += 0.5 * (double)error * (double)error;
+    }
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
 KERNEL_TARGET static float KERNEL(head_back)(size_t rows, size_t stride, const float *restrict dz,
                                              const float *restrict h, const float *restrict w, float *restrict dh,
                                              float *restrict dw)
@@ -242,6 +254,7 @@ static const nn_kernels KERNEL(table) = {
     .head = KERNEL(head),
     .sigmoid = KERNEL(sigmoid),
     .loss = KERNEL(loss),
+    .squared = KERNEL(squared),
     .head_back = KERNEL(head_back),
     .scatter = KERNEL(scatter),
     .add_chain = KERNEL(add_chain),

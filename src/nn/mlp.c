@@ -45,6 +45,8 @@ static forage_status check_spec(const nn_mlp_spec *spec, forage_error *error)
             return forage_fail(error, FORAGE_INVALID, "a layer of %zu units; a layer has 1 to %d", spec->layers[l],
                                NN_WIDTH_LIMIT);
     }
+    if (spec->head_count > SIZE_MAX / 64 / (NN_WIDTH_LIMIT + 1) || values > SIZE_MAX / 128)
+        return out_of_memory(error);
     return FORAGE_OK;
 }
 
@@ -67,10 +69,10 @@ static size_t place(nn_mlp *mlp)
         mlp->weight_count += layer->out * (layer->in + 1);
     }
     mlp->head_weight = at;
-    at += mlp->head_stride;
+    at += mlp->head_count * mlp->head_stride;
     mlp->head_bias = at;
-    mlp->weight_count += mlp->head_in + 1;
-    return at + NN_LANES;
+    mlp->weight_count += mlp->head_count * (mlp->head_in + 1);
+    return at + nn_padded(mlp->head_count);
 }
 
 static forage_status allocate(nn_mlp *mlp, forage_isa isa, forage_error *error)
@@ -113,6 +115,7 @@ forage_status nn_mlp_create(const nn_mlp_spec *spec, forage_isa isa, nn_mlp **ml
         return out_of_memory(error);
     forage_status status = FORAGE_NO_MEMORY;
     made->number_count = spec->number_count;
+    made->head_count = spec->head_count ? spec->head_count : 1;
     made->kernels = nn_kernels_for(isa);
     made->engine = la_engine_best(isa);
     made->tables = forage_calloc(spec->table_count ? spec->table_count : 1, sizeof *made->tables);
@@ -189,8 +192,21 @@ void nn_mlp_initialise(nn_mlp *mlp, forage_rng *rng)
         fill_uniform(rng, bound, 1, layer->out, layer->out_stride, mlp->values + layer->bias);
     }
     double bound = 1.0 / sqrt((double)mlp->head_in);
-    fill_uniform(rng, bound, 1, mlp->head_in, mlp->head_stride, mlp->values + mlp->head_weight);
-    fill_uniform(rng, bound, 1, 1, 1, mlp->values + mlp->head_bias);
+    fill_uniform(rng, bound, mlp->head_count, mlp->head_in, mlp->head_stride, mlp->values + mlp->head_weight);
+    fill_uniform(rng, bound, 1, mlp->head_count, mlp->head_count, mlp->values + mlp->head_bias);
+    nn_mlp_refresh(mlp);
+}
+
+void nn_mlp_copy(nn_mlp *mlp, const nn_mlp *from)
+{
+    for (size_t t = 0; t < from->table_count; t++) {
+        const nn_table *table = &from->tables[t];
+        memcpy(mlp->values + mlp->tables[t].offset, from->values + table->offset,
+               table->rows * table->width * sizeof *mlp->values);
+    }
+    memcpy(mlp->values + mlp->dense_offset, from->values + from->dense_offset,
+           (from->head_bias - from->dense_offset) * sizeof *mlp->values);
+    memcpy(mlp->values + mlp->head_bias, from->values + from->head_bias, from->head_count * sizeof *mlp->values);
     nn_mlp_refresh(mlp);
 }
 
@@ -244,7 +260,10 @@ void nn_mlp_gather(const nn_mlp *mlp, const nn_inputs *inputs, size_t begin, siz
                              x + table->column);
     }
     size_t at = mlp->input_width - mlp->number_count;
-    for (size_t n = 0; n < mlp->number_count; n++) {
+    for (size_t i = 0; !inputs->numbers && i < count; i++)
+        memcpy(x + i * stride + at, inputs->matrix + (rows ? rows[i] : first + i) * mlp->number_count,
+               mlp->number_count * sizeof *x);
+    for (size_t n = 0; inputs->numbers && n < mlp->number_count; n++) {
         for (size_t i = 0; i < count; i++)
             x[i * stride + at + n] = inputs->numbers[n][rows ? rows[i] : first + i];
     }
@@ -258,25 +277,50 @@ size_t nn_mlp_scratch_size(const nn_mlp *mlp)
     return (2 * mlp->widest * NN_BLOCK + NN_BLOCK) * sizeof(float);
 }
 
-void nn_mlp_logits(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *z)
+/* The next block's rows [begin, begin + the result) through the hidden layers; *h is where they end up in `scratch`. */
+static size_t block_features(const nn_mlp *mlp, const nn_inputs *inputs, size_t begin, void *scratch, float **h)
 {
     float *here = scratch, *there = here + mlp->widest * NN_BLOCK;
     uint32_t *codes = (uint32_t *)(there + mlp->widest * NN_BLOCK);
-    for (size_t begin = 0, kind = 0; begin < inputs->count; begin += block_rows[kind]) {
-        while (inputs->count - begin < block_rows[kind])
-            kind++;
-        size_t rows = block_rows[kind];
-        nn_mlp_gather(mlp, inputs, begin, rows, codes, here);
-        for (size_t l = 0; l < mlp->layer_count; l++) {
-            const nn_layer *layer = &mlp->layers[l];
-            la_gemm_run(&layer->predict[kind], here, layer->transposed, there);
-            mlp->kernels->bias_relu(rows, layer->out_stride, mlp->values + layer->bias, there);
-            float *swap = here;
-            here = there;
-            there = swap;
+    size_t kind = 0;
+    while (inputs->count - begin < block_rows[kind])
+        kind++;
+    size_t rows = block_rows[kind];
+    nn_mlp_gather(mlp, inputs, begin, rows, codes, here);
+    for (size_t l = 0; l < mlp->layer_count; l++) {
+        const nn_layer *layer = &mlp->layers[l];
+        la_gemm_run(&layer->predict[kind], here, layer->transposed, there);
+        mlp->kernels->bias_relu(rows, layer->out_stride, mlp->values + layer->bias, there);
+        float *swap = here;
+        here = there;
+        there = swap;
+    }
+    *h = here;
+    return rows;
+}
+
+void nn_mlp_logits(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *z)
+{
+    const float *weight = mlp->values + mlp->head_weight, *bias = mlp->values + mlp->head_bias;
+    float *h;
+    for (size_t begin = 0, rows = 0; begin < inputs->count; begin += rows) {
+        rows = block_features(mlp, inputs, begin, scratch, &h);
+        if (!inputs->heads)
+            mlp->kernels->head(rows, mlp->head_stride, h, weight, bias[0], z + begin);
+        for (size_t i = 0; inputs->heads && i < rows; i++) {
+            size_t head = inputs->heads[inputs->rows ? inputs->rows[begin + i] : inputs->first + begin + i];
+            mlp->kernels->head(1, mlp->head_stride, h + i * mlp->head_stride, weight + head * mlp->head_stride,
+                               bias[head], z + begin + i);
         }
-        mlp->kernels->head(rows, mlp->head_stride, here, mlp->values + mlp->head_weight, mlp->values[mlp->head_bias],
-                           z + begin);
+    }
+}
+
+void nn_mlp_features(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *h)
+{
+    float *block;
+    for (size_t begin = 0, rows = 0; begin < inputs->count; begin += rows) {
+        rows = block_features(mlp, inputs, begin, scratch, &block);
+        memcpy(h + begin * mlp->head_stride, block, rows * mlp->head_stride * sizeof *h);
     }
 }
 
@@ -321,7 +365,7 @@ static bool tensor_at(const nn_mlp *mlp, const char *prefix, size_t index, tenso
     index -= mlp->table_count;
     bool is_bias = index % 2 == 1, is_head = index / 2 == mlp->layer_count;
     const nn_layer *layer = is_head ? NULL : &mlp->layers[index / 2];
-    size_t out = layer ? layer->out : 1;
+    size_t out = layer ? layer->out : mlp->head_count;
     if (layer)
         length =
             snprintf(place->name, sizeof place->name, "%sfc%zu.%s", prefix, index / 2 + 1, is_bias ? "bias" : "weight");

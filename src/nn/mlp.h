@@ -1,15 +1,18 @@
 /*
- * mlp.h: a network that turns categories and numbers into one logit.
+ * mlp.h: a network that turns categories and numbers into one number, or into one of several.
  *
  *   x      = [ table_0[code_0] ... table_T[code_T] | number_0 ... number_N ]
  *   h_0    = x
  *   h_l    = relu(W_l h_(l-1) + b_l)          for each hidden layer
- *   logit  = <w, h_L> + b,  p = 1 / (1 + exp(-logit))
+ *   z      = <w_head, h_L> + b_head,  p = 1 / (1 + exp(-z)) where z is a logit
+ *
+ * As a rule there is one head; a network with several has one output for each, and every row names the one that
+ * it is about (the arm that was pulled: all arms share the layers below).
  *
  * All weights lie in one block, `values`:
  *   tables: (rows + 1) x width each; the last row is the average of the others and
  *           stands in for unknown codes (nn_mlp_refresh computes it, nothing trains it);
- *   dense:  per hidden layer W [out][in_stride], b [out_stride]; then w [in_stride], b.
+ *   dense:  per hidden layer W [out][in_stride], b [out_stride]; then w [head][in_stride], b [head].
  * Widths are padded to NN_LANES with zeros that stay zero.
  *
  * A network may be scored by any number of threads as long as nobody changes it.
@@ -42,6 +45,7 @@ typedef struct nn_mlp_spec {
     size_t number_count;
     size_t layer_count;
     const size_t *layers; /* units of each hidden layer */
+    size_t head_count;    /* 0: 1 */
 } nn_mlp_spec;
 
 typedef struct nn_table {
@@ -67,7 +71,8 @@ typedef struct nn_mlp {
     size_t input_width, input_stride;
     size_t widest;                 /* largest stride */
     size_t head_in, head_stride;   /* width of what goes into the output */
-    size_t head_weight, head_bias; /* offsets in values */
+    size_t head_count;             /* outputs */
+    size_t head_weight, head_bias; /* offsets in values: [head][head_stride], [head] */
     size_t dense_offset;           /* where the tables end and the layers begin */
     size_t value_count;            /* floats in values, padding included */
     size_t weight_count;           /* numbers that are learned */
@@ -80,7 +85,10 @@ typedef struct nn_mlp {
 /* Columns over the network's inputs. Codes at or beyond a table's rows (FORAGE_NONE) mean unknown. */
 typedef struct nn_inputs {
     const uint32_t *const *codes; /* [table][...] */
-    const float *const *numbers;  /* [number][...] */
+    const float *const *numbers;  /* [number][...]; NULL: */
+    const float *matrix;          /* [...][number], row by row */
+    const uint32_t *heads;        /* [...] the output that a row is about, below head_count; NULL: the first */
+    const float *weights;         /* [...] what a row's loss counts in training; NULL: 1 */
     const uint32_t *rows;         /* which rows to take, in this order; NULL: first, first + 1, ... */
     size_t first;
     size_t count;
@@ -106,6 +114,11 @@ size_t nn_mlp_scratch_size(const nn_mlp *mlp);
 void nn_mlp_predict(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *p);
 /* The same before the sigmoid. */
 void nn_mlp_logits(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *z);
+/* What goes into the output: h_L [count][head_stride], where `heads` play no part. */
+void nn_mlp_features(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *h);
+/* Takes over what `from` has learned, a network of the same layers whose tables and heads may be fewer; rows and heads
+ * that it has not stay as they are. */
+void nn_mlp_copy(nn_mlp *mlp, const nn_mlp *from);
 /* Writes rows [begin, begin + count) of the inputs to x [count][input_stride]; `codes` has room for `count`. */
 void nn_mlp_gather(const nn_mlp *mlp, const nn_inputs *inputs, size_t begin, size_t count, uint32_t *codes, float *x);
 

@@ -1,7 +1,7 @@
 /*
  * trainer.c: forward, backward and Adam over a batch (the plan stands in trainer.h).
  *
- * Backward, for dz_i = (p_i - y_i) / batch at the logit:
+ * Backward, for dz_i = (p_i - y_i) / batch at the logit (z_i - y_i for the squared error, times the row's weight):
  *   dw = sum_i dz_i h_L,i    db = sum_i dz_i    dh_L,i = dz_i w
  *   per layer from the last:  dh_l *= (h_l != 0) / keep
  *                             dW_l = dh_l^T h_(l-1)    db_l = column sums of dh_l    dh_(l-1) = dh_l W_l
@@ -32,7 +32,7 @@ typedef struct scratch {
     float *memory;
 } scratch;
 
-/* A piece of the update: rows [first, first + count) of table or layer `index`, or the output. */
+/* A piece of the update: rows [first, first + count) of table or layer `index`, or so many floats of the output. */
 typedef struct update {
     enum { OF_TABLE, OF_LAYER, OF_HEAD } kind;
     size_t index, first, count;
@@ -126,9 +126,11 @@ static size_t list_updates(const nn_mlp *mlp, update *list)
                 list[count] = (update){OF_LAYER, l, row, UPDATE_ROWS};
         }
     }
-    if (list)
-        list[count] = (update){OF_HEAD, 0, 0, 1};
-    count++;
+    size_t floats = mlp->value_count - mlp->head_weight;
+    for (size_t at = 0; at < floats; at += UPDATE_FLOATS, count++) {
+        if (list)
+            list[count] = (update){OF_HEAD, 0, at, floats - at < UPDATE_FLOATS ? floats - at : UPDATE_FLOATS};
+    }
     for (size_t t = 0; t < mlp->table_count; t++) {
         size_t rows = UPDATE_FLOATS / mlp->tables[t].width;
         for (size_t row = 0; row < mlp->tables[t].rows; row += rows, count++) {
@@ -150,7 +152,7 @@ static size_t update_cost(const nn_trainer *trainer, const update *piece)
     }
     if (piece->kind == OF_LAYER)
         return piece->count * mlp->layers[piece->index].in_stride * (2 + trainer->group_limit / 8);
-    return mlp->head_stride;
+    return piece->count;
 }
 
 static bool chains_create(nn_trainer *trainer)
@@ -325,6 +327,12 @@ static uint32_t dropout_key(uint64_t key, size_t block, size_t layer)
     return (uint32_t)(hash >> 32);
 }
 
+/* Where the columns hold row `i` of the batch. */
+static size_t input_row(const nn_inputs *inputs, size_t i)
+{
+    return inputs->rows ? inputs->rows[i] : inputs->first + i;
+}
+
 /* Rows [begin, begin + rows) of the batch, padded with zeros to a block: x and all hidden layers. */
 static void block_forward(const nn_trainer *trainer, scratch *own, size_t begin, size_t rows)
 {
@@ -346,20 +354,69 @@ static void block_forward(const nn_trainer *trainer, scratch *own, size_t begin,
                              dropout_key(trainer->key, begin / NN_BLOCK, l), own->hidden[l]);
         here = own->hidden[l];
     }
-    kernels->head(NN_BLOCK, mlp->head_stride, here, mlp->values + mlp->head_weight, mlp->values[mlp->head_bias],
-                  own->z);
+    if (!trainer->inputs->heads)
+        kernels->head(NN_BLOCK, mlp->head_stride, here, mlp->values + mlp->head_weight, mlp->values[mlp->head_bias],
+                      own->z);
+    for (size_t i = 0; trainer->inputs->heads && i < rows; i++) {
+        size_t head = trainer->inputs->heads[input_row(trainer->inputs, begin + i)];
+        kernels->head(1, mlp->head_stride, here + i * mlp->head_stride,
+                      mlp->values + mlp->head_weight + head * mlp->head_stride, mlp->values[mlp->head_bias + head],
+                      own->z + i);
+    }
+}
+
+/* The loss of the `rows` rows of the block that begins at `begin`, and dz; padding has none. */
+static double block_loss(const nn_trainer *trainer, const scratch *own, size_t begin, size_t rows, const float *y)
+{
+    const nn_inputs *inputs = trainer->inputs;
+    const nn_kernels *kernels = trainer->mlp->kernels;
+    double (*loss)(size_t, const float *, const float *, float, float *) =
+        trainer->settings.squared ? kernels->squared : kernels->loss;
+    float scale = (float)(1.0 / (double)inputs->count);
+    double sum = inputs->weights ? 0.0 : loss(rows, own->z, y, scale, own->dz);
+    for (size_t i = 0; inputs->weights && i < rows; i++) {
+        float weight = inputs->weights[input_row(inputs, begin + i)];
+        sum += (double)weight * loss(1, own->z + i, y + i, scale * weight, own->dz + i);
+    }
+    for (size_t i = rows; i < NN_BLOCK; i++)
+        own->dz[i] = 0.0F;
+    return sum;
+}
+
+/* The output's part of the way back: dh to `here`, and its own gradients. */
+static void head_backward(const nn_trainer *trainer, scratch *own, size_t begin, size_t rows, float *sum, float *here)
+{
+    const nn_mlp *mlp = trainer->mlp;
+    const nn_inputs *inputs = trainer->inputs;
+    const float *h = mlp->layer_count ? own->hidden[mlp->layer_count - 1] : own->x;
+    const float *weight = mlp->values + mlp->head_weight;
+    float *to_weight = sum + (mlp->head_weight - mlp->dense_offset), *bias = sum + (mlp->head_bias - mlp->dense_offset);
+    size_t stride = mlp->head_stride;
+    if (!inputs->heads) {
+        *bias += mlp->kernels->head_back(NN_BLOCK, stride, own->dz, h, weight, here, to_weight);
+        return;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        size_t head = inputs->heads[input_row(inputs, begin + i)];
+        const float *w = weight + head * stride, *kept = h + i * stride;
+        float *dw = to_weight + head * stride, dz = own->dz[i];
+        for (size_t j = 0; j < stride; j++) {
+            here[i * stride + j] = dz * w[j];
+            dw[j] += dz * kept[j];
+        }
+        bias[head] += dz;
+    }
+    memset(here + rows * stride, 0, (NN_BLOCK - rows) * stride * sizeof *here);
 }
 
 /* From dz back to dx; adds the layers' gradients to `sum`, of which only the vectors are zero at the `first` block. */
-static void block_backward(const nn_trainer *trainer, scratch *own, bool first, float *sum, float *dx)
+static void block_backward(const nn_trainer *trainer, scratch *own, size_t begin, size_t rows, bool first, float *sum)
 {
     const nn_mlp *mlp = trainer->mlp;
     const nn_kernels *kernels = mlp->kernels;
     size_t layers = mlp->layer_count, dense = mlp->dense_offset;
-    float *here = layers ? own->gradient : dx, *there = own->next;
-    sum[mlp->head_bias - dense] +=
-        kernels->head_back(NN_BLOCK, mlp->head_stride, own->dz, layers ? own->hidden[layers - 1] : own->x,
-                           mlp->values + mlp->head_weight, here, sum + mlp->head_weight - dense);
+    float *dx = trainer->dx + begin * mlp->input_stride, *here = layers ? own->gradient : dx, *there = own->next;
+    head_backward(trainer, own, begin, rows, sum, here);
     for (size_t l = layers; l-- > 0;) {
         const nn_layer *layer = &mlp->layers[l];
         kernels->mask_bias(NN_BLOCK, layer->out_stride, trainer->scale, own->hidden[l], here,
@@ -393,7 +450,7 @@ static void link_rows(nn_trainer *trainer, size_t t)
     uint32_t *head = trainer->head[t], *next = trainer->next[t];
     size_t rows = trainer->mlp->tables[t].rows;
     for (size_t i = inputs->count; i-- > 0;) {
-        uint32_t code = inputs->codes[t][inputs->rows ? inputs->rows[i] : inputs->first + i];
+        uint32_t code = inputs->codes[t][input_row(inputs, i)];
         if (code < rows) {
             next[i] = head[code];
             head[code] = (uint32_t)i;
@@ -435,16 +492,13 @@ static void work_pass(nn_trainer *trainer, size_t item, int worker)
            count = trainer->inputs->count;
     if (end > count)
         end = count;
-    float scale = (float)(1.0 / (double)count);
     double loss = 0.0;
     for (; begin < end; begin += NN_BLOCK) {
         size_t rows = end - begin < NN_BLOCK ? end - begin : NN_BLOCK;
         block_forward(trainer, own, begin, rows);
         const float *y = block_rewards(trainer, own, begin, rows);
-        loss += mlp->kernels->loss(rows, own->z, y, scale, own->dz);
-        for (size_t i = rows; i < NN_BLOCK; i++)
-            own->dz[i] = 0.0F;
-        block_backward(trainer, own, begin == first, sum, trainer->dx + begin * mlp->input_stride);
+        loss += block_loss(trainer, own, begin, rows, y);
+        block_backward(trainer, own, begin, rows, begin == first, sum);
     }
     trainer->losses[item] = loss;
 }
@@ -543,9 +597,8 @@ static void work_update(nn_trainer *trainer, size_t item, int worker)
         reduce(trainer, layer->bias + piece->first, piece->count, gradient);
         apply(trainer, &trainer->dense_step, layer->bias + piece->first, piece->count, gradient);
     } else {
-        size_t count = mlp->value_count - mlp->head_weight;
-        reduce(trainer, mlp->head_weight, count, gradient);
-        apply(trainer, &trainer->dense_step, mlp->head_weight, count, gradient);
+        reduce(trainer, mlp->head_weight + piece->first, piece->count, gradient);
+        apply(trainer, &trainer->dense_step, mlp->head_weight + piece->first, piece->count, gradient);
     }
 }
 

@@ -29,6 +29,7 @@ typedef struct nn_settings {
     bool lazy;                    /* only rows of tables that the batch names move (torch.optim.SparseAdam) */
     double dropout;               /* probability of zeroing a hidden unit */
     double input_dropout;         /* and an input */
+    bool squared;                 /* loss: half the squared error of z, instead of the cross-entropy of its sigmoid */
 } nn_settings;
 
 typedef struct nn_trainer nn_trainer;
@@ -39,8 +40,8 @@ forage_status nn_trainer_create(nn_mlp *mlp, const nn_settings *settings, size_t
                                 nn_trainer **trainer, forage_error *error);
 void nn_trainer_free(nn_trainer *trainer);
 
-/* One step on a batch with `reward`, indexed as the inputs are: the gradient of the mean binary
- * cross-entropy, then Adam with `learning_rate`. `key` is the seed of this step's dropout. Returns the batch's summed
+/* One step on a batch with `reward`, indexed as the inputs are: the gradient of the mean loss (of binary
+ * cross-entropy as a rule; each row times its weight), then Adam with `learning_rate`. `key` is the seed of this step's dropout. Returns the batch's summed
  * loss before the step. */
 double nn_trainer_step(nn_trainer *trainer, const nn_inputs *inputs, const float *reward, double learning_rate,
                        uint64_t key);
