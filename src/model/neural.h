@@ -1,0 +1,154 @@
+/*
+ * neural.h: what neural-linear and neural-ucb share: a network over users, arms and features, the last events that
+ * it is trained on again and again, and the training beside the traffic.
+ *
+ * Network: x = [user's embedding | arm's embedding | request's features | candidate's features], hidden layers of
+ * rectified units, and either one output for each arm (`heads=arms`: no embedding of arms; where candidates have
+ * no features of their own all arms share one pass) or one output for all. Features beyond 3 in size count
+ * logarithmically, so that an outlier does not drown what else a layer sees.
+ *
+ * Refits: after lesson n, when n reaches the next mark (refit-every, then the greater of refit-every more and
+ * refit-growth times as many), training begins on a copy of the network and the last `buffer` lessons, in a thread of
+ * its own. The old network goes on estimating, its owner goes on learning. After lesson n + refit-lag the owner waits
+ * for the thread, if it must, and takes the new network. So what is known depends on the lessons alone, not on how
+ * fast the thread was; and a checkpoint holds no half-done work: whoever loads one begins the same training again.
+ *
+ * The lessons lie in a ring with refit-lag places more than `buffer`, so the thread reads lessons that nobody
+ * writes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef MODEL_NEURAL_H
+#define MODEL_NEURAL_H
+
+#include "model/descriptor.h"
+#include "nn/background.h"
+#include "nn/nn.h"
+
+#include <stdatomic.h>
+
+/* Parameters that both models have. */
+#define NEURAL_PARAMS(default_layers, default_every, default_steps)                                                    \
+    {"layers", FORAGE_PARAM_LIST, default_layers, 1, 1024, NULL, "units of each hidden layer"},                        \
+        {"heads",                                                                                                      \
+         FORAGE_PARAM_CHOICE,                                                                                          \
+         "auto",                                                                                                       \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         "auto|arms|shared",                                                                                           \
+         "arms: one output for each arm; shared: one for all, arms are embedded; auto: arms when candidates have no "  \
+         "features of their own and there are at most 256 arms"},                                                      \
+        {"user-size", FORAGE_PARAM_INTEGER, "8", 0, 256, NULL, "numbers per user's embedding; 0: users are not seen"}, \
+        {"arm-size", FORAGE_PARAM_INTEGER, "8", 1, 256, NULL, "numbers per arm's embedding, where outputs are shared"}, \
+        {"loss", FORAGE_PARAM_CHOICE, "squared", 0, 0, "squared|logistic",                                             \
+         "what the network is trained by; logistic: for rewards of 0 and 1"},                                          \
+        {"learning-rate", FORAGE_PARAM_REAL, "0.003", 0, 10, NULL,                                                     \
+         "step size of Adam at the start of a refit; falls to 0 towards its end"},                                     \
+        {"weight-decay", FORAGE_PARAM_REAL, "0.0001", 0, 100, NULL, "weight decay of the layers"},                     \
+        {"embedding-decay", FORAGE_PARAM_REAL, "0.001", 0, 100, NULL, "weight decay of the embeddings"},               \
+        {"batch-size", FORAGE_PARAM_INTEGER, "128", 1, 1 << 16, NULL, "lessons per step"},                             \
+        {"epochs", FORAGE_PARAM_INTEGER, "20", 1, 10000, NULL, "passes over the buffer per refit, as far as steps go"}, \
+        {"steps", FORAGE_PARAM_INTEGER, default_steps, 1, 1000000, NULL, "steps per refit, at most"},                  \
+        {"buffer", FORAGE_PARAM_INTEGER, "50000", 1, 1 << 30, NULL, "the last lessons that a refit learns from"},      \
+        {"refit-every", FORAGE_PARAM_INTEGER, default_every, 1, 1e9, NULL, "lessons until the first refit, and least " \
+                                                                          "between two"},                              \
+        {"refit-growth", FORAGE_PARAM_REAL, "1.25", 1, 1000, NULL,                                                     \
+         "the next refit comes after so many times as many lessons; 1: always refit-every"},                           \
+        {"refit-lag", FORAGE_PARAM_INTEGER, "50", 0, 1e9, NULL,                                                        \
+         "lessons from a refit's start until its result is used, less than refit-every"},                              \
+    {                                                                                                                  \
+        "background", FORAGE_PARAM_BOOLEAN, "true", 0, 0, NULL,                                                        \
+            "refit in a thread of its own; false: at the end of the lag (the same result)"                             \
+    }
+
+/* Candidates that go through the network together. */
+enum { NEURAL_ROWS = 512 };
+
+/* One lesson of the ring. */
+typedef struct neural_row {
+    const float *x; /* [numbers]: the request's features, then the candidate's, squashed */
+    float reward, weight;
+    uint32_t user, arm;
+} neural_row;
+
+typedef struct neural neural;
+
+/* What a model does when the network changes. All may be NULL. */
+typedef struct neural_hooks {
+    void *context;
+    /* In the thread, when training is done: `net->next` is the new network, over lessons [first, end). */
+    void (*settle)(void *context, uint64_t first, uint64_t end);
+    /* The owner takes net->next, which is net->mlp after this; lessons [from, end) came in the meantime. */
+    void (*swap)(void *context, uint64_t from, uint64_t end);
+} neural_hooks;
+
+struct neural {
+    const model_online_setup *setup;
+    neural_hooks hooks;
+    bool arm_heads, one_pass; /* one_pass: a request's candidates differ by their heads alone */
+    bool logistic, in_thread;
+    size_t request, candidate, numbers; /* widths */
+    size_t arms, users;
+    size_t user_size, arm_size;
+    size_t layer_count, layers[NN_LAYER_LIMIT];
+    double rate, growth;
+    size_t batch, epochs, steps, keep, lag;
+    uint64_t every;
+    nn_settings settings;
+
+    nn_mlp *mlp, *next;
+    double reward_mean, reward_scale, next_mean, next_scale; /* what the networks' outputs mean: mean + scale z */
+
+    /* The ring: lesson number e (from 0) lies at place e % ring. */
+    size_t ring, block_count;
+    float **blocks; /* [block_count][NEURAL_BLOCK][stride]: x, reward, weight, user, arm */
+    size_t stride;
+    uint64_t events, mark; /* lessons kept so far; when the next refit begins */
+    uint64_t started;      /* when the last refit began */
+    uint64_t refits;       /* begun */
+    bool refitting;
+
+    nn_background background;
+    nn_trainer *trainer; /* of `next` */
+    _Atomic bool give_up;
+    bool failed; /* weights that are not finite: the old network stays */
+    struct {
+        float *matrix, *reward, *weight;
+        uint32_t *user, *arm;
+        const uint32_t *codes[2];
+    } drawn; /* a batch */
+
+    struct {
+        float *matrix; /* [NEURAL_ROWS][numbers] */
+        uint32_t *user, *arm;
+        const uint32_t *codes[2];
+        void *forward, *settle; /* for nn_mlp_features: of the owner, of the thread */
+        float *row;             /* [numbers] */
+    } scratch;
+    struct neural_packed *packed; /* tensors of a checkpoint under way */
+};
+
+/* `hooks` is copied. The context's other parts may be made after this, but before the first lesson. */
+forage_status neural_create(const model_online_setup *setup, const neural_hooks *hooks, neural **net,
+                            forage_error *error);
+void neural_free(neural *net);
+
+/* The candidates [first, first + count), at most NEURAL_ROWS, as the network sees them; borrowed until the next call.
+ * With net->one_pass there is one row whatever `count` is. */
+nn_inputs neural_inputs(neural *net, const forage_candidates *candidates, size_t first, size_t count);
+/* The same of one lesson of the ring, and of one that is just being learned. */
+nn_inputs neural_row_inputs(const neural *net, const neural_row *row, const uint32_t *codes[2]);
+neural_row neural_lesson_row(neural *net, const forage_lesson *lesson);
+/* Lesson number `event`, one of the last net->ring. */
+neural_row neural_row_at(const neural *net, uint64_t event);
+/* Keeps a lesson; begins and ends refits. To be called when the model itself has learned from it. */
+void neural_keep(neural *net, const neural_row *row);
+
+forage_status neural_grow(neural *net, size_t arms, size_t users, forage_error *error);
+forage_status neural_save(const neural *net, nn_checkpoint *checkpoint, forage_error *error);
+/* Also begins again what was under way. `hooks.settle` may be called from a thread from now on. */
+forage_status neural_load(neural *net, const nn_checkpoint *checkpoint, forage_error *error);
+double neural_saved_size(const model_online_setup *setup);
+size_t neural_memory(const neural *net);
+
+#endif
