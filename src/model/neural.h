@@ -72,6 +72,7 @@ typedef struct neural_row {
 } neural_row;
 
 typedef struct neural neural;
+typedef struct neural_packed neural_packed;
 
 /* What a model does when the network changes. All may be NULL. */
 typedef struct neural_hooks {
@@ -125,12 +126,15 @@ struct neural {
         void *forward, *settle; /* for nn_mlp_features: of the owner, of the thread */
         float *row;             /* [numbers] */
     } scratch;
-    struct neural_packed *packed; /* tensors of a checkpoint under way */
+    neural_packed *packed; /* tensors of a checkpoint under way */
 };
 
 /* `hooks` is copied. The context's other parts may be made after this, but before the first lesson. */
-forage_status neural_create(const model_online_setup *setup, const neural_hooks *hooks, neural **net,
+forage_status neural_create(const model_online_setup *setup, bool arm_heads, const neural_hooks *hooks, neural **net,
                             forage_error *error);
+/* What parameter `heads` means for this shape; and what a checkpoint says. */
+bool neural_wants_arm_heads(const model_online_setup *setup);
+bool neural_saved_arm_heads(const nn_checkpoint *checkpoint);
 void neural_free(neural *net);
 
 /* The candidates [first, first + count), at most NEURAL_ROWS, as the network sees them; borrowed until the next call.
@@ -144,9 +148,10 @@ neural_row neural_row_at(const neural *net, uint64_t event);
 /* Keeps a lesson; begins and ends refits. To be called when the model itself has learned from it. */
 void neural_keep(neural *net, const neural_row *row);
 
+/* Growing and loading stop a refit that is under way; neural_resume, when the model is ready too, begins it again. */
 forage_status neural_grow(neural *net, size_t arms, size_t users, forage_error *error);
-forage_status neural_save(const neural *net, nn_checkpoint *checkpoint, forage_error *error);
-/* Also begins again what was under way. `hooks.settle` may be called from a thread from now on. */
+void neural_resume(neural *net);
+forage_status neural_save(neural *net, nn_checkpoint *checkpoint, forage_error *error);
 forage_status neural_load(neural *net, const nn_checkpoint *checkpoint, forage_error *error);
 double neural_saved_size(const model_online_setup *setup);
 size_t neural_memory(const neural *net);

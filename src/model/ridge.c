@@ -172,29 +172,9 @@ double model_ridge_variance(double a, double b)
     return a > 1.0 ? b / (a - 1.0) : b / a;
 }
 
-/* Gamma(a, 1): Marsaglia and Tsang 2000; below 1 by their boost U^(1/a). */
-static double draw_gamma(double a, forage_rng *rng)
-{
-    double boost = 1.0;
-    if (a < 1.0) {
-        boost = pow(1.0 - forage_rng_double(rng), 1.0 / a);
-        a += 1.0;
-    }
-    double d = a - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
-    for (;;) {
-        double z = forage_rng_normal(rng), v = 1.0 + c * z;
-        if (v <= 0.0)
-            continue;
-        v = v * v * v;
-        double u = 1.0 - forage_rng_double(rng);
-        if (log(u) < 0.5 * z * z + d - d * v + d * log(v))
-            return d * v * boost;
-    }
-}
-
 double model_ridge_draw_variance(double a, double b, forage_rng *rng)
 {
-    double gamma = draw_gamma(a, rng);
+    double gamma = forage_rng_gamma(rng, a);
     return b / (gamma > 1e-300 ? gamma : 1e-300);
 }
 

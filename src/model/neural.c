@@ -1,0 +1,622 @@
+/*
+ * neural.c: a network over users, arms and features, refitted beside the traffic (the plan stands in neural.h).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "model/neural.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    NEURAL_BLOCK = 1024, /* lessons per block of the ring; blocks are made when they are reached */
+    MOST_HEADS = 256,    /* that "auto" gives arms of their own */
+};
+
+/* Streams of random numbers of one seed: weights, refits (one each), arms (one each). */
+enum { STREAM_WEIGHTS = 0, STREAM_REFITS = 1 << 10, STREAM_ARMS = 1 << 28 };
+
+/* What follows the features of a lesson in the ring. */
+enum { AT_REWARD, AT_WEIGHT, AT_USER, AT_ARM, ROW_EXTRA };
+
+static forage_status out_of_memory(forage_error *error)
+{
+    return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for the network and its last lessons");
+}
+
+/* ---- construction ---- */
+
+bool neural_wants_arm_heads(const model_online_setup *setup)
+{
+    const char *heads = forage_params_text(setup->params, "heads");
+    if (strcmp(heads, "auto") == 0)
+        return setup->shape->candidate_width == 0 && setup->shape->arms <= MOST_HEADS;
+    return strcmp(heads, "arms") == 0;
+}
+
+static const char user_table[] = "user_embedding.weight", arm_table[] = "arm_embedding.weight";
+
+bool neural_saved_arm_heads(const nn_checkpoint *checkpoint)
+{
+    return nn_checkpoint_find(checkpoint, arm_table) == NULL;
+}
+
+static forage_status network(const neural *net, size_t arms, size_t users, nn_mlp **mlp, forage_error *error)
+{
+    nn_table_spec tables[2];
+    nn_mlp_spec spec = {
+        .tables = tables, .number_count = net->numbers, .layer_count = net->layer_count, .layers = net->layers};
+    if (net->user_size)
+        tables[spec.table_count++] = (nn_table_spec){user_table, users ? users : 1, net->user_size};
+    if (!net->arm_heads)
+        tables[spec.table_count++] = (nn_table_spec){arm_table, arms ? arms : 1, net->arm_size};
+    spec.head_count = net->arm_heads && arms ? arms : 1;
+    return nn_mlp_create(&spec, net->setup->device->isa, mlp, error);
+}
+
+/* The embeddings of arms from `first` on. Each arm has a stream of its own, so it begins alike whenever it comes. */
+static void draw_arms(const neural *net, nn_mlp *mlp, size_t first)
+{
+    const nn_table *table = &mlp->tables[mlp->table_count - 1];
+    for (size_t a = first; !net->arm_heads && a < table->rows; a++) {
+        forage_rng rng;
+        forage_rng_seed_stream(&rng, net->setup->seed, (uint32_t)(STREAM_ARMS + a % STREAM_ARMS));
+        for (size_t j = 0; j < table->width; j++)
+            mlp->values[table->offset + a * table->width + j] = (float)forage_rng_normal(&rng);
+    }
+}
+
+/* Layers as PyTorch draws them. Users begin alike, at 0: nothing is known that tells them apart. So does the output:
+ * every arm is worth the mean reward. */
+static void initialise(const neural *net, nn_mlp *mlp)
+{
+    forage_rng rng;
+    forage_rng_seed_stream(&rng, net->setup->seed, STREAM_WEIGHTS);
+    for (size_t l = 0; l < mlp->layer_count; l++) {
+        const nn_layer *layer = &mlp->layers[l];
+        double bound = 1.0 / sqrt((double)layer->in);
+        for (size_t o = 0; o < layer->out; o++) {
+            for (size_t j = 0; j < layer->in; j++)
+                mlp->values[layer->weight + o * layer->in_stride + j] =
+                    (float)((2.0 * forage_rng_double(&rng) - 1.0) * bound);
+        }
+        for (size_t o = 0; o < layer->out; o++)
+            mlp->values[layer->bias + o] = (float)((2.0 * forage_rng_double(&rng) - 1.0) * bound);
+    }
+    draw_arms(net, mlp, 0);
+    nn_mlp_refresh(mlp);
+}
+
+static forage_status read_params(neural *net, forage_error *error)
+{
+    const forage_params *values = net->setup->params;
+    const int64_t *units = forage_params_list(values, "layers", &net->layer_count);
+    if (net->layer_count == 0 || net->layer_count > NN_LAYER_LIMIT)
+        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "layers", "%zu hidden layers; possible is 1 to %d",
+                              net->layer_count, NN_LAYER_LIMIT);
+    for (size_t l = 0; l < net->layer_count; l++)
+        net->layers[l] = (size_t)units[l];
+    net->user_size = (size_t)forage_params_integer(values, "user-size");
+    net->arm_size = (size_t)forage_params_integer(values, "arm-size");
+    net->logistic = strcmp(forage_params_text(values, "loss"), "logistic") == 0;
+    net->in_thread = forage_params_boolean(values, "background");
+    net->rate = forage_params_real(values, "learning-rate");
+    net->growth = forage_params_real(values, "refit-growth");
+    net->batch = (size_t)forage_params_integer(values, "batch-size");
+    net->epochs = (size_t)forage_params_integer(values, "epochs");
+    net->steps = (size_t)forage_params_integer(values, "steps");
+    net->keep = (size_t)forage_params_integer(values, "buffer");
+    net->every = (uint64_t)forage_params_integer(values, "refit-every");
+    net->lag = (size_t)forage_params_integer(values, "refit-lag");
+    net->settings = (nn_settings){.beta1 = 0.9,
+                                  .beta2 = 0.999,
+                                  .epsilon = 1e-8,
+                                  .decay = forage_params_real(values, "weight-decay"),
+                                  .table_decay = forage_params_real(values, "embedding-decay"),
+                                  .lazy = true,
+                                  .squared = !net->logistic};
+    if (net->lag >= net->every)
+        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "refit-lag",
+                              "a refit that takes effect %zu lessons after it began, with the next one due after "
+                              "%zu: refit-lag must be less than refit-every",
+                              net->lag, (size_t)net->every);
+    if (net->numbers + net->user_size + (net->arm_heads ? 0 : net->arm_size) == 0)
+        return forage_fail(error, FORAGE_INVALID, "there are no features and no users for a network to see");
+    return FORAGE_OK;
+}
+
+static bool allocate(neural *net)
+{
+    net->ring = net->keep + net->lag;
+    net->block_count = (net->ring + NEURAL_BLOCK - 1) / NEURAL_BLOCK;
+    net->stride = net->numbers + ROW_EXTRA;
+    net->blocks = forage_calloc(net->block_count, sizeof *net->blocks);
+    net->drawn.matrix = forage_alloc(net->batch, (net->numbers + 1) * sizeof(float));
+    net->drawn.reward = forage_alloc(net->batch, sizeof(float));
+    net->drawn.weight = forage_alloc(net->batch, sizeof(float));
+    net->drawn.user = forage_alloc(net->batch, sizeof(uint32_t));
+    net->drawn.arm = forage_alloc(net->batch, sizeof(uint32_t));
+    net->scratch.matrix = forage_alloc(NEURAL_ROWS, (net->numbers + 1) * sizeof(float));
+    net->scratch.user = forage_alloc(NEURAL_ROWS, sizeof(uint32_t));
+    net->scratch.arm = forage_alloc(NEURAL_ROWS, sizeof(uint32_t));
+    net->scratch.row = forage_alloc(net->numbers + 1, sizeof(float));
+    size_t forward = nn_mlp_scratch_size(net->mlp);
+    net->scratch.forward = forage_calloc(forward, 1);
+    net->scratch.settle = forage_calloc(forward, 1);
+    size_t t = 0;
+    if (net->user_size) {
+        net->drawn.codes[t] = net->drawn.user;
+        net->scratch.codes[t++] = net->scratch.user;
+    }
+    net->drawn.codes[t] = net->drawn.arm;
+    net->scratch.codes[t] = net->scratch.arm;
+    return net->blocks && net->drawn.matrix && net->drawn.reward && net->drawn.weight && net->drawn.user &&
+           net->drawn.arm && net->scratch.matrix && net->scratch.user && net->scratch.arm && net->scratch.row &&
+           net->scratch.forward && net->scratch.settle;
+}
+
+forage_status neural_create(const model_online_setup *setup, bool arm_heads, const neural_hooks *hooks, neural **net,
+                            forage_error *error)
+{
+    const forage_learner_shape *shape = setup->shape;
+    forage_status status;
+    *net = NULL;
+    neural *made = forage_calloc(1, sizeof *made);
+    if (!made)
+        return out_of_memory(error);
+    made->setup = setup;
+    made->hooks = *hooks;
+    made->arm_heads = arm_heads;
+    made->one_pass = arm_heads && shape->candidate_width == 0;
+    made->request = shape->request_width;
+    made->candidate = shape->candidate_width;
+    made->numbers = made->request + made->candidate;
+    made->arms = shape->arms;
+    made->users = shape->users;
+    made->next_scale = made->reward_scale = 1.0;
+    FORAGE_TRY_GOTO(read_params(made, error), fail);
+    made->mark = made->every;
+    FORAGE_TRY_GOTO(network(made, made->arms, made->users, &made->mlp, error), fail);
+    FORAGE_TRY_GOTO(network(made, made->arms, made->users, &made->next, error), fail);
+    FORAGE_TRY_GOTO(nn_trainer_create(made->next, &made->settings, made->batch, 1, &made->trainer, error), fail);
+    if (!allocate(made)) {
+        status = out_of_memory(error);
+        goto fail;
+    }
+    initialise(made, made->mlp);
+    *net = made;
+    return FORAGE_OK;
+fail:
+    neural_free(made);
+    return status;
+}
+
+/* ---- the ring ---- */
+
+static float *ring_place(const neural *net, uint64_t event)
+{
+    size_t at = (size_t)(event % net->ring);
+    return net->blocks[at / NEURAL_BLOCK] + at % NEURAL_BLOCK * net->stride;
+}
+
+neural_row neural_row_at(const neural *net, uint64_t event)
+{
+    const float *x = ring_place(net, event), *extra = x + net->numbers;
+    neural_row row = {.x = x, .reward = extra[AT_REWARD], .weight = extra[AT_WEIGHT]};
+    memcpy(&row.user, &extra[AT_USER], sizeof row.user);
+    memcpy(&row.arm, &extra[AT_ARM], sizeof row.arm);
+    return row;
+}
+
+static float squash(float x)
+{
+    const float linear = 3.0F;
+    float size = fabsf(x);
+    return size <= linear ? x : copysignf(linear + log1pf(size - linear), x);
+}
+
+static void squash_all(const float *from, size_t count, float *to)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = squash(from[i]);
+}
+
+neural_row neural_lesson_row(neural *net, const forage_lesson *lesson)
+{
+    squash_all(lesson->request, net->request, net->scratch.row);
+    squash_all(lesson->features, net->candidate, net->scratch.row + net->request);
+    return (neural_row){.x = net->scratch.row,
+                        .reward = lesson->reward,
+                        .weight = lesson->weight,
+                        .user = lesson->user,
+                        .arm = lesson->arm};
+}
+
+nn_inputs neural_row_inputs(const neural *net, const neural_row *row, const uint32_t *codes[2])
+{
+    codes[0] = net->user_size ? &row->user : &row->arm;
+    codes[1] = &row->arm;
+    return (nn_inputs){.codes = codes, .matrix = row->x, .count = 1};
+}
+
+nn_inputs neural_inputs(neural *net, const forage_candidates *candidates, size_t first, size_t count)
+{
+    float *matrix = net->scratch.matrix;
+    if (net->one_pass)
+        count = 1;
+    squash_all(candidates->request, net->request, matrix);
+    for (size_t i = 0; i < count; i++) {
+        float *row = matrix + i * net->numbers;
+        if (i > 0)
+            memcpy(row, matrix, net->request * sizeof *row);
+        if (net->candidate)
+            squash_all(candidates->features + (first + i) * net->candidate, net->candidate, row + net->request);
+        net->scratch.user[i] = candidates->user;
+        net->scratch.arm[i] = candidates->arms[first + i];
+    }
+    return (nn_inputs){.codes = net->scratch.codes, .matrix = matrix, .count = count};
+}
+
+/* ---- refits ---- */
+
+static uint64_t window_first(const neural *net)
+{
+    return net->started > net->keep ? net->started - net->keep : 0;
+}
+
+/* What the network's output stands for: rewards are learned with mean 0 and deviation 1, whatever their unit. */
+static void measure_rewards(neural *net, uint64_t first, uint64_t end)
+{
+    double sum = 0.0, squares = 0.0, count = (double)(end - first);
+    net->next_mean = 0.0;
+    net->next_scale = 1.0;
+    if (net->logistic)
+        return;
+    for (uint64_t e = first; e < end; e++)
+        sum += (double)neural_row_at(net, e).reward;
+    for (uint64_t e = first; e < end; e++) {
+        double rest = (double)neural_row_at(net, e).reward - sum / count;
+        squares += rest * rest;
+    }
+    net->next_mean = sum / count;
+    if (squares > 0.0)
+        net->next_scale = sqrt(squares / count);
+}
+
+/* A batch of the lessons [first, end), drawn with replacement. */
+static nn_inputs draw_batch(neural *net, uint64_t first, uint64_t end, forage_rng *rng)
+{
+    bool weighted = false;
+    for (size_t i = 0; i < net->batch; i++) {
+        neural_row row = neural_row_at(net, first + forage_rng_integers(rng, end - first));
+        float reward = (float)(((double)row.reward - net->next_mean) / net->next_scale);
+        if (net->logistic)
+            reward = reward < 0.0F ? 0.0F : reward > 1.0F ? 1.0F : reward;
+        memcpy(net->drawn.matrix + i * net->numbers, row.x, net->numbers * sizeof *row.x);
+        net->drawn.reward[i] = reward;
+        net->drawn.weight[i] = row.weight;
+        net->drawn.user[i] = row.user;
+        net->drawn.arm[i] = row.arm;
+        weighted = weighted || row.weight != 1.0F;
+    }
+    return (nn_inputs){.codes = net->drawn.codes,
+                       .matrix = net->drawn.matrix,
+                       .heads = net->arm_heads ? net->drawn.arm : NULL,
+                       .weights = weighted ? net->drawn.weight : NULL,
+                       .count = net->batch};
+}
+
+static bool all_finite(const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(values[i]))
+            return false;
+    }
+    return true;
+}
+
+/* In the thread: train `next`, which is a copy of the network, then let the model draw its conclusions. */
+static void refit(void *context)
+{
+    neural *net = context;
+    uint64_t first = window_first(net), end = net->started, count = end - first;
+    uint64_t whole = (count * net->epochs + net->batch - 1) / net->batch;
+    size_t total = whole < net->steps ? (size_t)whole : net->steps;
+    forage_rng rng;
+    forage_rng_seed_stream(&rng, net->setup->seed, (uint32_t)(STREAM_REFITS + net->refits % STREAM_ARMS));
+    measure_rewards(net, first, end);
+    memset(nn_trainer_mean(net->trainer), 0, net->next->value_count * sizeof(float));
+    memset(nn_trainer_square(net->trainer), 0, net->next->value_count * sizeof(float));
+    nn_trainer_set_steps(net->trainer, 0);
+    for (size_t step = 0; step < total; step++) {
+        if (atomic_load(&net->give_up))
+            return;
+        nn_inputs inputs = draw_batch(net, first, end, &rng);
+        double rate = net->rate * (1.0 - (double)step / (double)total);
+        (void)nn_trainer_step(net->trainer, &inputs, net->drawn.reward, rate, 0);
+    }
+    nn_mlp_refresh(net->next);
+    net->failed = !all_finite(net->next->values, net->next->value_count);
+    if (!net->failed && net->hooks.settle)
+        net->hooks.settle(net->hooks.context, first, end);
+}
+
+static void refit_begin(neural *net)
+{
+    net->refitting = true;
+    nn_mlp_copy(net->next, net->mlp);
+    nn_background_start(&net->background, refit, net, net->in_thread);
+}
+
+static void refit_end(neural *net)
+{
+    nn_background_wait(&net->background);
+    net->refitting = false;
+    if (net->failed)
+        return;
+    nn_mlp_copy(net->mlp, net->next);
+    net->reward_mean = net->next_mean;
+    net->reward_scale = net->next_scale;
+    if (net->hooks.swap)
+        net->hooks.swap(net->hooks.context, net->started, net->events);
+}
+
+/* Writes lesson number `event` into the ring. False when there is no memory for its block. */
+static bool ring_write(neural *net, uint64_t event, const neural_row *row)
+{
+    float **block = &net->blocks[event % net->ring / NEURAL_BLOCK];
+    if (!*block)
+        *block = forage_alloc(NEURAL_BLOCK, net->stride * sizeof **block);
+    if (!*block)
+        return false;
+    float *x = ring_place(net, event), *extra = x + net->numbers;
+    memcpy(x, row->x, net->numbers * sizeof *x);
+    extra[AT_REWARD] = row->reward;
+    extra[AT_WEIGHT] = row->weight;
+    memcpy(&extra[AT_USER], &row->user, sizeof row->user);
+    memcpy(&extra[AT_ARM], &row->arm, sizeof row->arm);
+    return true;
+}
+
+void neural_keep(neural *net, const neural_row *row)
+{
+    if (!ring_write(net, net->events, row))
+        return; /* memory has run out: this lesson takes no part in refits */
+    net->events++;
+    if (net->events == net->mark) {
+        double grown = ceil((double)net->mark * net->growth);
+        net->started = net->events;
+        net->refits++;
+        net->mark += net->every;
+        if (grown > (double)net->mark && grown < 1e18)
+            net->mark = (uint64_t)grown;
+        refit_begin(net);
+    }
+    if (net->refitting && net->events == net->started + net->lag)
+        refit_end(net);
+}
+
+/* Stops what is under way, so that it can begin anew. */
+static void refit_abandon(neural *net)
+{
+    atomic_store(&net->give_up, true);
+    nn_background_wait(&net->background);
+    atomic_store(&net->give_up, false);
+}
+
+/* What a checkpoint under way needs in one piece. */
+struct neural_packed {
+    float *weights; /* of nn_mlp_save */
+    uint64_t schedule[5];
+    double reward[2];
+    float *x, *rewards, *weight;
+    uint32_t *user, *arm;
+};
+
+static void packed_free(neural_packed *packed)
+{
+    if (!packed)
+        return;
+    forage_free(packed->weights);
+    forage_free(packed->x);
+    forage_free(packed->rewards);
+    forage_free(packed->weight);
+    forage_free(packed->user);
+    forage_free(packed->arm);
+    forage_free(packed);
+}
+
+void neural_free(neural *net)
+{
+    if (!net)
+        return;
+    refit_abandon(net);
+    nn_trainer_free(net->trainer);
+    nn_mlp_free(net->mlp);
+    nn_mlp_free(net->next);
+    for (size_t b = 0; net->blocks && b < net->block_count; b++)
+        forage_free(net->blocks[b]);
+    forage_free(net->blocks);
+    forage_free(net->drawn.matrix);
+    forage_free(net->drawn.reward);
+    forage_free(net->drawn.weight);
+    forage_free(net->drawn.user);
+    forage_free(net->drawn.arm);
+    forage_free(net->scratch.matrix);
+    forage_free(net->scratch.user);
+    forage_free(net->scratch.arm);
+    forage_free(net->scratch.row);
+    forage_free(net->scratch.forward);
+    forage_free(net->scratch.settle);
+    packed_free(net->packed);
+    forage_free(net);
+}
+
+/* ---- growth and checkpoints ---- */
+
+forage_status neural_grow(neural *net, size_t arms, size_t users, forage_error *error)
+{
+    nn_mlp *mlp = NULL, *next = NULL;
+    nn_trainer *trainer = NULL;
+    forage_status status;
+    FORAGE_TRY_GOTO(network(net, arms, users, &mlp, error), fail);
+    FORAGE_TRY_GOTO(network(net, arms, users, &next, error), fail);
+    FORAGE_TRY_GOTO(nn_trainer_create(next, &net->settings, net->batch, 1, &trainer, error), fail);
+    refit_abandon(net);
+    nn_mlp_copy(mlp, net->mlp);
+    draw_arms(net, mlp, net->arms ? net->arms : 1);
+    nn_mlp_refresh(mlp);
+    nn_trainer_free(net->trainer);
+    nn_mlp_free(net->mlp);
+    nn_mlp_free(net->next);
+    net->mlp = mlp;
+    net->next = next;
+    net->trainer = trainer;
+    net->arms = arms;
+    net->users = users;
+    return FORAGE_OK;
+fail:
+    nn_trainer_free(trainer);
+    nn_mlp_free(mlp);
+    nn_mlp_free(next);
+    return status;
+}
+
+void neural_resume(neural *net)
+{
+    if (net->refitting)
+        refit_begin(net);
+}
+
+/* The lessons that are in the ring, oldest first. */
+static size_t ring_count(const neural *net)
+{
+    return net->events < net->ring ? (size_t)net->events : net->ring;
+}
+
+static bool packed_create(size_t count, size_t numbers, neural_packed **packed)
+{
+    neural_packed *made = *packed = forage_calloc(1, sizeof *made);
+    if (!made)
+        return false;
+    made->x = forage_alloc(count + 1, (numbers + 1) * sizeof *made->x);
+    made->rewards = forage_alloc(count + 1, sizeof *made->rewards);
+    made->weight = forage_alloc(count + 1, sizeof *made->weight);
+    made->user = forage_alloc(count + 1, sizeof *made->user);
+    made->arm = forage_alloc(count + 1, sizeof *made->arm);
+    return made->x && made->rewards && made->weight && made->user && made->arm;
+}
+
+forage_status neural_save(neural *net, nn_checkpoint *checkpoint, forage_error *error)
+{
+    size_t count = ring_count(net), shape[2] = {count, net->numbers};
+    packed_free(net->packed);
+    if (!packed_create(count, net->numbers, &net->packed))
+        return out_of_memory(error);
+    neural_packed *packed = net->packed;
+    for (size_t i = 0; i < count; i++) {
+        neural_row row = neural_row_at(net, net->events - count + i);
+        memcpy(packed->x + i * net->numbers, row.x, net->numbers * sizeof *row.x);
+        packed->rewards[i] = row.reward;
+        packed->weight[i] = row.weight;
+        packed->user[i] = row.user;
+        packed->arm[i] = row.arm;
+    }
+    const uint64_t schedule[] = {net->events, net->mark, net->started, net->refits, net->refitting};
+    memcpy(packed->schedule, schedule, sizeof schedule);
+    packed->reward[0] = net->reward_mean;
+    packed->reward[1] = net->reward_scale;
+    FORAGE_TRY(nn_mlp_save(net->mlp, net->mlp->values, "", checkpoint, &packed->weights, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "schedule", NN_U64, 1, (size_t[]){5}, packed->schedule, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "reward", NN_F64, 1, (size_t[]){2}, packed->reward, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "lessons.features", NN_F32, 2, shape, packed->x, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "lessons.reward", NN_F32, 1, shape, packed->rewards, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "lessons.weight", NN_F32, 1, shape, packed->weight, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "lessons.user", NN_U32, 1, shape, packed->user, error));
+    return nn_checkpoint_add(checkpoint, "lessons.arm", NN_U32, 1, shape, packed->arm, error);
+}
+
+static forage_status malformed(const nn_checkpoint *checkpoint, const char *name, const char *what, forage_error *error)
+{
+    return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, name, "%s", what);
+}
+
+/* The lessons into the ring of a learner that has `events` of them. */
+static forage_status load_lessons(neural *net, const nn_checkpoint *checkpoint, const neural_packed *packed,
+                                  forage_error *error)
+{
+    size_t count = ring_count(net), shape[2] = {count, net->numbers};
+    FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "lessons.features", 2, shape, packed->x, error));
+    FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "lessons.reward", 1, shape, packed->rewards, error));
+    FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "lessons.weight", 1, shape, packed->weight, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "lessons.user", NN_U32, 1, shape, packed->user, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "lessons.arm", NN_U32, 1, shape, packed->arm, error));
+    for (size_t i = 0; i < count; i++) {
+        if (packed->arm[i] >= net->arms || (packed->user[i] != FORAGE_NONE && packed->user[i] >= net->users) ||
+            !(packed->weight[i] > 0.0F))
+            return malformed(checkpoint, "lessons.arm", "a lesson of an arm or a user that is not there, or without "
+                                                        "weight", error);
+        neural_row row = {.x = packed->x + i * net->numbers,
+                          .reward = packed->rewards[i],
+                          .weight = packed->weight[i],
+                          .user = packed->user[i],
+                          .arm = packed->arm[i]};
+        if (!ring_write(net, net->events - count + i, &row))
+            return out_of_memory(error);
+    }
+    return FORAGE_OK;
+}
+
+forage_status neural_load(neural *net, const nn_checkpoint *checkpoint, forage_error *error)
+{
+    uint64_t schedule[5];
+    double reward[2];
+    FORAGE_TRY(nn_mlp_load(net->mlp, checkpoint, "", net->mlp->values, error));
+    nn_mlp_refresh(net->mlp);
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "schedule", NN_U64, 1, (size_t[]){5}, schedule, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "reward", NN_F64, 1, (size_t[]){2}, reward, error));
+    net->events = schedule[0];
+    net->mark = schedule[1];
+    net->started = schedule[2];
+    net->refits = schedule[3];
+    if (net->mark <= net->events || net->started > net->events || net->refits > net->events || schedule[4] > 1 ||
+        (schedule[4] && (!net->started || net->events - net->started >= net->lag)))
+        return malformed(checkpoint, "schedule", "these numbers of lessons do not go together", error);
+    if (!isfinite(reward[0]) || !isfinite(reward[1]) || !(reward[1] > 0.0))
+        return malformed(checkpoint, "reward", "mean and deviation of the rewards are not possible", error);
+    net->reward_mean = reward[0];
+    net->reward_scale = reward[1];
+    const nn_tensor *lessons = nn_checkpoint_find(checkpoint, "lessons.reward");
+    if (!lessons || lessons->rank != 1 || lessons->shape[0] != ring_count(net))
+        return malformed(checkpoint, "lessons.reward", "not as many lessons as the schedule says", error);
+    neural_packed *packed;
+    forage_status status = packed_create(ring_count(net), net->numbers, &packed)
+                               ? load_lessons(net, checkpoint, packed, error)
+                               : out_of_memory(error);
+    packed_free(packed);
+    net->refitting = status == FORAGE_OK && schedule[4] == 1;
+    return status;
+}
+
+double neural_saved_size(const model_online_setup *setup)
+{
+    size_t count = 0;
+    const int64_t *layers = forage_params_list(setup->params, "layers", &count);
+    double arm = 4.0 * (double)forage_params_integer(setup->params, "arm-size");
+    double head = 4.0 * (double)(count ? layers[count - 1] : 0), least = arm < head ? arm : head;
+    return (double)setup->shape->users * 4.0 * (double)forage_params_integer(setup->params, "user-size") +
+           (double)setup->shape->arms * least + (double)setup->shape->request_width +
+           (double)setup->shape->candidate_width;
+}
+
+size_t neural_memory(const neural *net)
+{
+    size_t blocks = 0;
+    for (size_t b = 0; b < net->block_count; b++)
+        blocks += net->blocks[b] != NULL;
+    /* Two networks, Adam's two moments and the sums of gradients, the lessons, scratch. */
+    return sizeof *net + net->next->value_count * 5 * sizeof(float) +
+           (net->mlp->value_count - net->mlp->dense_offset) * 2 * sizeof(float) +
+           blocks * NEURAL_BLOCK * net->stride * sizeof(float) + (net->batch + NEURAL_ROWS) * net->stride * sizeof(float) +
+           2 * nn_mlp_scratch_size(net->mlp);
+}
