@@ -145,6 +145,7 @@ extern const model_type model_beta_bernoulli;
 extern const model_type model_embedding_mlp;
 extern const model_type model_gaussian;
 extern const model_type model_linear_ridge;
+extern const model_type model_neural_linear;
 extern const model_type model_popular;
 
 /* The index of the user's or item's id among the fields of a schema, or SIZE_MAX. */

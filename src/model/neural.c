@@ -54,6 +54,34 @@ static forage_status network(const neural *net, size_t arms, size_t users, nn_ml
     return nn_mlp_create(&spec, net->setup->device->isa, mlp, error);
 }
 
+/* What stands in for a user that nobody knows is the average of those that training has met (whose embedding is not 0);
+ * an arm that nobody knows is worth what its features say: 0. Neither changes when the network grows. */
+static void refresh(const neural *net, nn_mlp *mlp)
+{
+    nn_mlp_refresh(mlp);
+    if (!net->arm_heads) {
+        const nn_table *table = &mlp->tables[mlp->table_count - 1];
+        memset(mlp->values + table->offset + table->rows * table->width, 0, table->width * sizeof *mlp->values);
+    }
+    if (!net->user_size)
+        return;
+    const nn_table *table = &mlp->tables[0];
+    const float *row = mlp->values + table->offset;
+    float *average = mlp->values + table->offset + table->rows * table->width;
+    size_t met = 0;
+    memset(average, 0, table->width * sizeof *average);
+    for (size_t i = 0; i < table->rows; i++, row += table->width) {
+        bool zero = true;
+        for (size_t j = 0; j < table->width; j++)
+            zero = zero && row[j] == 0.0F;
+        for (size_t j = 0; !zero && j < table->width; j++)
+            average[j] += row[j];
+        met += !zero;
+    }
+    for (size_t j = 0; met && j < table->width; j++)
+        average[j] /= (float)met;
+}
+
 /* The embeddings of arms from `first` on. Each arm has a stream of its own, so it begins alike whenever it comes. */
 static void draw_arms(const neural *net, nn_mlp *mlp, size_t first)
 {
@@ -84,7 +112,7 @@ static void initialise(const neural *net, nn_mlp *mlp)
             mlp->values[layer->bias + o] = (float)((2.0 * forage_rng_double(&rng) - 1.0) * bound);
     }
     draw_arms(net, mlp, 0);
-    nn_mlp_refresh(mlp);
+    refresh(net, mlp);
 }
 
 static forage_status read_params(neural *net, forage_error *error)
@@ -335,7 +363,7 @@ static void refit(void *context)
         double rate = net->rate * (1.0 - (double)step / (double)total);
         (void)nn_trainer_step(net->trainer, &inputs, net->drawn.reward, rate, 0);
     }
-    nn_mlp_refresh(net->next);
+    refresh(net, net->next);
     net->failed = !all_finite(net->next->values, net->next->value_count);
     if (!net->failed && net->hooks.settle)
         net->hooks.settle(net->hooks.context, first, end);
@@ -345,6 +373,7 @@ static void refit_begin(neural *net)
 {
     net->refitting = true;
     nn_mlp_copy(net->next, net->mlp);
+    refresh(net, net->next);
     nn_background_start(&net->background, refit, net, net->in_thread);
 }
 
@@ -355,6 +384,7 @@ static void refit_end(neural *net)
     if (net->failed)
         return;
     nn_mlp_copy(net->mlp, net->next);
+    refresh(net, net->mlp);
     net->reward_mean = net->next_mean;
     net->reward_scale = net->next_scale;
     if (net->hooks.swap)
@@ -465,7 +495,7 @@ forage_status neural_grow(neural *net, size_t arms, size_t users, forage_error *
     refit_abandon(net);
     nn_mlp_copy(mlp, net->mlp);
     draw_arms(net, mlp, net->arms ? net->arms : 1);
-    nn_mlp_refresh(mlp);
+    refresh(net, mlp);
     nn_trainer_free(net->trainer);
     nn_mlp_free(net->mlp);
     nn_mlp_free(net->next);
@@ -554,8 +584,10 @@ static forage_status load_lessons(neural *net, const nn_checkpoint *checkpoint, 
     for (size_t i = 0; i < count; i++) {
         if (packed->arm[i] >= net->arms || (packed->user[i] != FORAGE_NONE && packed->user[i] >= net->users) ||
             !(packed->weight[i] > 0.0F))
-            return malformed(checkpoint, "lessons.arm", "a lesson of an arm or a user that is not there, or without "
-                                                        "weight", error);
+            return malformed(checkpoint, "lessons.arm",
+                             "a lesson of an arm or a user that is not there, or without "
+                             "weight",
+                             error);
         neural_row row = {.x = packed->x + i * net->numbers,
                           .reward = packed->rewards[i],
                           .weight = packed->weight[i],
@@ -572,7 +604,7 @@ forage_status neural_load(neural *net, const nn_checkpoint *checkpoint, forage_e
     uint64_t schedule[5];
     double reward[2];
     FORAGE_TRY(nn_mlp_load(net->mlp, checkpoint, "", net->mlp->values, error));
-    nn_mlp_refresh(net->mlp);
+    refresh(net, net->mlp);
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "schedule", NN_U64, 1, (size_t[]){5}, schedule, error));
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "reward", NN_F64, 1, (size_t[]){2}, reward, error));
     net->events = schedule[0];
@@ -617,6 +649,6 @@ size_t neural_memory(const neural *net)
     /* Two networks, Adam's two moments and the sums of gradients, the lessons, scratch. */
     return sizeof *net + net->next->value_count * 5 * sizeof(float) +
            (net->mlp->value_count - net->mlp->dense_offset) * 2 * sizeof(float) +
-           blocks * NEURAL_BLOCK * net->stride * sizeof(float) + (net->batch + NEURAL_ROWS) * net->stride * sizeof(float) +
-           2 * nn_mlp_scratch_size(net->mlp);
+           blocks * NEURAL_BLOCK * net->stride * sizeof(float) +
+           (net->batch + NEURAL_ROWS) * net->stride * sizeof(float) + 2 * nn_mlp_scratch_size(net->mlp);
 }

@@ -28,15 +28,14 @@ static const forage_param params[] = {
     NEURAL_PARAMS("64,32", "200", "1000"),
 };
 
-
 struct model_learner {
     const model_online_setup *setup;
     neural *net;
     bool skip;
     double ridge, a0, b0;
-    size_t width, size;    /* of phi, of a state (ridge.h) */
-    size_t states;         /* one for each arm, or 1 */
-    double *state, *next;  /* [states][size], of the network in use and of the one that is being trained */
+    size_t width, size;   /* of phi, of a state (ridge.h) */
+    size_t states;        /* one for each arm, or 1 */
+    double *state, *next; /* [states][size], of the network in use and of the one that is being trained */
     double scale, next_scale;
     float *hidden;         /* [NEURAL_ROWS][head_stride], the owner's */
     float *settle_hidden;  /* [head_stride], of whoever settles */
@@ -54,8 +53,9 @@ struct model_learner {
         uint32_t *arms;
         double *mean, *square; /* [NEURAL_ROWS] phi' m, phi' P phi */
     } last;
-    double *root;    /* [width][width] of a state's P */
-    double *drawn;   /* [states][width] the weights of this draw; with net->one_pass [states] a normal number times sigma */
+    double *root; /* [width][width] of a state's P */
+    double
+        *drawn; /* [states][width] the weights of this draw; with net->one_pass [states] a normal number times sigma */
     uint64_t *stamp; /* [states] the draw that they belong to */
     uint64_t draws;
 };
@@ -143,8 +143,8 @@ static bool met_last(const model_learner *learner, const forage_candidates *cand
     return learner->last.valid && learner->last.count == count && learner->last.user == candidates->user &&
            memcmp(learner->last.request, candidates->request, shape->request_width * sizeof(float)) == 0 &&
            memcmp(learner->last.arms, candidates->arms, count * sizeof(uint32_t)) == 0 &&
-           (shape->candidate_width == 0 || memcmp(learner->last.features, candidates->features,
-                                                  count * shape->candidate_width * sizeof(float)) == 0);
+           (shape->candidate_width == 0 ||
+            memcmp(learner->last.features, candidates->features, count * shape->candidate_width * sizeof(float)) == 0);
 }
 
 /* Sees to it that phi, mean and (if wanted) square of at most NEURAL_ROWS candidates are there. */

@@ -207,7 +207,6 @@ void nn_mlp_copy(nn_mlp *mlp, const nn_mlp *from)
     memcpy(mlp->values + mlp->dense_offset, from->values + from->dense_offset,
            (from->head_bias - from->dense_offset) * sizeof *mlp->values);
     memcpy(mlp->values + mlp->head_bias, from->values + from->head_bias, from->head_count * sizeof *mlp->values);
-    nn_mlp_refresh(mlp);
 }
 
 void nn_mlp_transpose(nn_mlp *mlp, size_t l, size_t first, size_t count)

@@ -117,7 +117,7 @@ void nn_mlp_logits(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, fl
 /* What goes into the output: h_L [count][head_stride], where `heads` play no part. */
 void nn_mlp_features(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *h);
 /* Takes over what `from` has learned, a network of the same layers whose tables and heads may be fewer; rows and heads
- * that it has not stay as they are. */
+ * that it has not stay as they are. nn_mlp_refresh is for the caller. */
 void nn_mlp_copy(nn_mlp *mlp, const nn_mlp *from);
 /* Writes rows [begin, begin + count) of the inputs to x [count][input_stride]; `codes` has room for `count`. */
 void nn_mlp_gather(const nn_mlp *mlp, const nn_inputs *inputs, size_t begin, size_t count, uint32_t *codes, float *x);

@@ -41,8 +41,8 @@ forage_status nn_trainer_create(nn_mlp *mlp, const nn_settings *settings, size_t
 void nn_trainer_free(nn_trainer *trainer);
 
 /* One step on a batch with `reward`, indexed as the inputs are: the gradient of the mean loss (of binary
- * cross-entropy as a rule; each row times its weight), then Adam with `learning_rate`. `key` is the seed of this step's dropout. Returns the batch's summed
- * loss before the step. */
+ * cross-entropy as a rule; each row times its weight), then Adam with `learning_rate`. `key` is the seed of this step's
+ * dropout. Returns the batch's summed loss before the step. */
 double nn_trainer_step(nn_trainer *trainer, const nn_inputs *inputs, const float *reward, double learning_rate,
                        uint64_t key);
 /* The first half of a step, for tests: the loss, and the gradient of its mean with respect to every weight, laid
