@@ -22,7 +22,6 @@
 #define MODEL_NEURAL_H
 
 #include "model/descriptor.h"
-#include "nn/background.h"
 #include "nn/nn.h"
 
 #include <stdatomic.h>

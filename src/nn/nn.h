@@ -6,6 +6,7 @@
 #ifndef NN_NN_H
 #define NN_NN_H
 
+#include "nn/background.h"
 #include "nn/checkpoint.h"
 #include "nn/epoch.h"
 #include "nn/mlp.h"
