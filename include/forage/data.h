@@ -373,6 +373,8 @@ FORAGE_API size_t forage_config_count(const forage_config_node *node);
 FORAGE_API const forage_config_node *forage_config_at(const forage_config_node *node, size_t index);
 /* The key under which `node` stands in its map, NULL elsewhere. */
 FORAGE_API const char *forage_config_key(const forage_config_node *node);
+/* The line of the file on which `node` begins, from 1. */
+FORAGE_API uint64_t forage_config_line(const forage_config_node *node);
 /* The value of `key` in a map, NULL when absent or `map` is no map. */
 FORAGE_API const forage_config_node *forage_config_find(const forage_config_node *map, const char *key);
 

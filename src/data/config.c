@@ -337,6 +337,11 @@ const char *forage_config_key(const forage_config_node *node)
     return node->key;
 }
 
+uint64_t forage_config_line(const forage_config_node *node)
+{
+    return node->line;
+}
+
 const forage_config_node *forage_config_find(const forage_config_node *map, const char *key)
 {
     if (map->kind != FORAGE_CONFIG_MAP)

@@ -1,0 +1,74 @@
+/*
+ * auto.c: what `auto` stands for: features and arms that follow from the catalogue, so that a short name works
+ * in any environment.
+ *
+ * Arms: the categorical item attribute with the most values of which each has two items on average; items where
+ * there is none.
+ *
+ * Features: a bias; every column of the context and every attribute of the user; where users are known, their
+ * history by arm's attribute, or by item where items are few: of all groups if these are few, of the candidate's
+ * own if they are many; what the attributes of an item tell beyond its arm. A model that has one set of weights for all
+ * arms sees what differs between candidates only, so it gets the arm, and the request crossed with the arm.
+ */
+#include <string.h>
+
+#include "pipeline/plan.h"
+
+enum { ALL_GROUPS_LIMIT = 16, POPULARITY_LIMIT = 2000 };
+
+size_t pipeline_auto_arm(const forage_catalogue *catalogue)
+{
+    const forage_table *table = pipeline_table(catalogue, FORAGE_OF_ITEM);
+    size_t best = SIZE_MAX, most = 1;
+    for (size_t i = 0; i < table->column_count; i++) {
+        size_t codes = pipeline_codes(&table->columns[i]);
+        if (table->columns[i].type == FORAGE_CATEGORICAL && codes > most && codes <= catalogue->items / 2) {
+            most = codes;
+            best = i;
+        }
+    }
+    return best;
+}
+
+static forage_status add_named(pipeline_builder *builder, pipeline_feature feature, const char *name,
+                               forage_error *error)
+{
+    char text[256];
+    if (strlen(name) >= sizeof text)
+        return FORAGE_OK; /* a column with such a name must be asked for */
+    memcpy(text, name, strlen(name) + 1);
+    feature.names[0] = text;
+    feature.name_count = 1;
+    return pipeline_builder_add(builder, &feature, error);
+}
+
+static forage_status add_histories(pipeline_builder *builder, forage_error *error)
+{
+    const pipeline_plan *plan = builder->plan;
+    pipeline_feature history = pipeline_feature_default(PIPELINE_HISTORY);
+    const forage_table *table = pipeline_table(plan->catalogue, FORAGE_OF_ITEM);
+    if (plan->catalogue->users == 0)
+        return FORAGE_OK;
+    size_t groups = plan->arm_is_item ? plan->arms : pipeline_codes(&table->columns[plan->arm_column]);
+    history.own = groups > ALL_GROUPS_LIMIT;
+    return add_named(builder, history, plan->arm_is_item ? "item" : table->columns[plan->arm_column].name, error);
+}
+
+forage_status pipeline_auto(pipeline_builder *builder, forage_error *error)
+{
+    const pipeline_plan *plan = builder->plan;
+    pipeline_feature bias = pipeline_feature_default(PIPELINE_BIAS);
+    pipeline_feature columns = pipeline_feature_default(PIPELINE_COLUMN);
+    FORAGE_TRY(pipeline_builder_add(builder, &bias, error));
+    columns.owner = FORAGE_OF_CONTEXT;
+    FORAGE_TRY(add_named(builder, columns, "all", error));
+    columns.owner = FORAGE_OF_USER;
+    FORAGE_TRY(add_named(builder, columns, "all", error));
+    FORAGE_TRY(add_histories(builder, error));
+    columns.owner = FORAGE_OF_ITEM;
+    const forage_table *table = pipeline_table(plan->catalogue, FORAGE_OF_ITEM);
+    for (size_t i = 0; !plan->arm_is_item && i < table->column_count; i++)
+        if (i != plan->arm_column)
+            FORAGE_TRY(add_named(builder, columns, table->columns[i].name, error));
+    return FORAGE_OK;
+}

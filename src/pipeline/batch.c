@@ -1,0 +1,362 @@
+/*
+ * batch.c: models that are fitted now and then on what was stored.
+ *
+ * Every event is kept (or the latest of them, `refit-window`), and the model is fitted anew on all of them when
+ * teaching has reached `pretrain`, and every `refit` events from then on: the nightly training of a shop. The model
+ * does not change in between, so what it thinks of a user's items is scored once and kept until the next
+ * fit. Users it has not met get what it knows of the average user.
+ */
+#include "pipeline/intern.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CACHE_LIMIT = 64 << 20 }; /* bytes of scores that are kept */
+
+struct pipeline_batch {
+    const forage_pipeline_spec *spec;
+    const forage_catalogue *catalogue;
+    const forage_device *device;
+    forage_device own_device;
+    uint64_t seed, pretrain, refit, window, stored, fitted_at, refits;
+    bool users, deviates;
+
+    /* The log: event i of the context column c is at [c * capacity + i]. */
+    size_t count, capacity, columns;
+    uint32_t *user, *item, *codes;
+    float *reward, *values;
+
+    forage_model *model;
+    forage_dataset *shop; /* without events: what the model is bound to */
+    forage_binding *binding;
+    float *mean, *deviation; /* [slots x items] */
+    uint32_t *holder;        /* [slots] user + 1 */
+    size_t slots;
+    uint32_t *pair_users, *pair_items; /* [items] */
+};
+
+static forage_status no_memory(forage_error *error)
+{
+    return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the stored events");
+}
+
+static void free_shop(forage_dataset *shop)
+{
+    if (!shop)
+        return;
+    /* Tables and vocabularies of columns are the catalogue's; ids and events were made here. */
+    forage_vocabulary_free(shop->users);
+    forage_vocabulary_free(shop->items);
+    for (size_t i = 0; i < shop->context.column_count; i++) {
+        forage_free(shop->context.columns[i].codes);
+        forage_free(shop->context.columns[i].values);
+    }
+    forage_free(shop->context.columns);
+    forage_free(shop);
+}
+
+static void drop_model(pipeline_batch *batch)
+{
+    forage_binding_free(batch->binding);
+    forage_model_free(batch->model);
+    free_shop(batch->shop);
+    batch->binding = NULL;
+    batch->model = NULL;
+    batch->shop = NULL;
+}
+
+void pipeline_batch_free(pipeline_batch *batch)
+{
+    if (!batch)
+        return;
+    drop_model(batch);
+    forage_free(batch->user);
+    forage_free(batch->item);
+    forage_free(batch->codes);
+    forage_free(batch->reward);
+    forage_free(batch->values);
+    forage_free(batch->mean);
+    forage_free(batch->deviation);
+    forage_free(batch->holder);
+    forage_free(batch->pair_users);
+    forage_free(batch->pair_items);
+    forage_free(batch);
+}
+
+forage_status pipeline_batch_create(const forage_pipeline_spec *spec, const forage_pipeline_options *options,
+                                    pipeline_batch **result, forage_error *error)
+{
+    const forage_catalogue *catalogue = options->catalogue;
+    pipeline_batch *batch = forage_calloc(1, sizeof *batch);
+    *result = batch; /* freed by the pipeline, on failure too */
+    if (!batch)
+        return no_memory(error);
+    *batch = (pipeline_batch){.spec = spec,
+                              .catalogue = catalogue,
+                              .device = options->device,
+                              .seed = options->seed,
+                              .pretrain = (uint64_t)forage_params_integer(spec->params, "pretrain"),
+                              .refit = (uint64_t)forage_params_integer(spec->params, "refit"),
+                              .window = (uint64_t)forage_params_integer(spec->params, "refit-window"),
+                              .users = catalogue->users > 0,
+                              .deviates = spec->model->capabilities & FORAGE_HAS_DEVIATION,
+                              .columns = catalogue->context ? catalogue->context->column_count : 0};
+    if (!batch->device) {
+        FORAGE_TRY(forage_device_open("auto", 1, &batch->own_device, error));
+        batch->device = &batch->own_device;
+    }
+    size_t row = catalogue->items * 2 * sizeof(float);
+    batch->slots = CACHE_LIMIT / row;
+    batch->slots = batch->slots > catalogue->users + 1 ? catalogue->users + 1 : batch->slots < 1 ? 1 : batch->slots;
+    batch->mean = forage_alloc(batch->slots, catalogue->items * sizeof *batch->mean);
+    batch->deviation = forage_alloc(batch->slots, catalogue->items * sizeof *batch->deviation);
+    batch->holder = forage_calloc(batch->slots, sizeof *batch->holder);
+    batch->pair_users = forage_alloc(catalogue->items, sizeof *batch->pair_users);
+    batch->pair_items = forage_alloc(catalogue->items, sizeof *batch->pair_items);
+    return batch->mean && batch->deviation && batch->holder && batch->pair_users && batch->pair_items
+               ? FORAGE_OK
+               : no_memory(error);
+}
+
+/* ---- events ---- */
+
+/* Forgets what the window has left behind: half of the room at a time. */
+static void slide(pipeline_batch *batch)
+{
+    size_t keep = (size_t)batch->window, from = batch->count - keep;
+    memmove(batch->user, batch->user + from, keep * sizeof *batch->user);
+    memmove(batch->item, batch->item + from, keep * sizeof *batch->item);
+    memmove(batch->reward, batch->reward + from, keep * sizeof *batch->reward);
+    for (size_t c = 0; c < batch->columns; c++) {
+        memmove(batch->codes + c * batch->capacity, batch->codes + c * batch->capacity + from,
+                keep * sizeof *batch->codes);
+        memmove(batch->values + c * batch->capacity, batch->values + c * batch->capacity + from,
+                keep * sizeof *batch->values);
+    }
+    batch->count = keep;
+}
+
+static forage_status grow(pipeline_batch *batch, forage_error *error)
+{
+    size_t old = batch->capacity, capacity = old ? 2 * old : 1024;
+    size_t columns = batch->columns;
+    void *user = forage_realloc(batch->user, old, capacity, sizeof *batch->user);
+    batch->user = user ? user : batch->user;
+    void *item = forage_realloc(batch->item, old, capacity, sizeof *batch->item);
+    batch->item = item ? item : batch->item;
+    void *reward = forage_realloc(batch->reward, old, capacity, sizeof *batch->reward);
+    batch->reward = reward ? reward : batch->reward;
+    uint32_t *codes = columns ? forage_alloc(capacity * columns, sizeof *codes) : NULL;
+    float *values = columns ? forage_alloc(capacity * columns, sizeof *values) : NULL;
+    if (!user || !item || !reward || (columns && (!codes || !values)) || capacity > FORAGE_MAX_ROWS) {
+        forage_free(codes);
+        forage_free(values);
+        return no_memory(error);
+    }
+    for (size_t c = 0; c < columns && batch->count; c++) {
+        memcpy(codes + c * capacity, batch->codes + c * old, batch->count * sizeof *codes);
+        memcpy(values + c * capacity, batch->values + c * old, batch->count * sizeof *values);
+    }
+    forage_free(batch->codes);
+    forage_free(batch->values);
+    batch->codes = codes;
+    batch->values = values;
+    batch->capacity = capacity;
+    return FORAGE_OK;
+}
+
+forage_status pipeline_batch_reserve(pipeline_batch *batch, forage_error *error)
+{
+    if (batch->count < batch->capacity)
+        return FORAGE_OK;
+    if (batch->window && batch->count >= 2 * batch->window) {
+        slide(batch);
+        return FORAGE_OK;
+    }
+    return grow(batch, error);
+}
+
+void pipeline_batch_store(pipeline_batch *batch, uint32_t user, uint32_t item, float reward, const uint32_t *codes,
+                          const float *values)
+{
+    batch->stored++;
+    if (batch->users && user == FORAGE_NONE)
+        return; /* a log that names users has no rows without one */
+    batch->user[batch->count] = user;
+    batch->item[batch->count] = item;
+    batch->reward[batch->count] = reward;
+    for (size_t c = 0; c < batch->columns; c++) {
+        batch->codes[c * batch->capacity + batch->count] = codes ? codes[c] : FORAGE_NONE;
+        batch->values[c * batch->capacity + batch->count] = values ? values[c] : NAN;
+    }
+    batch->count++;
+}
+
+bool pipeline_batch_due(const pipeline_batch *batch, uint64_t lessons)
+{
+    (void)lessons;
+    if (batch->stored <= batch->pretrain)
+        return batch->stored == batch->pretrain && batch->fitted_at != batch->stored;
+    return batch->refit &&
+           batch->stored - (batch->fitted_at > batch->pretrain ? batch->fitted_at : batch->pretrain) >= batch->refit;
+}
+
+/* ---- fitting ---- */
+
+static forage_status copy_context(const pipeline_batch *batch, size_t from, size_t count, forage_dataset *shop,
+                                  forage_error *error)
+{
+    const forage_table *context = batch->catalogue->context;
+    if (!batch->columns)
+        return FORAGE_OK;
+    shop->context.columns = forage_calloc(batch->columns, sizeof *shop->context.columns);
+    if (!shop->context.columns)
+        return no_memory(error);
+    for (size_t c = 0; c < batch->columns; c++) {
+        forage_column *column = &shop->context.columns[c];
+        column->name = context->columns[c].name;
+        column->type = context->columns[c].type;
+        column->vocabulary = context->columns[c].vocabulary;
+        shop->context.column_count = c + 1;
+        bool numeric = column->type == FORAGE_NUMERIC;
+        void *copy = forage_alloc(count + 1, sizeof(float));
+        if (!copy)
+            return no_memory(error);
+        if (numeric)
+            column->values = memcpy(copy, batch->values + c * batch->capacity + from, count * sizeof(float));
+        else
+            column->codes = memcpy(copy, batch->codes + c * batch->capacity + from, count * sizeof(uint32_t));
+    }
+    return FORAGE_OK;
+}
+
+/* The stored events from `from` on as a dataset that borrows what it can. */
+static forage_status make_shop(const pipeline_batch *batch, size_t from, size_t count, forage_dataset **result,
+                               forage_error *error)
+{
+    const forage_catalogue *catalogue = batch->catalogue;
+    forage_dataset *shop = forage_calloc(1, sizeof *shop);
+    *result = shop;
+    if (!shop)
+        return no_memory(error);
+    if (batch->users)
+        FORAGE_TRY(forage_vocabulary_create_numbered(catalogue->users, &shop->users, error));
+    FORAGE_TRY(forage_vocabulary_create_numbered(catalogue->items, &shop->items, error));
+    shop->count = shop->train_rows = shop->context.rows = count;
+    shop->user = batch->users ? batch->user + from : NULL;
+    shop->item = batch->item + from;
+    shop->value = batch->reward + from;
+    if (catalogue->user_attributes)
+        shop->user_attributes = *catalogue->user_attributes;
+    if (catalogue->item_attributes)
+        shop->item_attributes = *catalogue->item_attributes;
+    shop->user_attributes.rows = batch->users ? catalogue->users : 0;
+    shop->item_attributes.rows = catalogue->items;
+    return copy_context(batch, from, count, shop, error);
+}
+
+static forage_status fit(const pipeline_batch *batch, const forage_dataset *shop, const forage_progress *progress,
+                         forage_model **model, forage_error *error)
+{
+    forage_split split;
+    const forage_fit_options options = {.device = batch->device,
+                                        .seed = batch->seed + batch->refits,
+                                        .progress = progress,
+                                        .source = "the events of the pipeline"};
+    FORAGE_TRY(forage_split_parse("none", shop, &split, error));
+    forage_status status =
+        forage_model_fit(batch->spec->model, batch->spec->model_params, shop, &split, &options, NULL, model, error);
+    forage_split_release(&split);
+    return status;
+}
+
+forage_status pipeline_batch_fit(pipeline_batch *batch, const forage_progress *progress, forage_error *error)
+{
+    size_t count = batch->count, from = 0;
+    forage_dataset *shop = NULL;
+    forage_model *model = NULL;
+    forage_binding *binding = NULL;
+    if (batch->stored == batch->fitted_at || !count)
+        return FORAGE_OK;
+    if (batch->window && count > batch->window) {
+        from = count - (size_t)batch->window;
+        count = (size_t)batch->window;
+    }
+    batch->fitted_at = batch->stored; /* also when it fails: then the next time is as far off */
+    forage_status status = make_shop(batch, from, count, &shop, error);
+    if (status == FORAGE_OK)
+        status = fit(batch, shop, progress, &model, error);
+    if (status == FORAGE_OK)
+        status = forage_model_bind(model, shop, FORAGE_UNKNOWN_AVERAGE, NULL, &binding, error);
+    if (status != FORAGE_OK) {
+        forage_model_free(model);
+        free_shop(shop);
+        return status;
+    }
+    drop_model(batch);
+    batch->model = model;
+    batch->shop = shop;
+    batch->binding = binding;
+    batch->refits++;
+    memset(batch->holder, 0, batch->slots * sizeof *batch->holder);
+    return FORAGE_OK;
+}
+
+/* ---- estimates ---- */
+
+/* Scores all items for a user into a slot of the cache. */
+static forage_status score(pipeline_batch *batch, uint32_t user, size_t slot, forage_error *error)
+{
+    size_t items = forage_vocabulary_count(batch->shop->items);
+    for (size_t i = 0; i < items; i++) {
+        batch->pair_users[i] = user;
+        batch->pair_items[i] = (uint32_t)i;
+    }
+    FORAGE_TRY(forage_model_score_pairs(batch->binding, batch->users ? batch->pair_users : NULL, batch->pair_items,
+                                        items, batch->mean + slot * items,
+                                        batch->deviates ? batch->deviation + slot * items : NULL, error));
+    batch->holder[slot] = user + 1;
+    return FORAGE_OK;
+}
+
+forage_status pipeline_batch_estimate(pipeline_batch *batch, const forage_request *request, const uint32_t *items,
+                                      size_t count, float *mean, float *deviation, forage_error *error)
+{
+    size_t width = batch->catalogue->items;
+    if (!batch->model) { /* nothing is known yet: all are the same, and the policy leaves it to chance */
+        for (size_t i = 0; i < count; i++)
+            mean[i] = 0;
+        for (size_t i = 0; deviation && i < count; i++)
+            deviation[i] = 1;
+        return FORAGE_OK;
+    }
+    uint32_t user = request->user < batch->catalogue->users ? request->user : FORAGE_NONE;
+    size_t slot = user == FORAGE_NONE ? batch->slots - 1 : user % batch->slots;
+    if (batch->holder[slot] != user + 1 || user == FORAGE_NONE)
+        FORAGE_TRY(score(batch, user, slot, error));
+    const float *means = batch->mean + slot * width, *deviations = batch->deviation + slot * width;
+    for (size_t i = 0; i < count; i++) {
+        size_t item = items ? items[i] : i;
+        mean[i] = means[item];
+        if (deviation)
+            deviation[i] = batch->deviates ? deviations[item] : 0;
+    }
+    return FORAGE_OK;
+}
+
+bool pipeline_batch_has_deviation(const pipeline_batch *batch)
+{
+    return batch->deviates;
+}
+
+uint64_t pipeline_batch_refits(const pipeline_batch *batch)
+{
+    return batch->refits;
+}
+
+size_t pipeline_batch_memory(const pipeline_batch *batch)
+{
+    return batch->capacity * (3 * sizeof(float) + batch->columns * 2 * sizeof(float)) +
+           batch->slots * (batch->catalogue->items * 2 * sizeof(float) + sizeof(uint32_t)) +
+           (batch->model ? forage_model_weight_count(batch->model) * sizeof(float) : 0);
+}
