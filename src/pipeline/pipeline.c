@@ -284,7 +284,7 @@ forage_status forage_pipeline_decide(forage_pipeline *pipeline, const forage_req
     pipeline_plan_see(&pipeline->plan, request);
     pipeline->steps++;
     expire(pipeline);
-    *decision = (forage_decision){request->id,         positions,           scratch->items,
+    *decision = (forage_decision){request->id,         positions,           scratch->items_shown,
                                   scratch->propensity, scratch->shown_mean, scratch->shown_deviation};
     return FORAGE_OK;
 }

@@ -113,12 +113,10 @@ static forage_status add_step(pipeline_builder *builder, scope of, const pipelin
 {
     pipeline_plan *plan = builder->plan;
     pipeline_step **steps = of == OF_REQUEST ? &plan->request : of == OF_ITEM ? &plan->fixed : &plan->varying;
-    size_t *count = of == OF_REQUEST ? &plan->request_count
-                    : of == OF_ITEM  ? &plan->fixed_count
-                                        : &plan->varying_count;
+    size_t *count = of == OF_REQUEST ? &plan->request_count : of == OF_ITEM ? &plan->fixed_count : &plan->varying_count;
     size_t *width = of == OF_REQUEST ? &plan->request_width
                     : of == OF_ITEM  ? &plan->fixed_width
-                                        : &plan->candidate_width; /* the fixed ones come on top at the end */
+                                     : &plan->candidate_width; /* the fixed ones come on top at the end */
     if (step->width + plan->request_width + plan->fixed_width + plan->candidate_width > PIPELINE_WIDTH_LIMIT)
         return too_wide(builder, feature, error);
     pipeline_step *grown = forage_realloc(*steps, *count, *count + 1, sizeof *grown);
@@ -303,10 +301,10 @@ static forage_status add_history(pipeline_builder *builder, const pipeline_featu
         .popularity = popularity,
         .half_life = feature->half_life >= 0 ? feature->half_life
                      : popularity            ? 0
-                                             : forage_params_real(params, "half-life"),
+                                             : forage_params_real(params, "history-half-life"),
         .prior = feature->prior > 0 ? feature->prior
                  : popularity       ? 20
-                                    : forage_params_real(params, "prior"),
+                                    : forage_params_real(params, "history-prior"),
     };
     pipeline_step step = {.kind = feature->kind, .measures = feature->measures, .own = feature->own};
     if (feature->kind == PIPELINE_HISTORY) {
