@@ -93,6 +93,10 @@ FORAGE_API forage_status forage_pipeline_decide(forage_pipeline *pipeline, const
  * *done says how many. */
 FORAGE_API forage_status forage_pipeline_observe(forage_pipeline *pipeline, const forage_feedback *feedback,
                                                  size_t count, size_t *done, forage_error *error);
+/* A decision was not shown after all (a replayed log shows something else): nothing will come of it and nothing is
+ * learned, where without this word it would count as no reward in the end. FORAGE_UNKNOWN for a decision never made, or
+ * forgotten. */
+FORAGE_API forage_status forage_pipeline_withdraw(forage_pipeline *pipeline, uint64_t decision, forage_error *error);
 /* Learns from a decision that someone else made: `items` were shown with `propensity` (NULL: not known) and earned
  * `reward`. */
 FORAGE_API forage_status forage_pipeline_teach(forage_pipeline *pipeline, const forage_request *request,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 /* Each in its own file. */
+extern const cli_command cli_arena;
 extern const cli_command cli_evaluate;
 extern const cli_command cli_export;
 extern const cli_command cli_import;
@@ -26,6 +27,7 @@ const cli_command *const cli_commands[] = {
     &cli_evaluate,
     &cli_report,
     &cli_recommend,
+    &cli_arena,
     &cli_models,
     &cli_policies,
     NULL,

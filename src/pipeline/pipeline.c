@@ -336,6 +336,23 @@ forage_status forage_pipeline_observe(forage_pipeline *pipeline, const forage_fe
     return status == FORAGE_OK ? refit_if_due(pipeline, error) : status;
 }
 
+forage_status forage_pipeline_withdraw(forage_pipeline *pipeline, uint64_t decision, forage_error *error)
+{
+    pipeline_kept kept;
+    if (!pipeline_waiting_knows(pipeline->waiting, decision, &kept))
+        return forage_fail(error, FORAGE_UNKNOWN, "decision %llu was never made, or it was too long ago",
+                           (unsigned long long)decision);
+    for (size_t i = 0; i < kept.positions && kept.open; i++) {
+        if (kept.given[i])
+            continue;
+        uint32_t *pulls = &pipeline->pulls[pipeline->plan.arm_of[kept.items[i]]];
+        *pulls -= *pulls > 0 && *pulls < UINT32_MAX;
+        kept.open--; /* with the last one, what was kept is gone */
+        pipeline_waiting_give(pipeline->waiting, decision, i);
+    }
+    return FORAGE_OK;
+}
+
 forage_status forage_pipeline_teach(forage_pipeline *pipeline, const forage_request *request, const uint32_t *items,
                                     const float *propensity, const float *reward, forage_error *error)
 {
