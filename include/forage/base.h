@@ -363,6 +363,9 @@ FORAGE_API void forage_output_discard(forage_output *output);
 FORAGE_API forage_status forage_read_file(const char *path, size_t limit, char **bytes, size_t *size,
                                           forage_error *error);
 
+/* XXH64 of the bytes: the checksum of binary files, and of results in benchmarks. */
+FORAGE_API uint64_t forage_checksum(const void *bytes, size_t size, uint64_t seed);
+
 /* ------------------------------------------------------------------ *
  * Progress
  *

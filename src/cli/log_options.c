@@ -9,7 +9,7 @@ static uint64_t record_limit;
 
 static const cli_option table[] = {
     {"format", CLI_TEXT, &format_text, "NAME",
-     "auto, csv, tsv, recbole, adjacency, pairs, jsonl or words (default auto: by name and first lines)"},
+     "auto, csv, tsv, recbole, adjacency, pairs, jsonl, words or binary (default auto: by name and first lines)"},
     {"delimiter", CLI_TEXT, &delimiter_text, "CHAR", "between fields: one character, or tab (default: by the format)"},
     {"header", CLI_TEXT, &given.header, "NAMES", "names of the columns of a file that has no header, with commas"},
     {"no-header", CLI_FLAG, &given.no_header, NULL, "the first line is data: columns are named 1, 2, 3 ..."},

@@ -46,6 +46,7 @@ void data_builder_free(data_builder *builder)
         return;
     release(builder);
     forage_free(builder->force_categorical);
+    forage_dataset_free(builder->whole);
     forage_free(builder);
 }
 

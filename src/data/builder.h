@@ -38,8 +38,9 @@ typedef struct data_column {
 } data_column;
 
 typedef struct data_builder {
-    bool labelled;  /* a column of numbers is numeric, however few differ */
-    bool keep_rows; /* false: only ids and attributes are kept, and what sums up the rest */
+    forage_dataset *whole; /* what a binary log gave: no rows were taken apart */
+    bool labelled;         /* a column of numbers is numeric, however few differ */
+    bool keep_rows;        /* false: only ids and attributes are kept, and what sums up the rest */
     size_t count, capacity;
     forage_vocabulary *users, *items;
     uint32_t *user, *item; /* [capacity], when rows are kept */

@@ -1,7 +1,7 @@
 /*
  * Converting a log into another format, and summing it up, row by row. RecBole's
  * header needs the types of columns, so the log is read once to find them and a second time to be
- * written; the other formats take one pass.
+ * written, and so is a binary log, which is made in memory; the other formats take one pass.
  */
 #include "data/builder.h"
 
@@ -181,18 +181,6 @@ static forage_status checking_pass(conversion *run, bool write, forage_error *er
 
 /* ---- attributes in files of their own ---- */
 
-/* The shortest text that reads back as the same float. */
-static size_t format_float(float value, char buffer[32])
-{
-    for (int digits = 6; digits < 9; digits++) {
-        double real;
-        int length = snprintf(buffer, 32, "%.*g", digits, (double)value);
-        if (forage_parse_real(buffer, (size_t)length, &real) && (float)real == value)
-            return (size_t)length;
-    }
-    return forage_format_real(value, buffer);
-}
-
 static forage_text text_of_entry(const data_column *column, size_t index, char buffer[32])
 {
     size_t length = 0;
@@ -200,7 +188,7 @@ static forage_text text_of_entry(const data_column *column, size_t index, char b
         return (forage_text){"", 0};
     if (column->state == DATA_VALUES)
         return isnan(column->values[index]) ? (forage_text){"", 0}
-                                            : (forage_text){buffer, format_float(column->values[index], buffer)};
+                                            : (forage_text){buffer, data_format_float(column->values[index], buffer)};
     if (column->codes[index] == FORAGE_NONE)
         return (forage_text){"", 0};
     const char *text = forage_vocabulary_id(column->vocabulary, column->codes[index], buffer, &length);
@@ -379,16 +367,30 @@ static forage_status sum_up(const conversion *run, forage_summary *summary, fora
 
 enum { WRITERS = 3 };
 
+/* The binary form is made of a log in memory. */
+static forage_status write_binary(const conversion *run, forage_error *error)
+{
+    forage_dataset *dataset;
+    forage_read_options options = *run->options;
+    options.validation = options.test = NULL;
+    FORAGE_TRY(forage_dataset_load(run->input, &options, run->progress, &dataset, error));
+    forage_status status = forage_dataset_save(dataset, run->target.output, run->progress, error);
+    forage_dataset_free(dataset);
+    return status;
+}
+
 /* Writes everything, and leaves it uncommitted: the log in run->writer, the others in `writers`. */
 static forage_status convert(conversion *run, forage_writer *writers[WRITERS], forage_summary *summary,
                              forage_error *error)
 {
     const forage_convert_target *target = &run->target;
     bool recbole = target->output && target->format == FORAGE_FILE_RECBOLE;
-    if (recbole && !data_can_reread(run->input))
+    bool binary = target->output && target->format == FORAGE_FILE_BINARY;
+    if ((recbole || binary) && !data_can_reread(run->input))
         return forage_fail(error, FORAGE_UNSUPPORTED,
-                           "to write RecBole's format the log is read twice, which cannot be done through a pipe");
-    FORAGE_TRY(checking_pass(run, target->output && !recbole, error));
+                           "to write the format %s the log is read twice, which cannot be done through a pipe",
+                           forage_file_format_name(target->format));
+    FORAGE_TRY(checking_pass(run, target->output && !recbole && !binary, error));
     if (target->population && !run->builder->users)
         return forage_fail_at(error, FORAGE_INVALID, run->input, 0, NULL,
                               "the log names no users who could be written to %s", target->population);
@@ -400,6 +402,8 @@ static forage_status convert(conversion *run, forage_writer *writers[WRITERS], f
         FORAGE_TRY(write_sibling(run, FORAGE_ROLE_USER_ATTRIBUTE, &writers[1], error));
         FORAGE_TRY(write_sibling(run, FORAGE_ROLE_ITEM_ATTRIBUTE, &writers[2], error));
     }
+    if (binary)
+        FORAGE_TRY(write_binary(run, error));
     if (target->population && !writers[1])
         FORAGE_TRY(write_entities(run->builder, FORAGE_ROLE_USER_ATTRIBUTE, target->population, FORAGE_FILE_AUTO, true,
                                   &writers[1], error));

@@ -59,6 +59,8 @@ typedef struct data_column_name {
     bool ignored;      /* the format says so */
 } data_column_name;
 
+struct data_binary;
+
 struct forage_reader {
     data_source source;
     data_purpose purpose;
@@ -78,7 +80,9 @@ struct forage_reader {
     size_t list_at, list_end; /* in source.buffer; list_at 0: none (a line's items never begin there) */
     forage_text list_user;
 
-    /* JSON Lines: text of the values of a batch */
+    struct data_binary *binary;
+
+    /* JSON Lines, binary: text of the values of a batch */
     char *arena;
     size_t arena_used, arena_capacity;
 };
@@ -120,6 +124,8 @@ forage_status data_jsonl_next(forage_reader *reader, forage_rows *rows, forage_e
 /* ---- sniff.c: which format a file has ---- */
 
 forage_status data_sniff(forage_reader *reader, const forage_read_options *options, forage_error *error);
+/* True if the file begins as a binary log does. */
+bool data_is_binary(const data_source *source);
 /* The format that a name's ending says, or AUTO. */
 forage_file_format data_format_of_name(const char *path);
 
@@ -143,5 +149,9 @@ bool data_valid_utf8(const char *bytes, size_t length);
 /* ISO 8601 ("2019-11-24 00:03:13.442536+00:00", "2019-11-24T00:03Z", "2019-11-24") to
  * microseconds since 1970 UTC; without a zone it is taken as UTC. */
 bool data_parse_iso8601(const char *text, size_t length, int64_t *microseconds);
+/* "2019-11-24 00:03:13.442536+00:00"; its length, or 0 for a year that has not four digits. */
+size_t data_format_iso8601(int64_t microseconds, char buffer[40]);
+/* The shortest text that reads back as the same float; its length. */
+size_t data_format_float(float value, char buffer[32]);
 
 #endif

@@ -1,4 +1,5 @@
 /* From the builder to a dataset; loading. */
+#include "data/binary.h"
 #include "data/builder.h"
 
 #include <math.h>
@@ -152,6 +153,10 @@ static forage_status read_file(data_builder *builder, const char *path, const fo
     uint64_t total, position, reported = 0;
     size_t read = 0;
     FORAGE_TRY(data_reader_open(path, options, purpose, &reader, error));
+    if (reader->format == FORAGE_FILE_BINARY && builder->count == 0) {
+        status = data_binary_dataset(reader, progress, &builder->whole, error);
+        goto done;
+    }
     FORAGE_TRY_GOTO(data_builder_bind(builder, reader, error), done);
     for (;;) {
         FORAGE_TRY_GOTO(forage_reader_next(reader, &rows, error), done);
@@ -233,6 +238,8 @@ static forage_status read_all(data_builder *builder, const char *path, const for
 {
     FORAGE_TRY(read_file(builder, path, options, purpose, progress, error));
     ends[0] = ends[1] = builder->count;
+    if (builder->whole)
+        return FORAGE_OK;
     if (purpose == DATA_LABELLED)
         return data_builder_finish(builder, error);
     if (options->validation && *options->validation)
@@ -242,6 +249,13 @@ static forage_status read_all(data_builder *builder, const char *path, const for
         FORAGE_TRY(read_file(builder, options->test, options, DATA_EVENTS, progress, error));
     FORAGE_TRY(data_builder_attributes(builder, path, options, progress, error));
     return data_builder_finish(builder, error);
+}
+
+static void set_parts(forage_dataset *dataset, const size_t ends[2])
+{
+    dataset->train_rows = ends[0];
+    dataset->validation_rows = ends[1] - ends[0];
+    dataset->test_rows = dataset->count - ends[1];
 }
 
 static forage_status load(const char *path, const forage_read_options *options, data_purpose purpose,
@@ -264,15 +278,16 @@ static forage_status load(const char *path, const forage_read_options *options, 
         }
         data_builder_reset(builder);
     }
-    if (status == FORAGE_OK)
+    if (status == FORAGE_OK && builder->whole) {
+        *dataset = builder->whole;
+        builder->whole = NULL;
+    } else if (status == FORAGE_OK) {
         status = data_builder_dataset(builder, dataset, error);
-    if (status == FORAGE_OK) {
-        (*dataset)->train_rows = ends[0];
-        (*dataset)->validation_rows = ends[1] - ends[0];
-        (*dataset)->test_rows = (*dataset)->count - ends[1];
-        if (error)
-            *error = (forage_error){0};
+        if (status == FORAGE_OK)
+            set_parts(*dataset, ends);
     }
+    if (status == FORAGE_OK && error)
+        *error = (forage_error){0};
     data_builder_free(builder);
     return status;
 }

@@ -1,5 +1,5 @@
 /* The reader: opens a file of any format and hands out rows of text. */
-#include "data/data.h"
+#include "data/binary.h"
 
 #include <string.h>
 
@@ -23,9 +23,10 @@ forage_status forage_file_format_find(const char *word, forage_file_format *form
             *format = (forage_file_format)i;
             return FORAGE_OK;
         }
-    return forage_fail(error, FORAGE_UNKNOWN,
-                       "unknown file format '%s'; there are auto, csv, tsv, recbole, adjacency, pairs, jsonl, words",
-                       data_excerpt_of(word, strlen(word)).text);
+    return forage_fail(
+        error, FORAGE_UNKNOWN,
+        "unknown file format '%s'; there are auto, csv, tsv, recbole, adjacency, pairs, jsonl, words, binary",
+        data_excerpt_of(word, strlen(word)).text);
 }
 
 void forage_reader_free(forage_reader *reader)
@@ -39,6 +40,7 @@ void forage_reader_free(forage_reader *reader)
     forage_free(reader->fields);
     forage_free(reader->lines);
     forage_free(reader->arena);
+    data_binary_free(reader->binary);
     forage_free(reader);
 }
 
@@ -57,6 +59,8 @@ uint64_t forage_reader_position(const forage_reader *reader, uint64_t *total)
 {
     if (total)
         *total = reader->source.total;
+    if (reader->binary)
+        return reader->binary->consumed;
     return reader->source.read - (reader->source.end - reader->source.start);
 }
 
@@ -66,6 +70,8 @@ static forage_status find_columns(forage_reader *reader, const forage_read_optio
     data_names names = {0};
     forage_status status;
     switch (reader->format) {
+    case FORAGE_FILE_BINARY:
+        return data_binary_open(reader, options, error);
     case FORAGE_FILE_ADJACENCY:
     case FORAGE_FILE_PAIRS:
         status = data_lists_header(reader, &names, error);
@@ -150,6 +156,8 @@ static forage_status next_rows(forage_reader *reader, forage_rows *rows, forage_
         return data_jsonl_next(reader, rows, error);
     case FORAGE_FILE_WORDS:
         return data_words_next(reader, rows, error);
+    case FORAGE_FILE_BINARY:
+        return data_binary_next(reader, rows, error);
     default:
         return data_csv_next(reader, rows, error);
     }

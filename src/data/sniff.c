@@ -2,7 +2,7 @@
  * Which format a file has: by the name's ending; where that says nothing
  * (".txt", none, standard input), by the first lines.
  */
-#include "data/data.h"
+#include "data/binary.h"
 
 #include <string.h>
 
@@ -14,7 +14,7 @@ forage_file_format data_format_of_name(const char *path)
     } endings[] = {
         {".csv", FORAGE_FILE_CSV},       {".tsv", FORAGE_FILE_TSV},      {".tab", FORAGE_FILE_TSV},
         {".inter", FORAGE_FILE_RECBOLE}, {".user", FORAGE_FILE_RECBOLE}, {".item", FORAGE_FILE_RECBOLE},
-        {".jsonl", FORAGE_FILE_JSONL},   {".ndjson", FORAGE_FILE_JSONL},
+        {".jsonl", FORAGE_FILE_JSONL},   {".ndjson", FORAGE_FILE_JSONL}, {".forage", FORAGE_FILE_BINARY},
     };
     size_t length = strlen(path);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
@@ -189,6 +189,12 @@ static char sniff_delimiter(const data_source *source)
     return counts[best] || !count_byte(line, ' ') ? candidates[best] : ' ';
 }
 
+bool data_is_binary(const data_source *source)
+{
+    const char *at = source->buffer + source->start;
+    return source->end - source->start >= 8 && memcmp(at, DATA_BINARY_MAGIC, 8) == 0;
+}
+
 forage_status data_sniff(forage_reader *reader, const forage_read_options *options, forage_error *error)
 {
     data_source *source = &reader->source;
@@ -197,6 +203,10 @@ forage_status data_sniff(forage_reader *reader, const forage_read_options *optio
     reader->delimiter = options->delimiter;
     if (reader->delimiter && strchr("\n\r\"", reader->delimiter))
         return forage_fail(error, FORAGE_INVALID, "this delimiter cannot be used");
+    if (reader->format == FORAGE_FILE_AUTO && data_is_binary(source))
+        reader->format = FORAGE_FILE_BINARY;
+    if (reader->format == FORAGE_FILE_BINARY)
+        return FORAGE_OK;
     FORAGE_TRY(data_source_peek(source, DATA_SNIFF_LINES, error));
     forage_text line;
     if (source->ended && !first_filled_line(source, &line))
@@ -213,6 +223,8 @@ forage_status data_sniff(forage_reader *reader, const forage_read_options *optio
         return forage_fail_at(error, FORAGE_FORMAT, source->path, source->line, NULL,
                               "is this a table without a header (then name its columns with --header), or are these "
                               "lists of a user and its items (then say --format adjacency)?");
+    if (reader->format == FORAGE_FILE_BINARY)
+        return forage_fail_at(error, FORAGE_FORMAT, source->path, 0, NULL, "this is not a binary log");
     if (reader->format == FORAGE_FILE_RECBOLE)
         reader->quotes = false;
     if (!reader->delimiter)

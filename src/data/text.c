@@ -1,6 +1,7 @@
 /* Small things about text: excerpts for messages, UTF-8, ISO 8601. */
 #include "data/data.h"
 
+#include <stdio.h>
 #include <string.h>
 
 data_excerpt data_excerpt_of(const char *bytes, size_t length)
@@ -148,4 +149,49 @@ bool data_parse_iso8601(const char *text, size_t length, int64_t *microseconds)
     int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + (minute - zone) * 60 + second;
     *microseconds = seconds * 1000000 + fraction;
     return true;
+}
+
+/* The date that is so many days after 1970-01-01 (the inverse of days_from_civil). */
+static void civil_from_days(int64_t days, int64_t *year, int *month, int *day)
+{
+    int64_t z = days + 719468;
+    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+    int64_t day_of_era = z - era * 146097;
+    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t shifted = (5 * day_of_year + 2) / 153;
+    *day = (int)(day_of_year - (153 * shifted + 2) / 5 + 1);
+    *month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
+    *year = year_of_era + era * 400 + (*month <= 2);
+}
+
+size_t data_format_iso8601(int64_t microseconds, char buffer[40])
+{
+    int64_t seconds = microseconds / 1000000, fraction = microseconds % 1000000, year;
+    int month, day;
+    if (fraction < 0) {
+        fraction += 1000000;
+        seconds--;
+    }
+    int64_t days = seconds / 86400, second = seconds % 86400;
+    if (second < 0) {
+        second += 86400;
+        days--;
+    }
+    civil_from_days(days, &year, &month, &day);
+    if (year < 0 || year > 9999)
+        return 0;
+    return (size_t)snprintf(buffer, 40, "%04d-%02d-%02d %02d:%02d:%02d.%06d+00:00", (int)year, month, day,
+                            (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60), (int)fraction);
+}
+
+size_t data_format_float(float value, char buffer[32])
+{
+    for (int digits = 6; digits < 9; digits++) {
+        double real;
+        int length = snprintf(buffer, 32, "%.*g", digits, (double)value);
+        if (forage_parse_real(buffer, (size_t)length, &real) && (float)real == value)
+            return (size_t)length;
+    }
+    return forage_format_real((double)value, buffer);
 }

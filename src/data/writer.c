@@ -359,9 +359,10 @@ forage_status forage_writer_open(const char *path, forage_file_format format, co
         format = data_format_of_name(path);
     if (format == FORAGE_FILE_AUTO)
         format = FORAGE_FILE_CSV;
-    if (format == FORAGE_FILE_ADJACENCY || format == FORAGE_FILE_PAIRS || format == FORAGE_FILE_WORDS)
+    if (format == FORAGE_FILE_ADJACENCY || format == FORAGE_FILE_PAIRS || format == FORAGE_FILE_WORDS ||
+        format == FORAGE_FILE_BINARY)
         return forage_fail_at(error, FORAGE_UNSUPPORTED, path, 0, NULL,
-                              "logs can be written as csv, tsv, jsonl and recbole, not as %s",
+                              "row by row, logs can be written as csv, tsv, jsonl and recbole, not as %s",
                               forage_file_format_name(format));
     forage_writer *made = forage_calloc(1, sizeof *made);
     if (!made)

@@ -1,0 +1,10 @@
+/* Checksums, by xxHash. */
+#include "forage/base.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+uint64_t forage_checksum(const void *bytes, size_t size, uint64_t seed)
+{
+    return XXH64(bytes, size, seed);
+}
