@@ -1,6 +1,6 @@
 /*
  * la.h: dense products of small fixed shapes, by the fastest kernel that the
- * device offers. The face of the room `la` to other rooms; users do not meet it.
+ * device offers, and the kernels of linear models. The face of the room `la` to other rooms; users do not meet it.
  *
  * A product is looked up once (la_gemm_init: which may generate code) and then
  * run many times; running allocates nothing and is safe from any number of
@@ -72,5 +72,98 @@ static inline void la_gemm_run(const la_gemm *gemm, const float *a, const float 
 {
     gemm->run(gemm, a, b, c);
 }
+
+/* ------------------------------------------------------------------ *
+ * Kernels of linear models: quadratic forms, rank-1 updates
+ *
+ * One table per instruction set. All are the same C, compiled for vectors of different
+ * widths, with every sum in the same order: all of them give the same bytes. Nothing
+ * is allocated; safe from any number of threads at once.
+ *
+ * A symmetric matrix of n rows is kept packed: its upper triangle row by row, n (n + 1) / 2
+ * numbers. A triangular factor for scoring is kept in blocks of LA_LANES columns, see la_factor_size.
+ * ------------------------------------------------------------------ */
+
+enum { LA_LANES = 16 };
+
+/* The next multiple of LA_LANES. */
+static inline size_t la_padded(size_t width)
+{
+    return (width + LA_LANES - 1) / LA_LANES * LA_LANES;
+}
+
+/* Numbers of a packed symmetric matrix. */
+static inline size_t la_packed(size_t n)
+{
+    return n * (n + 1) / 2;
+}
+
+/* Floats of an upper triangular factor of n columns for `forms`: block b has columns 16 b to 16 b + 15, row by row,
+ * its first min(16 b + 16, n) rows; what is below the diagonal or beyond column n is 0. */
+static inline size_t la_factor_size(size_t n)
+{
+    size_t blocks = la_padded(n) / LA_LANES;
+    return blocks ? (blocks * (blocks - 1) / 2 * LA_LANES + n) * LA_LANES : 0;
+}
+
+/* Where row i of block b begins in such a factor. */
+static inline size_t la_factor_at(size_t b, size_t i)
+{
+    return (b * (b + 1) / 2 * LA_LANES + i) * LA_LANES;
+}
+
+/* What `forms` computes: for each row f of `rows`
+ *   square = |offset + factor' f|^2,  dot = weights' f */
+typedef struct la_forms {
+    size_t count, width;   /* rows, and numbers in each */
+    const float *rows;     /* [count, width] */
+    const float *factor;   /* upper triangular, width columns */
+    const float *offsets;  /* [any, la_padded(width)], padded with 0 */
+    const uint32_t *slots; /* [count] which of the offsets; NULL: always the first */
+    const float *weights;  /* [width] */
+} la_forms;
+
+typedef struct la_kernels {
+    /* out[i] = <rows + index[i] pitch, x>; pitch is a multiple of LA_LANES, what is beyond the width 0. */
+    void (*dots)(const float *rows, size_t pitch, const uint32_t *index, size_t count, const float *x, float *out);
+    /* dot and square may be NULL. A row comes out the same wherever it lies. */
+    void (*forms)(const la_forms *forms, float *dot, float *square);
+    /* out = the packed x x' */
+    void (*outer)(size_t n, const double *x, double *out);
+    void (*outer_float)(size_t n, const float *x, float *out);
+    /* y = m x for a packed m; returns x'y. */
+    double (*multiply)(size_t n, const double *m, const double *x, double *y);
+    /* y += a x */
+    void (*add)(size_t n, double a, const double *x, double *y);
+    /* <x, y> */
+    double (*dot)(size_t n, const double *x, const double *y);
+    /* out = x scale, number by number, rounded to float32. */
+    void (*narrow)(size_t n, const double *x, const double *scale, float *out);
+    /* y += a x for float32 rows. */
+    void (*add_float)(size_t n, float a, const float *x, float *y);
+    /* column = ratio (column + lambda gain), gain += v column (of before): one column of la_factor_measure. */
+    void (*measure)(size_t n, double ratio, double lambda, double v, double *column, double *gain);
+} la_kernels;
+
+/* The table for `isa` (never NULL). */
+const la_kernels *la_kernels_for(forage_isa isa);
+
+/* Symmetric positive definite matrices in double precision, packed as above. */
+
+/* Overwrites a = L L' by R = L', its packed upper triangular factor. False, with `a` spoilt, when it is not (by more
+ * than rounding) positive definite. */
+bool la_cholesky(size_t n, double *a);
+/* Overwrites the packed upper triangular R by its inverse, upper triangular too. */
+void la_triangle_invert(size_t n, double *r);
+/* out = r r' (packed) for a packed upper triangular r: with r the inverse of R it is the inverse of R'R. */
+void la_triangle_square(size_t n, const double *r, double *out);
+
+/* A factor C of a covariance C C', upper triangular, packed by columns: column j has j + 1 numbers. The covariance
+ * takes in one measurement z' beta = y with weight `weight` (1 / variance; negative: takes it back) as in Carlson
+ * (1973, "Fast triangular formulation of the square root filter"): O(n^2), and positive definite whatever is rounded.
+ * `gain` [n] is C C' z, of before; *innovation = 1 / weight + z' C C' z, so that beta += gain (y - z' beta) /
+ * innovation. Returns false, and changes nothing, when taking back would leave nothing. `product` [n] is scratch. */
+bool la_factor_measure(const la_kernels *kernels, size_t n, double *factor, const double *z, double weight,
+                       double *gain, double *product, double *innovation);
 
 #endif

@@ -88,6 +88,9 @@ typedef struct model_online {
     /* How many bytes of tensors `save` writes at least for such a learner (as a double: sizes may be anything): the
      * front refuses a file that has fewer before it makes room for what the file claims. NULL: 8 for each arm. */
     double (*saved_size)(const model_online_setup *setup);
+    /* Asked before `forget` and `merge`, which cannot fail; NULL: always possible where there is such a function. */
+    forage_status (*check_forget)(model_learner *learner, const forage_lesson *lesson, forage_error *error);
+    forage_status (*check_merge)(const model_learner *learner, const model_learner *other, forage_error *error);
 } model_online;
 
 typedef struct model_type {

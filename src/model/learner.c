@@ -227,6 +227,8 @@ forage_status forage_learner_forget(forage_learner *learner, const forage_lesson
     if (!learner->type->online->forget)
         return cannot(learner, "take a lesson back", error);
     FORAGE_TRY(check_lesson(learner, lesson, 0, error));
+    if (learner->type->online->check_forget)
+        FORAGE_TRY(learner->type->online->check_forget(learner->state, lesson, error));
     learner->type->online->forget(learner->state, lesson);
     return FORAGE_OK;
 }
@@ -261,6 +263,8 @@ forage_status forage_learner_merge(forage_learner *learner, const forage_learner
                            "%zu and %zu, %zu, %zu",
                            a->request_width, a->candidate_width, a->arms, a->users, b->request_width,
                            b->candidate_width, b->arms, b->users);
+    if (learner->type->online->check_merge)
+        FORAGE_TRY(learner->type->online->check_merge(learner->state, other->state, error));
     learner->type->online->merge(learner->state, other->state);
     return FORAGE_OK;
 }
