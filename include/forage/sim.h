@@ -123,6 +123,8 @@ FORAGE_API forage_status forage_scenario_parse(const char *text, size_t size, co
 /* Checks all that a simulator relies on. FORAGE_INVALID names the field. */
 FORAGE_API forage_status forage_scenario_validate(const forage_scenario *scenario, forage_error *error);
 FORAGE_API void forage_scenario_release(forage_scenario *scenario);
+/* True when a forage_simulator is all of it: nothing in `dynamics` but a tree of categories. */
+FORAGE_API bool forage_scenario_is_plain(const forage_scenario *scenario);
 
 /* The name of a built-in scenario, NULL from `index` = their number on. */
 FORAGE_API const char *forage_scenario_builtin_name(size_t index);
@@ -296,6 +298,9 @@ typedef struct forage_environment forage_environment;
 
 FORAGE_API forage_status forage_environment_open(const char *name, const forage_environment_options *options,
                                                  forage_environment **environment, forage_error *error);
+/* The shop of a scenario of one's own. Takes the scenario over: *scenario is empty afterwards, on failure too. */
+FORAGE_API forage_status forage_environment_create(forage_scenario *scenario, const forage_progress *progress,
+                                                   forage_environment **environment, forage_error *error);
 FORAGE_API void forage_environment_free(forage_environment *environment);
 FORAGE_API forage_environment_kind forage_environment_kind_of(const forage_environment *environment);
 FORAGE_API const char *forage_environment_name(const forage_environment *environment);
@@ -352,6 +357,14 @@ FORAGE_API forage_status forage_play_answer(forage_play *play, const uint32_t *i
 FORAGE_API double forage_play_value(const forage_play *play, const uint32_t *items, size_t positions);
 /* That of the best slate: the oracle's. */
 FORAGE_API double forage_play_best(const forage_play *play);
+
+/* A whole play of random slates as CSV, user_id,product_id,clicked,category (and department, where there is a tree),
+ * time (the visit), position (from 0, where slates have several). What became known late stands where it was shown,
+ * what nobody is ever told is left out. FORAGE_UNSUPPORTED when the environment is no shop. Otherwise like
+ * forage_simulator_write_log. */
+FORAGE_API forage_status forage_environment_write_log(const forage_environment *environment, uint64_t seed,
+                                                      const char *path, const forage_progress *progress,
+                                                      forage_log_summary *summary, forage_error *error);
 
 /* ---- references: players who know more than a learner can ---- */
 

@@ -7,6 +7,7 @@
 
 typedef struct request {
     forage_scenario scenario; /* with the options' numbers in it */
+    const char *name;         /* of the scenario, or its file */
     const char *output, *catalogue, *population, *show;
     bool list, json, quiet;
 } request;
@@ -30,8 +31,8 @@ static bool parse(request *r, int argc, char **argv, size_t *count, int *code)
     };
     const cli_option files[] = {
         {"output", CLI_TEXT, &r->output, "FILE",
-         "write the log here: user_id,product_id,clicked,category (- is standard output); without it, only the "
-         "summary is printed"},
+         "write the log here: user_id,product_id,clicked,category, and what else a shop that changes has to say "
+         "(- is standard output); without it, only the summary is printed"},
         {"catalogue", CLI_TEXT, &r->catalogue, "FILE", "write product_id,category of every product here"},
         {"population", CLI_TEXT, &r->population, "FILE", "write user_id,persona of every user here"},
     };
@@ -138,10 +139,15 @@ static void print_summary(const request *r, const forage_simulator *s, const out
         print_trial(s, t->low_item, t->low_clicks, t->count, t->low_rate);
     }
     if (o->log.rows > 0) {
-        printf("%s visits, %s clicks: %.2f %%\n", grouped(o->log.rows, a), grouped(o->log.clicks, b),
+        printf("%s %s, %s clicks: %.2f %%\n", grouped(o->log.rows, a),
+               r->scenario.dynamics.positions > 1 ? "impressions" : "visits", grouped(o->log.clicks, b),
                100.0 * (double)o->log.clicks / (double)o->log.rows);
-        printf("best log loss that a model can reach: %.5f on these rows, %.5f over all pairs\n", o->log.log_loss,
-               o->entropy);
+        printf("best log loss that a model can reach: %.5f on these rows", o->log.log_loss);
+        if (isfinite(o->entropy))
+            printf(", %.5f over all pairs", o->entropy);
+        printf("\n");
+        if (r->scenario.dynamics.delay > 0 || r->scenario.dynamics.never_told > 0.0)
+            printf("what became known late stands where it was shown; what nobody is ever told is left out\n");
     }
     if (r->output && strcmp(r->output, "-") != 0)
         printf("log in %s (%.2f s)\n", r->output, o->seconds);
@@ -196,9 +202,29 @@ static json_t *to_json(const request *r, const outcome *o)
     return object;
 }
 
+/* A shop that changes is played, with random slates. */
+static forage_status play_log(const request *r, outcome *o, forage_error *error)
+{
+    forage_scenario scenario;
+    forage_environment *environment;
+    FORAGE_TRY(forage_scenario_load(r->name, &scenario, error));
+    scenario.seed = r->scenario.seed;
+    scenario.products = r->scenario.products;
+    scenario.users = r->scenario.users;
+    scenario.interactions = r->scenario.interactions;
+    uint64_t seed = scenario.seed;
+    FORAGE_TRY(forage_environment_create(&scenario, NULL, &environment, error));
+    forage_status status =
+        forage_environment_write_log(environment, seed, r->output, cli_progress(r->quiet), &o->log, error);
+    forage_environment_free(environment);
+    return status;
+}
+
 /* The log as a file, or only its sums. */
 static forage_status make_log(const request *r, forage_simulator *s, outcome *o, forage_error *error)
 {
+    if (!forage_scenario_is_plain(&r->scenario))
+        return play_log(r, o, error);
     return forage_simulator_write_log(s, r->scenario.interactions, r->output, cli_progress(r->quiet), &o->log, error);
 }
 
@@ -214,7 +240,8 @@ static forage_status simulate(const request *r, forage_simulator *s, outcome *o,
     if (r->population)
         FORAGE_TRY(forage_simulator_write_population(s, r->population, error));
     FORAGE_TRY(make_log(r, s, o, error));
-    o->entropy = forage_simulator_entropy(s, 0, NULL, NULL);
+    /* Nobody's pairs stay as they are in a shop that changes. */
+    o->entropy = forage_scenario_is_plain(&r->scenario) ? forage_simulator_entropy(s, 0, NULL, NULL) : NAN;
     o->seconds = forage_clock() - start;
     return FORAGE_OK;
 }
@@ -287,6 +314,7 @@ static int run(int argc, char **argv)
     } else if (forage_scenario_load(argv[1], &r.scenario, &error) != FORAGE_OK) {
         code = cli_fail(&error);
     } else if (parse(&r, argc, copy, &count, &code)) {
+        r.name = copy[1];
         code = run_scenario(&r);
     }
     forage_scenario_release(&r.scenario);

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "sim/environment.h"
+#include "sim/shop.h"
 
 #include <math.h>
 #include <string.h>
@@ -89,6 +90,23 @@ forage_status forage_environment_open(const char *name, const forage_environment
     (*environment)->type = type;
     (*environment)->name = copy;
     return FORAGE_OK;
+}
+
+forage_status forage_environment_create(forage_scenario *scenario, const forage_progress *progress,
+                                        forage_environment **environment, forage_error *error)
+{
+    *environment = NULL;
+    char *name = forage_strdup(scenario->name ? scenario->name : "shop");
+    if (!name) {
+        forage_scenario_release(scenario);
+        return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for an environment");
+    }
+    forage_status status = sim_shop_open(scenario, progress, environment, error);
+    if (status != FORAGE_OK)
+        forage_free(name);
+    else
+        (*environment)->name = name;
+    return status;
 }
 
 /* ---- What it consists of ---- */

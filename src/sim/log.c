@@ -16,9 +16,7 @@ enum { BLOCK = 4096, NUMBER = 10, SHORT = 32, TAIL_ROOM = 64, MAX_TAILS = 1 << 1
 
 /* ---- Text ---- */
 
-/* A field as RFC 4180 wants it: in quotation marks when it must be. `to` has room for
- * 2 x length + 2. Returns the end. */
-static char *put_field(char *to, const char *text)
+char *sim_put_field(char *to, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n") && text[0] != ' ' && text[0] != '\0') {
         size_t length = strlen(text);
@@ -135,7 +133,7 @@ static bool prepare(log_writer *w, const forage_simulator *s)
             return false;
         end = w->fields[c];
         *end++ = ',';
-        end = c < s->category_count ? put_field(end, name) : end;
+        end = c < s->category_count ? sim_put_field(end, name) : end;
         *end++ = '\n';
         w->lengths[c] = (size_t)(end - w->fields[c]);
         longest = room > longest ? room : longest;
@@ -255,7 +253,7 @@ static forage_status write_pairs(const char *path, const char *header, const uin
         char *end = put_number(row, (uint32_t)i);
         *end++ = ',';
         if (values[i] < name_count)
-            end = put_field(end, names[values[i]]);
+            end = sim_put_field(end, names[values[i]]);
         *end++ = '\n';
         status = forage_output_write(output, row, (size_t)(end - row), error);
     }

@@ -35,6 +35,15 @@ void sim_release_dynamics(forage_dynamics *d)
     forage_free(d->examination);
 }
 
+bool forage_scenario_is_plain(const forage_scenario *scenario)
+{
+    const forage_dynamics *d = &scenario->dynamics;
+    bool alike = d->appeal_low == d->appeal_high && (d->appeal_high == 0.0 || d->appeal_high == 1.0);
+    bool glimpsed = d->positions > 1 || (d->positions == 1 && d->examination && d->examination[0] < 1.0);
+    return alike && !glimpsed && d->activity == 0.0 && d->arrivals.share == 0.0 && d->delay == 0 &&
+           d->never_told == 0.0 && d->drift_count == 0 && d->launch_count == 0;
+}
+
 /* ---- Checks ---- */
 
 static forage_status bad(forage_error *error, const char *field, const char *message)

@@ -155,21 +155,10 @@ static void shop_release(forage_environment *environment)
     forage_scenario_release(&shop->scenario);
 }
 
-static forage_status build(sim_shop *shop, const char *name, const forage_environment_options *options,
-                           forage_error *error)
+static forage_status build(sim_shop *shop, const forage_progress *progress, forage_error *error)
 {
-    forage_scenario *s = &shop->scenario;
-    FORAGE_TRY(forage_scenario_load(name, s, error));
-    if (options->visits)
-        s->interactions = options->visits;
-    if (options->users)
-        s->users = options->users;
-    if (options->items)
-        s->products = options->items;
-    if (options->seed)
-        s->seed = options->seed;
-    shop->base.visits = s->interactions;
-    FORAGE_TRY(forage_simulator_create(s, options->progress, &shop->simulator, error));
+    shop->base.visits = shop->scenario.interactions;
+    FORAGE_TRY(forage_simulator_create(&shop->scenario, progress, &shop->simulator, error));
     FORAGE_TRY(open_catalogue(shop, error));
     FORAGE_TRY(open_positions(shop, error));
     FORAGE_TRY(sim_assortment_open(shop, error));
@@ -178,20 +167,40 @@ static forage_status build(sim_shop *shop, const char *name, const forage_enviro
     return open_events(shop, error);
 }
 
-static forage_status shop_open(const char *name, const forage_environment_options *options,
-                               forage_environment **environment, forage_error *error)
+forage_status sim_shop_open(forage_scenario *scenario, const forage_progress *progress,
+                            forage_environment **environment, forage_error *error)
 {
     sim_shop *shop = forage_calloc(1, sizeof *shop);
-    if (!shop)
+    if (!shop) {
+        forage_scenario_release(scenario);
         return no_memory(error);
+    }
     shop->base.type = &sim_environment_shop;
-    forage_status status = build(shop, name, options, error);
+    shop->scenario = *scenario;
+    memset(scenario, 0, sizeof *scenario);
+    forage_status status = build(shop, progress, error);
     if (status != FORAGE_OK) {
         forage_environment_free(&shop->base);
         return status;
     }
     *environment = &shop->base;
     return FORAGE_OK;
+}
+
+static forage_status shop_open(const char *name, const forage_environment_options *options,
+                               forage_environment **environment, forage_error *error)
+{
+    forage_scenario scenario;
+    FORAGE_TRY(forage_scenario_load(name, &scenario, error));
+    if (options->visits)
+        scenario.interactions = options->visits;
+    if (options->users)
+        scenario.users = options->users;
+    if (options->items)
+        scenario.products = options->items;
+    if (options->seed)
+        scenario.seed = options->seed;
+    return sim_shop_open(&scenario, options->progress, environment, error);
 }
 
 /* ---- A play ---- */

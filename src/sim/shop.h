@@ -15,7 +15,7 @@
 #include "sim/simulator.h"
 
 /* Streams of a play's seed (docs/simulator.md). */
-enum { SIM_STREAM_VISITORS, SIM_STREAM_LUCK, SIM_STREAM_TASTES, SIM_STREAM_DELAYS };
+enum { SIM_STREAM_VISITORS, SIM_STREAM_LUCK, SIM_STREAM_TASTES, SIM_STREAM_DELAYS, SIM_STREAM_TRAFFIC };
 /* Streams of the shop's own seed. */
 enum { SIM_STREAM_APPEAL = 1 };
 
@@ -89,6 +89,10 @@ static inline double sim_shop_rate(const sim_shop *shop, size_t persona, uint32_
     double rate = s->rates[persona * (s->category_count + 1) + s->category[item]] * (double)shop->appeal[item];
     return rate < 1.0 ? rate : 1.0;
 }
+
+/* shop.c. Takes the scenario over, on failure too. */
+forage_status sim_shop_open(forage_scenario *scenario, const forage_progress *progress,
+                            forage_environment **environment, forage_error *error);
 
 /* `at` of a scenario as a visit. */
 uint64_t sim_visit_at(double at, uint64_t visits);

@@ -44,6 +44,10 @@ struct forage_simulator {
 /* How `p` turns a draw into a click. */
 sim_rule sim_rule_of(double p);
 
+/* A field as RFC 4180 wants it: in quotation marks when it must be. `to` has room for
+ * 2 x length + 2. Returns the end (log.c). */
+char *sim_put_field(char *to, const char *text);
+
 static inline const sim_rule *sim_rule_at(const forage_simulator *s, uint32_t user, uint32_t item)
 {
     return &s->rules[s->persona[user] * (s->category_count + 1) + s->category[item]];
