@@ -88,6 +88,27 @@ def test_shown_scenario_is_the_built_in_one():
     refused("simulate", "--show", "nothing", says=["nothing"], code=2)
 
 
+def test_shops_that_change():
+    headers = {"slate": ",time,position", "large": ",department,time"}
+    for scenario in forage("simulate", "--list", "--json").json()["scenarios"][1:]:
+        name = scenario["name"]
+        options = ("--interactions", 200, "--users", 100, "--products", 2000)
+        result = forage("simulate", name, *options, "--output", "log.csv", "--population", "users.csv", "--json").json()
+        if name == "feedback-loop":
+            assert result["oracle_log_loss_all_pairs"] is None and result["scenario"] == name
+        lines = pathlib.Path("log.csv").read_text().splitlines()
+        assert lines[0] == "user_id,product_id,clicked,category" + headers.get(name, ",time")
+        assert len(lines) == result["interactions"] + 1
+        assert (name == "delayed") == (result["interactions"] not in (200, 1000))
+        first = digest("log.csv")
+        forage("simulate", name, *options, "--output", "log.csv")
+        assert digest("log.csv") == first
+        forage("simulate", name, *options, "--seed", 8, "--output", "log.csv")
+        assert digest("log.csv") != first
+    assert "left out" in forage("simulate", "delayed", "--interactions", 100).out
+    refused("simulate", "slate", "--products", 3, says=["5 positions, but 3 products"], code=2)
+
+
 def test_mistakes_in_scenarios():
     cases = [
         (SCENARIO + "usres: 4\n", ["s.yaml:8:", "usres", "unknown key"]),
