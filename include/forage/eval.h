@@ -499,7 +499,7 @@ typedef struct forage_arena_agent {
     char name[96];
     char model[64], policy[64]; /* "" for references */
     forage_estimate regret;     /* at the end */
-    forage_estimate rate;       /* mean reward per visit: the click rate. Replay: per visit that was answered. */
+    forage_estimate rate; /* mean reward per visit: the click rate. Replay: per visit that was answered. Log: ips */
     forage_estimate rate_last;  /* in the last tenth */
     forage_estimate share;      /* expected reward as a share of the oracle's */
     forage_estimate share_last; /* in the last tenth */
@@ -542,6 +542,7 @@ typedef struct forage_arena {
     size_t seeds, users, items, positions;
     size_t point_count;
     uint64_t *points;   /* visits at which curves are sampled */
+    double logged_rate; /* log: its own reward per row; else NaN */
     double oracle_rate; /* expected reward per visit of the best slates; NaN where nobody knows */
     uint64_t newcomers; /* new users who count in scores, all seeds */
     size_t event_count;

@@ -63,7 +63,7 @@ typedef struct eval_track_shape {
 typedef struct eval_outcome {
     double regret, rate, rate_last, share, share_last, loss, exponent, first60, visits_to_90, coverage, gini, accepted;
     double best; /* the oracle's expected reward per visit */
-    double ips, snips;
+    double ips, snips, logged; /* logs; the last is the log's own reward per row */
     double *recovery; /* [events] */
     /* [points], from the beginning to the point. */
     double *regret_at, *reward_at, *answered_at, *value_at, *best_at;
@@ -101,7 +101,7 @@ void eval_track_step(eval_track *track, const eval_step *step);
 void eval_track_feedback(eval_track *track, const forage_feedback *feedback);
 /* True for a new user who counts: the first visit was at `settle` or later. */
 bool eval_track_newcomer(const eval_track *track, uint32_t user);
-/* The scores. Fills what the track knows of; outcome must be zeros. */
+/* The scores. Fills what the track knows of. */
 forage_status eval_track_finish(eval_track *track, eval_outcome *outcome, forage_error *error);
 
 /* ------------------------------------------------------------------ *

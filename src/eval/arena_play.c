@@ -137,28 +137,32 @@ static forage_status one_visit(run *r, const forage_visit *visit, forage_error *
 
 /* Sums of a log's weights: what an agent's choices would have earned, estimated as it learns. */
 typedef struct log_sums {
-    double weight, reward;
-    uint64_t count; /* rows whose propensity is known */
+    double weight, weighted;
+    double reward;         /* of the log itself */
+    uint64_t known, count; /* rows whose propensity is known; all */
 } log_sums;
 
+/* Rows without a propensity teach, but say nothing about the agent. */
 static forage_status one_logged(run *r, const forage_visit *visit, log_sums *sums, forage_error *error)
 {
     float propensity = visit->logged_propensity, reward = visit->logged_reward;
     const forage_feedback *feedback;
     double chance;
     size_t count;
-    eval_step step = {.visit = visit, .items = r->items, .accepted = true, .value = NAN, .best = NAN};
+    eval_step step = {.visit = visit, .items = r->items, .accepted = propensity > 0, .value = NAN, .best = NAN};
     r->items[0] = visit->logged_item;
-    if (propensity > 0) {
+    sums->count += 1;
+    sums->reward += (double)reward;
+    if (step.accepted) {
         FORAGE_TRY(eval_player_chance(&r->player, &visit->request, visit->logged_item, r->chance, &chance, error));
-        sums->count += 1;
+        step.earned = chance / (double)propensity * (double)reward;
+        sums->known += 1;
         sums->weight += chance / (double)propensity;
-        sums->reward += chance / (double)propensity * (double)reward;
+        sums->weighted += step.earned;
     }
-    FORAGE_TRY(forage_play_answer(r->play, r->items, 1, &feedback, &count, NULL, &step.earned, error));
+    FORAGE_TRY(forage_play_answer(r->play, r->items, 1, &feedback, &count, NULL, NULL, error));
     eval_track_step(r->track, &step);
-    return eval_player_teach(&r->player, &visit->request, r->items, propensity > 0 ? &propensity : NULL, &reward,
-                             error);
+    return eval_player_teach(&r->player, &visit->request, r->items, step.accepted ? &propensity : NULL, &reward, error);
 }
 
 static forage_status all_visits(run *r, forage_error *error)
@@ -177,8 +181,9 @@ static forage_status all_visits(run *r, forage_error *error)
         if (++number % REPORT_EVERY == 0)
             FORAGE_TRY(eval_arena_progress(r->table, REPORT_EVERY, r->speaks, r->agent->name, error));
     }
-    r->outcome->ips = logged && sums.count ? sums.reward / (double)sums.count : NAN;
-    r->outcome->snips = logged && sums.weight > 0 ? sums.reward / sums.weight : NAN;
+    r->outcome->ips = sums.known ? sums.weighted / (double)sums.known : NAN;
+    r->outcome->snips = sums.weight > 0 ? sums.weighted / sums.weight : NAN;
+    r->outcome->logged = sums.count ? sums.reward / (double)sums.count : NAN;
     return FORAGE_OK;
 }
 
@@ -203,10 +208,7 @@ static forage_status prepare(run *r, size_t index, forage_error *error)
 static forage_status finish(run *r, forage_error *error)
 {
     eval_outcome *outcome = r->outcome;
-    double ips = outcome->ips, snips = outcome->snips;
     FORAGE_TRY(eval_track_finish(r->track, outcome, error));
-    outcome->ips = ips;
-    outcome->snips = snips;
     outcome->decide_seconds = r->player.decide_seconds;
     outcome->learn_seconds = r->player.learn_seconds;
     outcome->decisions = r->player.decisions;

@@ -181,6 +181,7 @@ static void describe(const eval_agent *from, forage_arena_agent *agent)
 static forage_status record_agent(const plays *p, const eval_agent *from, forage_arena_agent *agent,
                                   forage_error *error)
 {
+    static const forage_estimate unknown = {NAN, NAN, NAN};
     describe(from, agent);
     FORAGE_TRY(take_arrays(&p->table->shape, agent, error));
     agent->regret = OVER_SEEDS(regret);
@@ -190,11 +191,13 @@ static forage_status record_agent(const plays *p, const eval_agent *from, forage
     agent->share_last = OVER_SEEDS(share_last);
     agent->loss = OVER_SEEDS(loss);
     if (p->table->kind != FORAGE_ENVIRONMENT_CLASSIFICATION)
-        agent->loss = (forage_estimate){NAN, NAN, NAN};
+        agent->loss = unknown;
     agent->exponent = OVER_SEEDS(exponent);
     agent->first60 = OVER_SEEDS(first60);
     agent->coverage = OVER_SEEDS(coverage);
     agent->gini = OVER_SEEDS(gini);
+    if (p->table->kind == FORAGE_ENVIRONMENT_LOG) /* those of the log are no merit of the agent */
+        agent->coverage = agent->gini = unknown;
     agent->ips = OVER_SEEDS(ips);
     agent->snips = OVER_SEEDS(snips);
     agent->accepted = OVER_SEEDS(accepted).value;
@@ -266,6 +269,7 @@ forage_status eval_arena_record(const eval_table *table, const eval_agent *agent
         goto end;
     }
     arena->oracle_rate = over_seeds(&p, offsetof(eval_outcome, best)).value;
+    arena->logged_rate = over_seeds(&p, offsetof(eval_outcome, logged)).value;
     for (size_t s = 0; s < seeds; ++s)
         arena->newcomers += outcomes[s].newcomer_count[0];
     for (size_t a = 0; a < agent_count; ++a, p.of += seeds) {

@@ -225,6 +225,7 @@ static void finish_newcomers(const eval_track *t, eval_outcome *outcome)
     memcpy(outcome->newcomer_value, t->newcomer_value, sizeof t->newcomer_value);
     memcpy(outcome->newcomer_best, t->newcomer_best, sizeof t->newcomer_best);
     memcpy(outcome->newcomer_count, t->newcomer_count, sizeof t->newcomer_count);
+    outcome->first60 = 0;
     /* Visit by visit, so that users who have not made all sixty when the play ends count for those they made. */
     for (size_t n = 0; n < FORAGE_ARENA_NEWCOMER; ++n)
         outcome->first60 += ratio(t->newcomer_best[n] - t->newcomer_value[n], (double)t->newcomer_count[n]);

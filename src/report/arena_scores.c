@@ -15,7 +15,7 @@ const arena_score arena_scores[] = {
     {"ctr_last", "last tenth", SCORE(rate_last), ARENA_RATE, 1},
     {"share", NULL, SCORE(share), ARENA_PERCENT, 1},
     {"share_last", "of oracle", SCORE(share_last), ARENA_PERCENT, 1},
-    {"ips", "IPS", SCORE(ips), ARENA_RATE, 1},
+    {"ips", NULL, SCORE(ips), ARENA_RATE, 1},
     {"snips", "SNIPS", SCORE(snips), ARENA_RATE, 1},
     {"first60", "first 60", SCORE(first60), ARENA_REAL, -1},
     {"visits_to_90", "to 90 %", SCORE(visits_to_90), ARENA_REAL, -1},

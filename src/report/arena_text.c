@@ -136,11 +136,12 @@ static void add_recoveries(table *t)
 static void add_speed(table *t)
 {
     const forage_arena *arena = t->arena;
-    column *c = add_column(t, "decisions/s", 1);
+    bool logged = arena->kind == FORAGE_ENVIRONMENT_LOG;
+    column *c = add_column(t, logged ? "events/s" : "decisions/s", 1);
     if (!c)
         return;
     for (size_t a = 0; a < arena->agent_count; ++a) {
-        double value = arena->agents[a].decisions_per_second;
+        double value = logged ? arena->agents[a].visits_per_second : arena->agents[a].decisions_per_second;
         c->values[a] = NAN; /* to be the fastest is no merit of a choice */
         c->cells[a] = isfinite(value) ? pool_count(t->pool, (uint64_t)llround(value)) : "-";
     }
@@ -370,9 +371,14 @@ static forage_status draw_charts(const forage_arena *arena, report_pool *pool, c
 
 static void head(const forage_arena *arena, report_pool *pool, report_text *text)
 {
-    report_format(text, "%s: %s visits, %s user%s, %s items, %zu seed%s\n", pool_printable(pool, arena->environment),
-                  pool_count(pool, arena->visits), pool_count(pool, arena->users), arena->users == 1 ? "" : "s",
-                  pool_count(pool, arena->items), arena->seeds, arena->seeds == 1 ? "" : "s");
+    report_format(text, "%s: %s visits, ", pool_printable(pool, arena->environment), pool_count(pool, arena->visits));
+    if (arena->users > 0)
+        report_format(text, "%s user%s, ", pool_count(pool, arena->users), arena->users == 1 ? "" : "s");
+    report_format(text, "%s items, %zu seed%s\n", pool_count(pool, arena->items), arena->seeds,
+                  arena->seeds == 1 ? "" : "s");
+    if (isfinite(arena->logged_rate))
+        report_format(text, "The log's own: %s per visit. It was read in %s s.\n",
+                      pool_fixed(pool, arena->logged_rate, 4), pool_fixed(pool, arena->load_seconds, 2));
     if (isfinite(arena->oracle_rate))
         report_format(text, "The best that is possible: %s per visit.\n", pool_fixed(pool, arena->oracle_rate, 4));
     for (size_t e = 0; e < arena->event_count; ++e)
