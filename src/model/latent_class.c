@@ -1,0 +1,613 @@
+/*
+ * latent_class.c: every user is of one of a few hidden classes, each with a click rate for every arm
+ * (latent bandits: Maillard and Mannor 2014; Hong et al. 2020, "Latent bandits revisited").
+ *
+ *   class of a user ~ shares of the classes, drawn anew before an event with probability `hazard`
+ *   click of a user of class k on arm a ~ Bernoulli(theta[a][k]),  theta[a][k] ~ Beta(a, b)
+ *
+ *   mean      = sum_k P(k | user) E[theta[a][k]]
+ *   deviation = of the mixture: of classes and of rates
+ *
+ * A lesson moves the user's belief by Bayes's rule and counts for each class what that belief says. Beliefs and counts
+ * of earlier lessons are put right by sweeps over what all users did, one whenever there are 2 % more lessons; classes
+ * are found, split, joined and given up by searches (classes.h), at first whenever there are 25 % more. Both have a
+ * bounded cost per lesson on average.
+ *
+ * What a user did is kept in a window of entries. When it is full, the older half's entries of one arm become one
+ * entry: of a user who stays of one class nothing is lost. What a user did when of another class, and rare arms if
+ * there are too many, leave the window for the past: counts of the classes alone.
+ */
+#include "model/classes.h"
+#include "model/descriptor.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    SEARCH_USERS = 512, /* a search looks at this many users at most */
+    FIRST_SWEEP = 64,   /* lessons */
+    FIRST_SEARCH = 250,
+    SWEEP_WORK = 200, /* a sweep of this much work is worth the wait of a lesson */
+    SEARCH_WORK = 1000,
+    HAZARD_PRIOR = 1000, /* weight of the parameter among the hazard's observations, in lessons */
+};
+
+/* Whole numbers of the state, in one array so that they are saved together. VAIN: searches since the last that found
+ * something; COUNT: of classes. */
+enum { LESSONS, NEXT_SWEEP, NEXT_SEARCH, SEARCHES, VAIN, COUNT, WHOLE };
+
+struct model_learner {
+    classes_prior prior; /* with the hazard that was learned, for finding classes */
+    double hazard;       /* the parameter, for beliefs: quick to notice that somebody changes */
+    bool draws_class;
+    size_t users, window, tries;
+    classes now;  /* all counts, and what they make expect */
+    classes past; /* those of them that stem from no window */
+    uint64_t seed, progress[WHOLE];
+
+    uint32_t *length, *arm; /* [users], [users x window] */
+    float *reward, *weight; /* [users x window] */
+    float *belief;          /* [users x most] */
+
+    /* Scratch. */
+    classes spare[3];
+    classes_scratch scratch;
+    uint32_t chosen[SEARCH_USERS];
+    double went[CLASSES_LIMIT][CLASSES_LIMIT];
+    uint64_t round;   /* number of the draw: candidates of one arm share their value in it */
+    uint64_t *rounds; /* [arms] */
+    float *drawn;     /* [arms] */
+};
+
+static const forage_param params[] = {
+    {"classes", FORAGE_PARAM_INTEGER, "8", 1, CLASSES_LIMIT, NULL, "there are at most this many classes of users"},
+    {"a", FORAGE_PARAM_REAL, "1", 1e-2, 1e6, NULL, "clicks that each class is taken to have given each arm beforehand"},
+    {"b", FORAGE_PARAM_REAL, "1", 1e-2, 1e6, NULL, "the same of impressions without a click"},
+    {"hazard", FORAGE_PARAM_REAL, "0.001", 0, 0.5, NULL, "probability that a user changes class before an event"},
+    {"concentration", FORAGE_PARAM_REAL, "1", 1e-3, 1e6, NULL,
+     "weight of the prior of the classes' shares, in users; small: what is not needed dies out"},
+    {"draw", FORAGE_PARAM_CHOICE, "rates", 0, 0, "rates|class",
+     "what a draw from the posterior leaves to chance: rates, averaged over the classes a user may be of; or the "
+     "class, "
+     "too"},
+    {"window", FORAGE_PARAM_INTEGER, "32", 4, 1024, NULL, "entries of each user that are kept to be looked at again"},
+    {"tries", FORAGE_PARAM_INTEGER, "4", 1, 100, NULL, "starts of each search for classes"},
+};
+
+static void release(model_learner *l)
+{
+    if (!l)
+        return;
+    classes_release(&l->now);
+    classes_release(&l->past);
+    for (size_t i = 0; i < 3; i++)
+        classes_release(&l->spare[i]);
+    classes_scratch_release(&l->scratch);
+    forage_free(l->length);
+    forage_free(l->arm);
+    forage_free(l->reward);
+    forage_free(l->weight);
+    forage_free(l->belief);
+    forage_free(l->rounds);
+    forage_free(l->drawn);
+    forage_free(l);
+}
+
+/* A block for more elements, zeros behind the old ones; what has no room stays as it is. */
+static bool extend(void **block, size_t old, size_t count, size_t size)
+{
+    void *grown = forage_realloc(*block, old, count + 1, size);
+    if (!grown)
+        return false;
+    memset((char *)grown + old * size, 0, (count + 1 - old) * size);
+    *block = grown;
+    return true;
+}
+
+static bool reserve_users(model_learner *l, size_t users)
+{
+    size_t old = l->users, w = l->window, most = l->now.most;
+    void *blocks[5] = {l->length, l->arm, l->reward, l->weight, l->belief};
+    bool done = users < SIZE_MAX / 64 / w / most && extend(&blocks[0], old, users, sizeof *l->length) &&
+                extend(&blocks[1], old * w, users * w, sizeof *l->arm) &&
+                extend(&blocks[2], old * w, users * w, sizeof *l->reward) &&
+                extend(&blocks[3], old * w, users * w, sizeof *l->weight) &&
+                extend(&blocks[4], old * most, users * most, sizeof *l->belief);
+    l->length = blocks[0];
+    l->arm = blocks[1];
+    l->reward = blocks[2];
+    l->weight = blocks[3];
+    l->belief = blocks[4];
+    return done;
+}
+
+static bool reserve_arms(model_learner *l, size_t old, size_t arms)
+{
+    void *rounds = l->rounds, *drawn = l->drawn;
+    bool done = extend(&rounds, old, arms, sizeof *l->rounds) && extend(&drawn, old, arms, sizeof *l->drawn);
+    l->rounds = rounds;
+    l->drawn = drawn;
+    return done;
+}
+
+static forage_status no_memory(size_t arms, size_t users, forage_error *error)
+{
+    return forage_fail(error, FORAGE_NO_MEMORY, "no memory for classes of %zu users over %zu arms", users, arms);
+}
+
+static forage_status grow(model_learner *l, size_t arms, size_t users, forage_error *error)
+{
+    classes *all[5] = {&l->now, &l->past, &l->spare[0], &l->spare[1], &l->spare[2]};
+    size_t old = l->now.arms;
+    for (size_t i = 0; i < 5; i++)
+        FORAGE_TRY(classes_reserve(all[i], arms, error));
+    if (!reserve_arms(l, old, arms) || !reserve_users(l, users))
+        return no_memory(arms, users, error);
+    for (size_t i = 0; i < 5; i++)
+        all[i]->arms = arms;
+    l->users = users;
+    for (size_t arm = old; arm < arms; arm++)
+        classes_expect_arm(&l->now, &l->prior, arm);
+    return FORAGE_OK;
+}
+
+static forage_status create(const model_online_setup *setup, model_learner **learner, forage_error *error)
+{
+    const forage_params *given = setup->params;
+    size_t most = (size_t)forage_params_integer(given, "classes"), arms = setup->shape->arms;
+    forage_status status = FORAGE_OK;
+    *learner = NULL;
+    model_learner *l = forage_calloc(1, sizeof *l);
+    if (!l)
+        return no_memory(arms, setup->shape->users, error);
+    l->prior = (classes_prior){forage_params_real(given, "a"), forage_params_real(given, "b"),
+                               forage_params_real(given, "concentration"), forage_params_real(given, "hazard")};
+    l->hazard = l->prior.hazard;
+    l->draws_class = strcmp(forage_params_text(given, "draw"), "class") == 0;
+    l->window = (size_t)forage_params_integer(given, "window");
+    l->tries = (size_t)forage_params_integer(given, "tries");
+    l->progress[COUNT] = 1;
+    l->progress[NEXT_SWEEP] = FIRST_SWEEP;
+    l->progress[NEXT_SEARCH] = FIRST_SEARCH;
+    l->seed = setup->seed;
+    classes *all[5] = {&l->now, &l->past, &l->spare[0], &l->spare[1], &l->spare[2]};
+    for (size_t i = 0; i < 5 && status == FORAGE_OK; i++)
+        status = classes_create(all[i], arms, most, error);
+    if (status == FORAGE_OK)
+        status = classes_scratch_create(&l->scratch, l->window, most, error);
+    if (status == FORAGE_OK && (!reserve_arms(l, 0, arms) || !reserve_users(l, setup->shape->users)))
+        status = no_memory(arms, setup->shape->users, error);
+    if (status != FORAGE_OK) {
+        release(l);
+        return status;
+    }
+    l->users = setup->shape->users;
+    classes_expect(&l->now, &l->prior);
+    *learner = l;
+    return FORAGE_OK;
+}
+
+/* ---- estimates ---- */
+
+/* The user's class at the next event. */
+static void belief_of(const model_learner *l, uint32_t user, float *belief)
+{
+    const classes *c = &l->now;
+    bool known = user < l->users && l->length[user] > 0;
+    for (size_t k = 0; k < c->count; k++)
+        belief[k] = known ? (float)(1 - l->hazard) * l->belief[user * c->most + k] + (float)l->hazard * c->share[k]
+                          : c->share[k];
+}
+
+/* The rate's mean, and its mean square over classes and rates. */
+static void mix(const model_learner *l, size_t arm, const float *belief, double *mean, double *square)
+{
+    const classes *c = &l->now;
+    double prior = l->prior.a + l->prior.b, rate = l->prior.a / prior;
+    *mean = rate;
+    *square = rate * rate + rate * (1 - rate) / (prior + 1);
+    if (arm >= c->arms)
+        return;
+    *mean = *square = 0;
+    for (size_t k = 0; k < c->count; k++) {
+        size_t cell = arm * c->most + k;
+        rate = (double)c->click[cell];
+        *mean += (double)belief[k] * rate;
+        *square += (double)belief[k] *
+                   (rate * rate + rate * (double)c->pass[cell] / (prior + c->hits[cell] + c->misses[cell] + 1));
+    }
+}
+
+static void estimate(model_learner *l, const forage_candidates *candidates, float *mean, float *deviation)
+{
+    float belief[CLASSES_LIMIT];
+    belief_of(l, candidates->user, belief);
+    for (size_t i = 0; i < candidates->count; i++) {
+        double middle, square;
+        mix(l, candidates->arms[i], belief, &middle, &square);
+        mean[i] = (float)middle;
+        if (deviation)
+            deviation[i] = (float)sqrt(fmax(square - middle * middle, 0));
+    }
+}
+
+static double draw_rate(const model_learner *l, size_t arm, size_t k, forage_rng *rng)
+{
+    double a = l->prior.a, b = l->prior.b;
+    if (arm < l->now.arms) {
+        a += l->now.hits[arm * l->now.most + k];
+        b += l->now.misses[arm * l->now.most + k];
+    }
+    return forage_rng_beta(rng, a, b);
+}
+
+static void draw(model_learner *l, const forage_candidates *candidates, forage_rng *rng, float *values)
+{
+    const classes *c = &l->now;
+    float belief[CLASSES_LIMIT];
+    belief_of(l, candidates->user, belief);
+    if (l->draws_class) {
+        double left = forage_rng_double(rng);
+        size_t class = 0;
+        while (class + 1 < c->count && left >= (double)belief[class])
+            left -= (double)belief[class ++];
+        for (size_t k = 0; k < c->count; k++)
+            belief[k] = k == class;
+    }
+    l->round++;
+    for (size_t i = 0; i < candidates->count; i++) {
+        size_t arm = candidates->arms[i];
+        bool known = arm < c->arms;
+        if (known && l->rounds[arm] == l->round) {
+            values[i] = l->drawn[arm];
+            continue;
+        }
+        double sum = 0;
+        for (size_t k = 0; k < c->count; k++)
+            sum += belief[k] > 1e-4F ? (double)belief[k] * draw_rate(l, arm, k, rng) : 0;
+        values[i] = (float)sum;
+        if (known) {
+            l->rounds[arm] = l->round;
+            l->drawn[arm] = values[i];
+        }
+    }
+}
+
+/* ---- sweeps and searches ---- */
+
+static classes_events events_of(const model_learner *l)
+{
+    return (classes_events){l->window, l->length, l->arm, l->reward, l->weight};
+}
+
+/* Each user's belief, from what is expected now. */
+static void renew_beliefs(model_learner *l)
+{
+    const classes *c = &l->now;
+    for (size_t u = 0; u < l->users; u++) {
+        float *belief = l->belief + u * c->most;
+        memcpy(belief, c->share, c->most * sizeof *belief);
+        for (size_t e = u * l->window; e < u * l->window + l->length[u]; e++)
+            classes_filter(c, l->hazard, l->arm[e], l->reward[e], l->weight[e], belief);
+    }
+}
+
+static void wait_for(uint64_t lessons, uint64_t more, uint64_t worth, uint64_t *next)
+{
+    *next = lessons + (more > worth ? more : worth) + FIRST_SWEEP / 4;
+}
+
+/* One turn of variational Bayes over everybody. */
+static void sweep(model_learner *l)
+{
+    classes *c = &l->now, *fresh = &l->spare[0];
+    classes_events events = events_of(l);
+    double steps = 0;
+    uint64_t work = c->arms * c->count * 8;
+    classes_weigh(c, &l->prior);
+    classes_copy(fresh, &l->past);
+    memset(fresh->users, 0, c->most * sizeof *fresh->users);
+    fresh->count = c->count;
+    l->scratch.changes = 0;
+    for (size_t u = 0; u < l->users; u++) {
+        size_t length = l->length[u], at = u * l->window;
+        if (!length)
+            continue;
+        (void)classes_smooth(c, l->prior.hazard, &events, u, &l->scratch);
+        for (size_t e = 0; e < length; e++)
+            classes_count(fresh, l->arm[at + e], l->reward[at + e], l->weight[at + e], l->scratch.belief + e * c->most);
+        for (size_t k = 0; k < c->count; k++)
+            fresh->users[k] += (double)l->scratch.belief[(length - 1) * c->most + k];
+        steps += (double)(length - 1);
+        work += length * c->count * 2;
+    }
+    classes_copy(c, fresh);
+    l->prior.hazard = fmin(l->hazard, (HAZARD_PRIOR * l->hazard + l->scratch.changes) / (HAZARD_PRIOR + steps));
+    classes_expect(c, &l->prior);
+    renew_beliefs(l);
+    wait_for(l->progress[LESSONS], l->progress[LESSONS] / 50, work / SWEEP_WORK, &l->progress[NEXT_SWEEP]);
+}
+
+/* The past's counts move to the classes that the users went over to. */
+static void move_past(model_learner *l, size_t old_count)
+{
+    classes *past = &l->past;
+    past->count = l->now.count;
+    l->progress[COUNT] = past->count;
+    for (size_t arm = 0; arm < past->arms; arm++) {
+        double *counts[2] = {past->hits + arm * past->most, past->misses + arm * past->most};
+        for (size_t i = 0; i < 2; i++) {
+            double moved[CLASSES_LIMIT] = {0};
+            for (size_t j = 0; j < old_count; j++) {
+                for (size_t k = 0; k < l->now.count; k++)
+                    moved[k] += counts[i][j] * l->went[j][k];
+            }
+            memcpy(counts[i], moved, past->most * sizeof *moved);
+        }
+    }
+}
+
+/* Users with two entries at least, if there are too many every so manieth. */
+static size_t choose_users(model_learner *l)
+{
+    size_t able = 0, count = 0, seen = 0;
+    for (size_t u = 0; u < l->users; u++)
+        able += l->length[u] >= 2;
+    size_t stride = (able + SEARCH_USERS - 1) / SEARCH_USERS;
+    for (size_t u = 0; u < l->users; u++) {
+        if (l->length[u] >= 2 && seen++ % stride == 0)
+            l->chosen[count++] = (uint32_t)u;
+    }
+    return count;
+}
+
+static void find_classes(model_learner *l)
+{
+    classes_events events = events_of(l);
+    size_t old_count = l->now.count;
+    forage_rng rng;
+    classes_search search = {.prior = &l->prior,
+                             .events = &events,
+                             .users = l->chosen,
+                             .count = choose_users(l),
+                             .past = &l->past,
+                             .belief = l->belief,
+                             .scratch = &l->scratch,
+                             .spare = l->spare,
+                             .went = l->went};
+    forage_rng_seed_stream(&rng, l->seed, (uint32_t)l->progress[SEARCHES]++);
+    l->progress[VAIN]++;
+    if (search.count > 1 && l->now.most > 1 && classes_find(&search, &l->now, l->tries, &rng)) {
+        move_past(l, old_count);
+        sweep(l);
+        sweep(l);
+        l->progress[VAIN] = 0;
+    }
+    /* The longer nothing new is found, the less often is it looked for. */
+    wait_for(l->progress[LESSONS], l->progress[LESSONS] / 4 * (l->progress[VAIN] < 4 ? 1 : 2),
+             search.work / SEARCH_WORK, &l->progress[NEXT_SEARCH]);
+}
+
+/* ---- lessons ---- */
+
+static void move_entries(model_learner *l, size_t to, size_t from, size_t count)
+{
+    memmove(l->arm + to, l->arm + from, count * sizeof *l->arm);
+    memmove(l->reward + to, l->reward + from, count * sizeof *l->reward);
+    memmove(l->weight + to, l->weight + from, count * sizeof *l->weight);
+}
+
+/* Adds an entry to those of its arm among the `kept` first of a window; returns how many there are then. */
+static size_t join(model_learner *l, size_t at, size_t kept, uint32_t arm, float reward, float weight)
+{
+    for (size_t i = at; i < at + kept; i++) {
+        if (l->arm[i] == arm) {
+            l->reward[i] = (l->reward[i] * l->weight[i] + reward * weight) / (l->weight[i] + weight);
+            l->weight[i] += weight;
+            return kept;
+        }
+    }
+    l->arm[at + kept] = arm;
+    l->reward[at + kept] = reward;
+    l->weight[at + kept] = weight;
+    return kept + 1;
+}
+
+/* Makes room in a full window. */
+static void condense(model_learner *l, uint32_t user)
+{
+    classes_events events = events_of(l);
+    size_t half = l->window / 2, rest = l->window - half, at = user * l->window, kept = 0;
+    const float *belief = l->scratch.belief;
+    classes_compare(&l->now, l->hazard, &events, user, &l->scratch);
+    for (size_t e = 0; e < half; e++) {
+        uint32_t arm = l->arm[at + e];
+        float reward = l->reward[at + e], weight = l->weight[at + e], same = l->scratch.same[e];
+        if (same > 0.01F)
+            kept = join(l, at, kept, arm, reward, weight * same);
+        else
+            same = 0;
+        if (same < 1)
+            classes_count(&l->past, arm, reward, weight * (1 - same), belief + e * l->now.most);
+    }
+    while (kept > half / 2) {
+        size_t rarest = at;
+        for (size_t i = at; i < at + kept; i++)
+            rarest = l->weight[i] < l->weight[rarest] ? i : rarest;
+        classes_count(&l->past, l->arm[rarest], l->reward[rarest], l->weight[rarest], l->belief + user * l->now.most);
+        move_entries(l, rarest, rarest + 1, at + --kept - rarest);
+    }
+    move_entries(l, at + kept, at + half, rest);
+    l->length[user] = (uint32_t)(kept + rest);
+}
+
+static void learn_of_user(model_learner *l, const forage_lesson *lesson)
+{
+    size_t user = lesson->user, at = user * l->window + l->length[user]++;
+    float *belief = l->belief + user * l->now.most;
+    if (l->length[user] == 1)
+        memcpy(belief, l->now.share, l->now.most * sizeof *belief);
+    l->arm[at] = lesson->arm;
+    l->reward[at] = lesson->reward;
+    l->weight[at] = lesson->weight;
+    classes_filter(&l->now, l->hazard, lesson->arm, lesson->reward, lesson->weight, belief);
+    classes_count(&l->now, lesson->arm, lesson->reward, lesson->weight, belief);
+    if (l->length[user] == l->window)
+        condense(l, lesson->user);
+}
+
+static void learn(model_learner *l, const forage_lesson *lesson)
+{
+    l->progress[LESSONS]++;
+    if (lesson->user < l->users) {
+        learn_of_user(l, lesson);
+    } else {
+        float belief[CLASSES_LIMIT];
+        memcpy(belief, l->now.share, l->now.most * sizeof *belief);
+        classes_filter(&l->now, l->hazard, lesson->arm, lesson->reward, lesson->weight, belief);
+        classes_count(&l->now, lesson->arm, lesson->reward, lesson->weight, belief);
+        classes_count(&l->past, lesson->arm, lesson->reward, lesson->weight, belief);
+    }
+    classes_expect_arm(&l->now, &l->prior, lesson->arm);
+    if (l->progress[LESSONS] >= l->progress[NEXT_SEARCH])
+        find_classes(l);
+    if (l->progress[LESSONS] >= l->progress[NEXT_SWEEP])
+        sweep(l);
+}
+
+/* ---- checkpoints ---- */
+
+/* Every tensor of the state, for saving and for loading alike. */
+typedef struct part {
+    const char *name;
+    nn_dtype dtype;
+    size_t rank, shape[2];
+    void *data;
+} part;
+
+enum { PARTS = 12 };
+
+static void parts_of(model_learner *l, part parts[PARTS])
+{
+    classes *now = &l->now, *past = &l->past;
+    size_t most = now->most;
+    const part list[PARTS] = {
+        {"hits", NN_F64, 2, {now->arms, most}, now->hits},
+        {"misses", NN_F64, 2, {now->arms, most}, now->misses},
+        {"past.hits", NN_F64, 2, {now->arms, most}, past->hits},
+        {"past.misses", NN_F64, 2, {now->arms, most}, past->misses},
+        {"users", NN_F64, 1, {most, 0}, now->users},
+        {"hazard", NN_F64, 1, {1, 0}, &l->prior.hazard},
+        {"progress", NN_U64, 1, {WHOLE, 0}, l->progress},
+        {"window.length", NN_U32, 1, {l->users, 0}, l->length},
+        {"window.arm", NN_U32, 2, {l->users, l->window}, l->arm},
+        {"window.reward", NN_F32, 2, {l->users, l->window}, l->reward},
+        {"window.weight", NN_F32, 2, {l->users, l->window}, l->weight},
+        {"belief", NN_F32, 2, {l->users, most}, l->belief},
+    };
+    memcpy(parts, list, sizeof list);
+}
+
+static forage_status save(const model_learner *learner, nn_checkpoint *checkpoint, forage_error *error)
+{
+    part parts[PARTS];
+    parts_of((model_learner *)learner, parts);
+    for (size_t i = 0; i < PARTS; i++)
+        FORAGE_TRY(nn_checkpoint_add(checkpoint, parts[i].name, parts[i].dtype, parts[i].rank, parts[i].shape,
+                                     parts[i].data, error));
+    return FORAGE_OK;
+}
+
+static bool all_within(const void *numbers, nn_dtype dtype, size_t count, double low, double high)
+{
+    for (size_t i = 0; i < count; i++) {
+        double value = dtype == NN_F64 ? ((const double *)numbers)[i] : (double)((const float *)numbers)[i];
+        if (!(value >= low && value <= high))
+            return false;
+    }
+    return true;
+}
+
+/* Nothing in the windows that a lesson could not have put there. */
+static bool windows_are_sound(const model_learner *l)
+{
+    for (size_t u = 0; u < l->users; u++) {
+        if (l->length[u] >= l->window)
+            return false;
+        for (size_t e = u * l->window; e < u * l->window + l->length[u]; e++) {
+            if (l->arm[e] >= l->now.arms || !(l->reward[e] >= 0 && l->reward[e] <= 1) || !(l->weight[e] > 0))
+                return false;
+        }
+    }
+    return true;
+}
+
+static forage_status load(model_learner *l, const nn_checkpoint *checkpoint, forage_error *error)
+{
+    const double most = 1e18; /* above any sum of weights */
+    const char *wrong = NULL;
+    part parts[PARTS];
+    parts_of(l, parts);
+    for (size_t i = 0; i < PARTS; i++) {
+        const part *p = &parts[i];
+        size_t count = p->shape[0] * (p->rank == 2 ? p->shape[1] : 1);
+        FORAGE_TRY(nn_checkpoint_read(checkpoint, p->name, p->dtype, p->rank, p->shape, p->data, error));
+        if ((p->dtype == NN_F64 || p->dtype == NN_F32) && !all_within(p->data, p->dtype, count, 0, most))
+            wrong = p->name;
+    }
+    const uint64_t *whole = l->progress;
+    if (whole[COUNT] < 1 || whole[COUNT] > l->now.most || whole[LESSONS] >= whole[NEXT_SWEEP] ||
+        whole[LESSONS] >= whole[NEXT_SEARCH])
+        wrong = "progress";
+    if (!(l->prior.hazard <= l->hazard))
+        wrong = "hazard";
+    if (!windows_are_sound(l))
+        wrong = "window";
+    if (wrong)
+        return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, wrong,
+                              "'%s' has numbers that cannot be", wrong);
+    l->now.count = l->past.count = (size_t)whole[COUNT];
+    classes_expect(&l->now, &l->prior);
+    return FORAGE_OK;
+}
+
+static double saved_size(const model_online_setup *setup)
+{
+    double most = (double)forage_params_integer(setup->params, "classes");
+    double window = (double)forage_params_integer(setup->params, "window");
+    return (double)setup->shape->arms * most * 4 * sizeof(double) +
+           (double)setup->shape->users * (4 + 12 * window + 4 * most);
+}
+
+static size_t memory(const model_learner *l)
+{
+    return sizeof *l + classes_memory(&l->now) * 5 + l->now.arms * (sizeof *l->rounds + sizeof *l->drawn) +
+           l->users * (4 + 12 * l->window + 4 * l->now.most) + l->window * (8 * l->now.most + 12);
+}
+
+static const model_online online = {
+    .create = create,
+    .free = release,
+    .estimate = estimate,
+    .draw = draw,
+    .learn = learn,
+    .grow = grow,
+    .save = save,
+    .load = load,
+    .memory = memory,
+    .saved_size = saved_size,
+};
+
+const model_type model_latent_class = {
+    .info =
+        {
+            .name = "latent-class",
+            .version = 1,
+            .summary = "hidden classes of users, found on the way, each with a click rate for every arm",
+            .capabilities = FORAGE_CAN_LEARN | FORAGE_HAS_DEVIATION | FORAGE_GIVES_PROBABILITY,
+            .table = {.owner = "latent-class", .params = params, .count = sizeof params / sizeof params[0]},
+        },
+    .online = &online,
+    .minimum_reward = 0,
+    .maximum_reward = 1,
+};
