@@ -309,3 +309,56 @@ void classes_compare(const classes *c, double hazard, const classes_events *even
         normalise(before, count);
     }
 }
+
+/* ---- windows ---- */
+
+static void move_entries(classes_events *e, size_t to, size_t from, size_t count)
+{
+    memmove(e->arm + to, e->arm + from, count * sizeof *e->arm);
+    memmove(e->reward + to, e->reward + from, count * sizeof *e->reward);
+    memmove(e->weight + to, e->weight + from, count * sizeof *e->weight);
+}
+
+/* Adds an entry to that of its arm among the `kept` first of a window; returns how many there are then. */
+static size_t join(classes_events *e, size_t at, size_t kept, uint32_t arm, float reward, float weight)
+{
+    for (size_t i = at; i < at + kept; i++) {
+        if (e->arm[i] == arm) {
+            float both = e->weight[i] + weight;
+            e->reward[i] = fminf((e->reward[i] * e->weight[i] + reward * weight) / both, 1);
+            e->weight[i] = both;
+            return kept;
+        }
+    }
+    e->arm[at + kept] = arm;
+    e->reward[at + kept] = reward;
+    e->weight[at + kept] = weight;
+    return kept + 1;
+}
+
+void classes_condense(const classes *c, classes *past, double hazard, classes_events *events, size_t user,
+                      classes_scratch *scratch)
+{
+    size_t half = events->window / 2, rest = events->length[user] - half, at = user * events->window, kept = 0;
+    const float *last = scratch->belief + (events->length[user] - 1) * c->most;
+    classes_compare(c, hazard, events, user, scratch);
+    for (size_t e = 0; e < half; e++) {
+        uint32_t arm = events->arm[at + e];
+        float reward = events->reward[at + e], weight = events->weight[at + e], same = scratch->same[e];
+        if (same > 0.99F || weight * same > 0.01F)
+            kept = join(events, at, kept, arm, reward, weight * same);
+        else
+            same = 0;
+        if (same < 1)
+            classes_count(past, arm, reward, weight * (1 - same), scratch->belief + e * c->most);
+    }
+    while (kept > half / 2) {
+        size_t rarest = at;
+        for (size_t i = at; i < at + kept; i++)
+            rarest = events->weight[i] < events->weight[rarest] ? i : rarest;
+        classes_count(past, events->arm[rarest], events->reward[rarest], events->weight[rarest], last);
+        move_entries(events, rarest, rarest + 1, at + --kept - rarest);
+    }
+    move_entries(events, at + kept, at + half, rest);
+    events->length[user] = (uint32_t)(kept + rest);
+}

@@ -20,10 +20,10 @@ enum { CLASSES_LIMIT = 64 };
  * a reward r stands for n events of which the part r were clicks. */
 typedef struct classes_events {
     size_t window;
-    const uint32_t *length; /* [users] */
-    const uint32_t *arm;    /* [users x window] */
-    const float *reward;    /* the same, within 0 and 1 */
-    const float *weight;    /* the same, above 0 */
+    uint32_t *length; /* [users] */
+    uint32_t *arm;    /* [users x window] */
+    float *reward;    /* the same, within 0 and 1 */
+    float *weight;    /* the same, above 0 */
 } classes_events;
 
 typedef struct classes_prior {
@@ -79,6 +79,12 @@ double classes_smooth(const classes *c, double hazard, const classes_events *eve
 void classes_compare(const classes *c, double hazard, const classes_events *events, size_t user,
                      classes_scratch *scratch);
 
+/* Makes room in the user's window, which is full: among its older half, entries of one arm become one, as far as the
+ * user was of the same class then as now. What the user did when of another class goes into the counts of `past`, and
+ * so do the rarest arms if there are too many. */
+void classes_condense(const classes *c, classes *past, double hazard, classes_events *events, size_t user,
+                      classes_scratch *scratch);
+
 /* psi(x) and log Gamma(x) for x > 0. */
 double classes_digamma(double x);
 double classes_log_gamma(double x);
@@ -86,6 +92,7 @@ double classes_log_gamma(double x);
 /* A search: by the variational bound, are there better classes than c's? */
 typedef struct classes_search {
     const classes_prior *prior;
+    double hazard; /* instead of the prior's */
     const classes_events *events;
     const uint32_t *users; /* whose events are looked at */
     size_t count;

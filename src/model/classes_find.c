@@ -52,7 +52,7 @@ static double turn(classes_search *s, classes *c, classes *next, bool wanted)
     next->count = c->count;
     for (size_t i = 0; i < s->count; i++) {
         size_t user = s->users[i], at = user * s->events->window, length = s->events->length[user];
-        evidence += classes_smooth(c, s->prior->hazard, s->events, user, s->scratch);
+        evidence += classes_smooth(c, s->hazard, s->events, user, s->scratch);
         for (size_t e = 0; e < length; e++)
             classes_count(next, s->events->arm[at + e], s->events->reward[at + e], s->events->weight[at + e],
                           s->scratch->belief + e * c->most);
@@ -93,7 +93,7 @@ static void follow(classes_search *s, const classes *now, size_t old_count, doub
     for (size_t i = 0; i < s->count; i++) {
         size_t user = s->users[i], length = s->events->length[user];
         const float *old = s->belief + user * now->most, *last = s->scratch->belief + (length - 1) * now->most;
-        (void)classes_smooth(now, s->prior->hazard, s->events, user, s->scratch);
+        (void)classes_smooth(now, s->hazard, s->events, user, s->scratch);
         for (size_t j = 0; j < old_count; j++) {
             for (size_t k = 0; k < now->count; k++)
                 went[j][k] += (double)(old[j] * last[k]);
@@ -112,7 +112,7 @@ static void follow(classes_search *s, const classes *now, size_t old_count, doub
 /* The log probability of the past counts, given those of c: what rates that were learned long ago say about these
  * classes. Without it, classes would be joined that have not been seen to differ for long only because everybody is
  * shown what they like. */
-static double recall(const classes_search *s, const classes *c, size_t old_count, const double (*went)[CLASSES_LIMIT])
+static double recall(const classes_search *s, const classes *c, size_t old_count, double (*went)[CLASSES_LIMIT])
 {
     double sum = 0;
     for (size_t arm = 0; arm < c->arms; arm++) {

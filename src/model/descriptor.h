@@ -147,6 +147,7 @@ enum { MODEL_BLOCK = 512 };
 extern const model_type model_beta_bernoulli;
 extern const model_type model_embedding_mlp;
 extern const model_type model_gaussian;
+extern const model_type model_latent_class;
 extern const model_type model_linear_ridge;
 extern const model_type model_neural_linear;
 extern const model_type model_popular;

@@ -37,13 +37,14 @@ enum {
 enum { LESSONS, NEXT_SWEEP, NEXT_SEARCH, SEARCHES, VAIN, COUNT, WHOLE };
 
 struct model_learner {
-    classes_prior prior; /* with the hazard that was learned, for finding classes */
-    double hazard;       /* the parameter, for beliefs: quick to notice that somebody changes */
+    classes_prior prior; /* with the hazard of beliefs, the parameter: quick to notice that somebody changes */
     bool draws_class;
     size_t users, window, tries;
     classes now;  /* all counts, and what they make expect */
     classes past; /* those of them that stem from no window */
-    uint64_t seed, progress[WHOLE];
+    uint64_t seed;
+    uint64_t *progress; /* [WHOLE] */
+    double *calm;       /* [1] the hazard that was learned */
 
     uint32_t *length, *arm; /* [users], [users x window] */
     float *reward, *weight; /* [users x window] */
@@ -83,6 +84,8 @@ static void release(model_learner *l)
     for (size_t i = 0; i < 3; i++)
         classes_release(&l->spare[i]);
     classes_scratch_release(&l->scratch);
+    forage_free(l->progress);
+    forage_free(l->calm);
     forage_free(l->length);
     forage_free(l->arm);
     forage_free(l->reward);
@@ -162,10 +165,16 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
         return no_memory(arms, setup->shape->users, error);
     l->prior = (classes_prior){forage_params_real(given, "a"), forage_params_real(given, "b"),
                                forage_params_real(given, "concentration"), forage_params_real(given, "hazard")};
-    l->hazard = l->prior.hazard;
     l->draws_class = strcmp(forage_params_text(given, "draw"), "class") == 0;
     l->window = (size_t)forage_params_integer(given, "window");
     l->tries = (size_t)forage_params_integer(given, "tries");
+    l->progress = forage_calloc(WHOLE, sizeof *l->progress);
+    l->calm = forage_calloc(1, sizeof *l->calm);
+    if (!l->progress || !l->calm) {
+        release(l);
+        return no_memory(arms, setup->shape->users, error);
+    }
+    *l->calm = l->prior.hazard;
     l->progress[COUNT] = 1;
     l->progress[NEXT_SWEEP] = FIRST_SWEEP;
     l->progress[NEXT_SEARCH] = FIRST_SEARCH;
@@ -195,8 +204,9 @@ static void belief_of(const model_learner *l, uint32_t user, float *belief)
     const classes *c = &l->now;
     bool known = user < l->users && l->length[user] > 0;
     for (size_t k = 0; k < c->count; k++)
-        belief[k] = known ? (float)(1 - l->hazard) * l->belief[user * c->most + k] + (float)l->hazard * c->share[k]
-                          : c->share[k];
+        belief[k] =
+            known ? (float)(1 - l->prior.hazard) * l->belief[user * c->most + k] + (float)l->prior.hazard * c->share[k]
+                  : c->share[k];
 }
 
 /* The rate's mean, and its mean square over classes and rates. */
@@ -288,7 +298,7 @@ static void renew_beliefs(model_learner *l)
         float *belief = l->belief + u * c->most;
         memcpy(belief, c->share, c->most * sizeof *belief);
         for (size_t e = u * l->window; e < u * l->window + l->length[u]; e++)
-            classes_filter(c, l->hazard, l->arm[e], l->reward[e], l->weight[e], belief);
+            classes_filter(c, l->prior.hazard, l->arm[e], l->reward[e], l->weight[e], belief);
     }
 }
 
@@ -313,7 +323,7 @@ static void sweep(model_learner *l)
         size_t length = l->length[u], at = u * l->window;
         if (!length)
             continue;
-        (void)classes_smooth(c, l->prior.hazard, &events, u, &l->scratch);
+        (void)classes_smooth(c, *l->calm, &events, u, &l->scratch);
         for (size_t e = 0; e < length; e++)
             classes_count(fresh, l->arm[at + e], l->reward[at + e], l->weight[at + e], l->scratch.belief + e * c->most);
         for (size_t k = 0; k < c->count; k++)
@@ -322,7 +332,7 @@ static void sweep(model_learner *l)
         work += length * c->count * 2;
     }
     classes_copy(c, fresh);
-    l->prior.hazard = fmin(l->hazard, (HAZARD_PRIOR * l->hazard + l->scratch.changes) / (HAZARD_PRIOR + steps));
+    *l->calm = fmin(l->prior.hazard, (HAZARD_PRIOR * l->prior.hazard + l->scratch.changes) / (HAZARD_PRIOR + steps));
     classes_expect(c, &l->prior);
     renew_beliefs(l);
     wait_for(l->progress[LESSONS], l->progress[LESSONS] / 50, work / SWEEP_WORK, &l->progress[NEXT_SWEEP]);
@@ -367,6 +377,7 @@ static void find_classes(model_learner *l)
     size_t old_count = l->now.count;
     forage_rng rng;
     classes_search search = {.prior = &l->prior,
+                             .hazard = *l->calm,
                              .events = &events,
                              .users = l->chosen,
                              .count = choose_users(l),
@@ -390,57 +401,6 @@ static void find_classes(model_learner *l)
 
 /* ---- lessons ---- */
 
-static void move_entries(model_learner *l, size_t to, size_t from, size_t count)
-{
-    memmove(l->arm + to, l->arm + from, count * sizeof *l->arm);
-    memmove(l->reward + to, l->reward + from, count * sizeof *l->reward);
-    memmove(l->weight + to, l->weight + from, count * sizeof *l->weight);
-}
-
-/* Adds an entry to those of its arm among the `kept` first of a window; returns how many there are then. */
-static size_t join(model_learner *l, size_t at, size_t kept, uint32_t arm, float reward, float weight)
-{
-    for (size_t i = at; i < at + kept; i++) {
-        if (l->arm[i] == arm) {
-            l->reward[i] = (l->reward[i] * l->weight[i] + reward * weight) / (l->weight[i] + weight);
-            l->weight[i] += weight;
-            return kept;
-        }
-    }
-    l->arm[at + kept] = arm;
-    l->reward[at + kept] = reward;
-    l->weight[at + kept] = weight;
-    return kept + 1;
-}
-
-/* Makes room in a full window. */
-static void condense(model_learner *l, uint32_t user)
-{
-    classes_events events = events_of(l);
-    size_t half = l->window / 2, rest = l->window - half, at = user * l->window, kept = 0;
-    const float *belief = l->scratch.belief;
-    classes_compare(&l->now, l->hazard, &events, user, &l->scratch);
-    for (size_t e = 0; e < half; e++) {
-        uint32_t arm = l->arm[at + e];
-        float reward = l->reward[at + e], weight = l->weight[at + e], same = l->scratch.same[e];
-        if (same > 0.01F)
-            kept = join(l, at, kept, arm, reward, weight * same);
-        else
-            same = 0;
-        if (same < 1)
-            classes_count(&l->past, arm, reward, weight * (1 - same), belief + e * l->now.most);
-    }
-    while (kept > half / 2) {
-        size_t rarest = at;
-        for (size_t i = at; i < at + kept; i++)
-            rarest = l->weight[i] < l->weight[rarest] ? i : rarest;
-        classes_count(&l->past, l->arm[rarest], l->reward[rarest], l->weight[rarest], l->belief + user * l->now.most);
-        move_entries(l, rarest, rarest + 1, at + --kept - rarest);
-    }
-    move_entries(l, at + kept, at + half, rest);
-    l->length[user] = (uint32_t)(kept + rest);
-}
-
 static void learn_of_user(model_learner *l, const forage_lesson *lesson)
 {
     size_t user = lesson->user, at = user * l->window + l->length[user]++;
@@ -450,10 +410,12 @@ static void learn_of_user(model_learner *l, const forage_lesson *lesson)
     l->arm[at] = lesson->arm;
     l->reward[at] = lesson->reward;
     l->weight[at] = lesson->weight;
-    classes_filter(&l->now, l->hazard, lesson->arm, lesson->reward, lesson->weight, belief);
+    classes_filter(&l->now, l->prior.hazard, lesson->arm, lesson->reward, lesson->weight, belief);
     classes_count(&l->now, lesson->arm, lesson->reward, lesson->weight, belief);
-    if (l->length[user] == l->window)
-        condense(l, lesson->user);
+    if (l->length[user] == l->window) {
+        classes_events events = events_of(l);
+        classes_condense(&l->now, &l->past, l->prior.hazard, &events, user, &l->scratch);
+    }
 }
 
 static void learn(model_learner *l, const forage_lesson *lesson)
@@ -464,7 +426,7 @@ static void learn(model_learner *l, const forage_lesson *lesson)
     } else {
         float belief[CLASSES_LIMIT];
         memcpy(belief, l->now.share, l->now.most * sizeof *belief);
-        classes_filter(&l->now, l->hazard, lesson->arm, lesson->reward, lesson->weight, belief);
+        classes_filter(&l->now, l->prior.hazard, lesson->arm, lesson->reward, lesson->weight, belief);
         classes_count(&l->now, lesson->arm, lesson->reward, lesson->weight, belief);
         classes_count(&l->past, lesson->arm, lesson->reward, lesson->weight, belief);
     }
@@ -487,9 +449,9 @@ typedef struct part {
 
 enum { PARTS = 12 };
 
-static void parts_of(model_learner *l, part parts[PARTS])
+static void parts_of(const model_learner *l, part parts[PARTS])
 {
-    classes *now = &l->now, *past = &l->past;
+    const classes *now = &l->now, *past = &l->past;
     size_t most = now->most;
     const part list[PARTS] = {
         {"hits", NN_F64, 2, {now->arms, most}, now->hits},
@@ -497,7 +459,7 @@ static void parts_of(model_learner *l, part parts[PARTS])
         {"past.hits", NN_F64, 2, {now->arms, most}, past->hits},
         {"past.misses", NN_F64, 2, {now->arms, most}, past->misses},
         {"users", NN_F64, 1, {most, 0}, now->users},
-        {"hazard", NN_F64, 1, {1, 0}, &l->prior.hazard},
+        {"hazard", NN_F64, 1, {1, 0}, l->calm},
         {"progress", NN_U64, 1, {WHOLE, 0}, l->progress},
         {"window.length", NN_U32, 1, {l->users, 0}, l->length},
         {"window.arm", NN_U32, 2, {l->users, l->window}, l->arm},
@@ -511,7 +473,7 @@ static void parts_of(model_learner *l, part parts[PARTS])
 static forage_status save(const model_learner *learner, nn_checkpoint *checkpoint, forage_error *error)
 {
     part parts[PARTS];
-    parts_of((model_learner *)learner, parts);
+    parts_of(learner, parts);
     for (size_t i = 0; i < PARTS; i++)
         FORAGE_TRY(nn_checkpoint_add(checkpoint, parts[i].name, parts[i].dtype, parts[i].rank, parts[i].shape,
                                      parts[i].data, error));
@@ -559,7 +521,7 @@ static forage_status load(model_learner *l, const nn_checkpoint *checkpoint, for
     if (whole[COUNT] < 1 || whole[COUNT] > l->now.most || whole[LESSONS] >= whole[NEXT_SWEEP] ||
         whole[LESSONS] >= whole[NEXT_SEARCH])
         wrong = "progress";
-    if (!(l->prior.hazard <= l->hazard))
+    if (!(*l->calm <= l->prior.hazard))
         wrong = "hazard";
     if (!windows_are_sound(l))
         wrong = "window";
