@@ -565,6 +565,44 @@ FORAGE_API forage_status forage_arena_run(const forage_arena_options *options, f
 /* Frees what the record holds; a record of zeros is fine. */
 FORAGE_API void forage_arena_release(forage_arena *arena);
 
+/* ------------------------------------------------------------------ *
+ * Chapter 2: learners that learn from every click, in the arena
+ * ------------------------------------------------------------------ */
+
+/* The plays of the chapter, in its order. */
+typedef enum forage_chapter2_play {
+    FORAGE_CHAPTER2_SHOP,      /* the scenario on trial (petshop): nothing changes, nothing is known beforehand */
+    FORAGE_CHAPTER2_NEW_USERS, /* with a diary of the first newcomer */
+    FORAGE_CHAPTER2_NEW_ITEMS,
+    FORAGE_CHAPTER2_DRIFT,
+    FORAGE_CHAPTER2_FEEDBACK_LOOP, /* what remains on the shelf */
+    FORAGE_CHAPTER2_SLATE,
+    FORAGE_CHAPTER2_DELAYED,
+    FORAGE_CHAPTER2_LARGE,
+    FORAGE_CHAPTER2_PLAYS,
+} forage_chapter2_play;
+
+typedef struct forage_chapter2 {
+    forage_arena arenas[FORAGE_CHAPTER2_PLAYS];
+    double seconds; /* all of it */
+} forage_chapter2;
+
+typedef struct forage_chapter2_options {
+    const char *scenario; /* of the first play; NULL means "petshop" */
+    uint64_t seed;        /* of the first play of each arena; 0 means 1 */
+    uint64_t visits;      /* of each play; 0 means the scenarios' own */
+    size_t seeds;         /* plays of each agent; 0 means what fits into a minute: 3, or 1 where a play is long */
+    int threads;          /* 0 means one for every core */
+    const forage_progress *progress;
+} forage_chapter2_options;
+
+/* Runs the chapter. `options` may be NULL. The same options give the same record (times apart) whatever the number of
+ * threads. Release the record, on failure too. */
+FORAGE_API forage_status forage_chapter2_run(const forage_chapter2_options *options, forage_chapter2 *chapter,
+                                             forage_error *error);
+/* Frees what the record holds; a record of zeros is fine. */
+FORAGE_API void forage_chapter2_release(forage_chapter2 *chapter);
+
 #ifdef __cplusplus
 }
 #endif
