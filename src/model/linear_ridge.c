@@ -159,10 +159,8 @@ static forage_status grow(model_learner *learner, size_t arms, size_t users, for
 {
     size_t d = learner->d, k = learner->k, old = learner->arms, packed = learner->packed;
     (void)users;
-    if (!d) { /* all arms are alike */
-        learner->arms = arms;
+    if (!d) /* all arms are alike */
         return FORAGE_OK;
-    }
     if (arm_bytes((double)d, (double)k) * (double)arms > (double)(SIZE_MAX / 4) ||
         !stretch_doubles(&learner->gram, old, arms, packed) || !stretch_doubles(&learner->target, old, arms, d) ||
         !stretch_doubles(&learner->cross, old, arms, d * k) ||
@@ -272,12 +270,12 @@ static forage_status check_form(const model_online_setup *setup, widths w, forag
 {
     const char *form = forage_params_text(setup->params, "form");
     const char *lacks = NULL;
-    if (w.d + w.lead + w.tail == 0)
-        lacks = "features";
-    else if (strcmp(form, "disjoint") == 0 && !w.d)
+    if (strcmp(form, "disjoint") == 0 && !w.d)
         lacks = "features of the request";
     else if (strcmp(form, "hybrid") == 0 && (!w.d || !w.tail))
         lacks = w.d ? "features of the candidates" : "features of the request";
+    else if (w.d + w.lead + w.tail == 0)
+        lacks = "features";
     if (lacks)
         return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "form",
                               "linear-ridge of form %s needs %s; there are %zu of the request and %zu of the candidate",

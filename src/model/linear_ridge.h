@@ -60,7 +60,7 @@ struct model_learner {
     size_t d, k;               /* widths of the arms' part and of the shared part */
     size_t lead;               /* request features at the head of z (form shared) */
     size_t tail;               /* candidate features, the rest of z: k = lead + tail */
-    size_t arms, packed;       /* packed: numbers of a symmetric d x d matrix */
+    size_t arms, packed;       /* arms with weights of their own: 0 where d is; numbers of a symmetric d x d matrix */
     size_t pitch, width_pitch; /* packed and d, padded for the kernels */
     double ridge, noise, discount, shape, scale;
     bool estimated;

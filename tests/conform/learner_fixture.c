@@ -10,26 +10,70 @@
 
 const forage_learner_shape small_shape = {REQUEST_WIDTH, CANDIDATE_WIDTH, ARMS, USERS, CANDIDATES};
 
-const forage_model_info *next_learner(size_t *index)
+/* What defaults leave out. */
+static const struct {
+    const char *model;
+    const char *settings[4][2];
+    bool fades;
+} further[] = {
+    {"linear-ridge", {{"form", "disjoint"}}, false},
+    {"linear-ridge", {{"form", "shared"}}, false},
+    {"linear-ridge", {{"form", "disjoint"}, {"estimate-noise", "true"}, {"refresh", "3"}}, false},
+    {"linear-ridge", {{"form", "shared"}, {"estimate-noise", "true"}}, false},
+    {"linear-ridge", {{"form", "hybrid"}, {"estimate-noise", "true"}, {"ridge", "0.1"}}, false},
+    {"linear-ridge", {{"form", "disjoint"}, {"discount", "0.99"}}, true},
+    {"linear-ridge", {{"form", "hybrid"}, {"discount", "0.9"}, {"window", "70"}}, true},
+    {"linear-ridge", {{"form", "shared"}, {"window", "50"}}, true},
+};
+
+const learner_case *next_case(size_t *index)
 {
+    static learner_case one;
     size_t count;
     const forage_model_info *const *all = forage_models(&count);
     while (*index < count) {
-        const forage_model_info *info = all[(*index)++];
-        if (info->capabilities & FORAGE_CAN_LEARN)
-            return info;
+        one = (learner_case){.info = all[(*index)++]};
+        if (one.info->capabilities & FORAGE_CAN_LEARN)
+            return &one;
     }
-    return NULL;
+    size_t next = (*index)++ - count;
+    if (next >= sizeof further / sizeof further[0])
+        return NULL;
+    one = (learner_case){.fades = further[next].fades};
+    assert_int_equal(forage_model_find(further[next].model, &one.info, NULL), FORAGE_OK);
+    memcpy(one.settings, further[next].settings, sizeof one.settings);
+    return &one;
 }
 
-forage_learner *new_learner(const forage_model_info *info, const forage_params *params,
-                            const forage_learner_shape *shape, uint64_t seed)
+const char *case_name(const learner_case *one)
+{
+    static char name[200];
+    size_t used = 0;
+    forage_append(name, sizeof name, &used, "%s", one->info->name);
+    for (size_t i = 0; i < 4 && one->settings[i][0]; i++)
+        forage_append(name, sizeof name, &used, ":%s=%s", one->settings[i][0], one->settings[i][1]);
+    return name;
+}
+
+forage_params *case_params(const learner_case *one)
+{
+    forage_error error = {0};
+    forage_params *params;
+    must(forage_params_create(&one->info->table, &params, &error), &error);
+    for (size_t i = 0; i < 4 && one->settings[i][0]; i++)
+        must(forage_params_set(params, one->settings[i][0], one->settings[i][1], &error), &error);
+    return params;
+}
+
+forage_learner *new_learner(const learner_case *one, const forage_learner_shape *shape, uint64_t seed)
 {
     forage_error error = {0};
     forage_device device;
     forage_learner *learner;
+    forage_params *params = case_params(one);
     must(forage_device_open("auto", 1, &device, &error), &error);
-    must(forage_learner_create(info, params, shape, &device, seed, &learner, &error), &error);
+    must(forage_learner_create(one->info, params, shape, &device, seed, &learner, &error), &error);
+    forage_params_free(params);
     return learner;
 }
 

@@ -9,10 +9,20 @@ enum { REQUEST_WIDTH = 4, CANDIDATE_WIDTH = 3, ARMS = 6, USERS = 5, CANDIDATES =
 
 extern const forage_learner_shape small_shape;
 
-/* The next model that learns event by event, from *index on; NULL behind the last. */
-const forage_model_info *next_learner(size_t *index);
-forage_learner *new_learner(const forage_model_info *info, const forage_params *params,
-                            const forage_learner_shape *shape, uint64_t seed);
+/* A model with settings under which it works in another way. */
+typedef struct learner_case {
+    const forage_model_info *info;
+    const char *settings[4][2]; /* names and values; NULL behind the last */
+    bool fades;                 /* old lessons count less: parts do not add up to the whole */
+} learner_case;
+
+/* The next case, from *index on: every model that learns event by event by default, then some with other settings; NULL
+ * behind the last. Valid until the next call. */
+const learner_case *next_case(size_t *index);
+/* The case in words, for messages. */
+const char *case_name(const learner_case *one);
+forage_params *case_params(const learner_case *one);
+forage_learner *new_learner(const learner_case *one, const forage_learner_shape *shape, uint64_t seed);
 
 /* Requests and lessons, the same for the same seed: numbers around 0, a bias in front, rewards 0 and 1. */
 typedef struct course {

@@ -19,10 +19,10 @@ static void teach(forage_learner *learner, const course *from, size_t first, siz
 }
 
 /* A learner that was taught all lessons of `seed`. */
-static forage_learner *taught(const forage_model_info *info, uint64_t seed)
+static forage_learner *taught(const learner_case *one, uint64_t seed)
 {
     static course lessons;
-    forage_learner *learner = new_learner(info, NULL, &small_shape, seed);
+    forage_learner *learner = new_learner(one, &small_shape, seed);
     course_make(&lessons, seed);
     teach(learner, &lessons, 0, LESSONS);
     return learner;
@@ -52,12 +52,12 @@ static void test_same_lessons_same_bytes(void **state)
 {
     (void)state;
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
         static course lessons;
         course_make(&lessons, 4);
-        forage_learner *whole = taught(info, 4), *parts = new_learner(info, NULL, &small_shape, 4);
+        forage_learner *whole = taught(one, 4), *parts = new_learner(one, &small_shape, 4);
         answers none, some;
         answer(parts, &none);
         for (size_t i = 0; i < LESSONS; i += 10) {
@@ -109,10 +109,10 @@ static void test_refused_lessons_change_nothing(void **state)
     (void)state;
     static const float bad[] = {NAN, INFINITY, -INFINITY, 2e9F, -2e9F};
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
-        forage_learner *learner = taught(info, 2);
+        forage_learner *learner = taught(one, 2);
         static course lessons;
         course_make(&lessons, 9);
         for (size_t b = 0; b < 5; b++) {
@@ -160,15 +160,15 @@ static void test_growth(void **state)
 {
     (void)state;
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
         static course lessons;
         course_make(&lessons, 5);
         forage_learner_shape more = small_shape;
         more.arms += 3;
         more.users += 2;
-        forage_learner *grown = new_learner(info, NULL, &small_shape, 5), *large = new_learner(info, NULL, &more, 5);
+        forage_learner *grown = new_learner(one, &small_shape, 5), *large = new_learner(one, &more, 5);
         forage_error error = {0};
         assert_int_equal(forage_learner_grow(grown, ARMS - 1, USERS, &error), FORAGE_INVALID);
         clear_message(&error, FORAGE_INVALID);
@@ -203,16 +203,16 @@ static void test_saved_and_loaded(void **state)
 {
     (void)state;
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
         static course lessons;
         const char *path = scratch_path("learner"), *second = scratch_path("again");
         forage_error error = {0};
-        forage_learner *learner = taught(info, 6), *loaded;
+        forage_learner *learner = taught(one, 6), *loaded;
         must(forage_learner_save(learner, path, &error), &error);
         must(forage_learner_load(path, NULL, &loaded, &error), &error);
-        assert_ptr_equal(forage_learner_info_of(loaded), info);
+        assert_ptr_equal(forage_learner_info_of(loaded), one->info);
         assert_memory_equal(forage_learner_shape_of(loaded), &small_shape, sizeof small_shape);
         same_answers(learner, loaded);
         size_t size, again;
@@ -251,12 +251,12 @@ static void test_file_cut_anywhere(void **state)
 {
     (void)state;
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
         const char *path = scratch_path("cut");
         forage_error error = {0};
-        forage_learner *learner = taught(info, 6);
+        forage_learner *learner = taught(one, 6);
         size_t size;
         must(forage_learner_save(learner, path, &error), &error);
         char *bytes = slurp(path, &size);
@@ -314,12 +314,12 @@ static void test_hostile_files(void **state)
         "request-width=4\ncandidate-width=4000000\narms=6\nusers=5\ncandidates=9\n",
     };
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
         const char *path = scratch_path("good"), *bad = scratch_path("bad");
         forage_error error = {0};
-        forage_learner *learner = taught(info, 6);
+        forage_learner *learner = taught(one, 6);
         nn_checkpoint *checkpoint;
         must(forage_learner_save(learner, path, &error), &error);
         must(nn_checkpoint_load(path, &checkpoint, &error), &error);
@@ -333,8 +333,15 @@ static void test_hostile_files(void **state)
             }
         }
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+            forage_learner *vast;
             write_changed(checkpoint, SIZE_MAX, false, shapes[s], bad);
-            expect_broken(bad);
+            /* A model that keeps nothing for each arm may have any number of them. */
+            if (s == 0 && forage_learner_load(bad, NULL, &vast, NULL) == FORAGE_OK) {
+                assert_true(forage_learner_memory(vast) < 1000000);
+                forage_learner_free(vast);
+            } else {
+                expect_broken(bad);
+            }
         }
         nn_checkpoint_free(checkpoint);
         unlink(path);
@@ -349,12 +356,12 @@ static void test_forget(void **state)
 {
     (void)state;
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
         static course lessons, others;
         forage_error error = {0};
-        forage_learner *learner = taught(info, 3), *never = new_learner(info, NULL, &small_shape, 3);
+        forage_learner *learner = taught(one, 3), *never = new_learner(one, &small_shape, 3);
         course_make(&lessons, 3);
         course_make(&others, 13);
         forage_status status = forage_learner_forget(learner, &lessons.lessons[LESSONS - 1], &error);
@@ -385,13 +392,13 @@ static void test_merge(void **state)
 {
     (void)state;
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
         static course lessons;
         forage_error error = {0};
-        forage_learner *here = new_learner(info, NULL, &small_shape, 3);
-        forage_learner *there = new_learner(info, NULL, &small_shape, 3);
+        forage_learner *here = new_learner(one, &small_shape, 3);
+        forage_learner *there = new_learner(one, &small_shape, 3);
         course_make(&lessons, 3);
         teach(here, &lessons, 0, 80);
         teach(there, &lessons, 80, LESSONS - 80);
@@ -401,13 +408,14 @@ static void test_merge(void **state)
         } else {
             answers left, right;
             must(status, &error);
-            forage_learner *all = taught(info, 3);
+            forage_learner *all = taught(one, 3);
             answer(here, &left);
             answer(all, &right);
-            close_answers(&left, &right, 1e-4);
+            if (!one->fades)
+                close_answers(&left, &right, 1e-4);
             forage_learner_shape other = small_shape;
             other.arms++;
-            forage_learner *odd = new_learner(info, NULL, &other, 3);
+            forage_learner *odd = new_learner(one, &other, 3);
             assert_int_equal(forage_learner_merge(here, odd, &error), FORAGE_INVALID);
             clear_message(&error, FORAGE_INVALID);
             assert_int_equal(forage_learner_merge(here, here, &error), FORAGE_INVALID);
@@ -427,10 +435,10 @@ static void test_draws(void **state)
     enum { DRAWS = 4000 };
     (void)state;
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
-        forage_learner *learner = taught(info, 11);
+        forage_learner *learner = taught(one, 11);
         question asked;
         forage_rng rng;
         float mean[CANDIDATES], deviation[CANDIDATES], values[CANDIDATES];
@@ -461,11 +469,11 @@ static void test_work_allocates_nothing(void **state)
 {
     (void)state;
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
         static course lessons;
-        forage_learner *learner = taught(info, 4);
+        forage_learner *learner = taught(one, 4);
         question asked;
         forage_rng rng;
         float mean[CANDIDATES], deviation[CANDIDATES];
@@ -483,7 +491,7 @@ static void test_work_allocates_nothing(void **state)
     }
 }
 
-static forage_status whole_life(const forage_model_info *info, const char *path, forage_error *error)
+static forage_status whole_life(const learner_case *one, const char *path, forage_error *error)
 {
     static course lessons;
     forage_learner *learner = NULL, *loaded = NULL;
@@ -491,7 +499,11 @@ static forage_status whole_life(const forage_model_info *info, const char *path,
     forage_status status;
     course_make(&lessons, 1);
     FORAGE_TRY(forage_device_open("auto", 1, &device, error));
-    FORAGE_TRY(forage_learner_create(info, NULL, &small_shape, &device, 1, &learner, error));
+    forage_params *params = NULL;
+    FORAGE_TRY_GOTO(forage_params_create(&one->info->table, &params, error), end);
+    for (size_t i = 0; i < 4 && one->settings[i][0]; i++)
+        FORAGE_TRY_GOTO(forage_params_set(params, one->settings[i][0], one->settings[i][1], error), end);
+    FORAGE_TRY_GOTO(forage_learner_create(one->info, params, &small_shape, &device, 1, &learner, error), end);
     FORAGE_TRY_GOTO(forage_learner_learn(learner, lessons.lessons, LESSONS, error), end);
     FORAGE_TRY_GOTO(forage_learner_save(learner, path, error), end);
     answers before, after;
@@ -507,6 +519,7 @@ static forage_status whole_life(const forage_model_info *info, const char *path,
     }
     FORAGE_TRY_GOTO(forage_learner_load(path, &device, &loaded, error), end);
 end:
+    forage_params_free(params);
     forage_learner_free(learner);
     forage_learner_free(loaded);
     return status;
@@ -516,22 +529,22 @@ static void test_every_allocation_may_fail(void **state)
 {
     (void)state;
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
         const char *path = scratch_path("memory");
         forage_error error = {0};
         forage_alloc_fail_at(0);
-        must(whole_life(info, path, &error), &error);
+        must(whole_life(one, path, &error), &error);
         uint64_t count = forage_alloc_fail_at(0);
         assert_true(count > 10);
         for (uint64_t nth = 1; nth <= count; nth++) {
             error = (forage_error){0};
             forage_alloc_fail_at(nth);
-            forage_status status = whole_life(info, path, &error);
+            forage_status status = whole_life(one, path, &error);
             forage_alloc_fail_at(0);
             if (status != FORAGE_NO_MEMORY)
-                fail_msg("%s: allocation %llu of %llu failed: %s, %s", info->name, (unsigned long long)nth,
+                fail_msg("%s: allocation %llu of %llu failed: %s, %s", case_name(one), (unsigned long long)nth,
                          (unsigned long long)count, forage_status_name(status), error.message);
             clear_message(&error, FORAGE_NO_MEMORY);
         }
@@ -553,20 +566,21 @@ static void test_shapes_and_models_that_cannot_be(void **state)
     assert_null(learner);
     forage_learner_free(NULL);
     for (size_t m = 0; true;) {
-        const forage_model_info *info = next_learner(&m);
-        if (!info)
+        const learner_case *one = next_case(&m);
+        if (!one)
             break;
         forage_learner_shape shape = small_shape;
         forage_params *params;
         shape.candidates = 0;
-        assert_int_equal(forage_learner_create(info, NULL, &shape, NULL, 0, &learner, &error), FORAGE_INVALID);
+        assert_int_equal(forage_learner_create(one->info, NULL, &shape, NULL, 0, &learner, &error), FORAGE_INVALID);
         clear_message(&error, FORAGE_INVALID);
         shape = small_shape;
         shape.arms = (size_t)FORAGE_NONE + 1;
-        assert_int_equal(forage_learner_create(info, NULL, &shape, NULL, 0, &learner, &error), FORAGE_INVALID);
+        assert_int_equal(forage_learner_create(one->info, NULL, &shape, NULL, 0, &learner, &error), FORAGE_INVALID);
         clear_message(&error, FORAGE_INVALID);
         must(forage_params_create(&popular->table, &params, &error), &error);
-        assert_int_equal(forage_learner_create(info, params, &small_shape, NULL, 0, &learner, &error), FORAGE_INVALID);
+        assert_int_equal(forage_learner_create(one->info, params, &small_shape, NULL, 0, &learner, &error),
+                         FORAGE_INVALID);
         clear_message(&error, FORAGE_INVALID);
         forage_params_free(params);
     }
