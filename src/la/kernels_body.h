@@ -186,12 +186,6 @@ KERNEL_TARGET static void KERNEL(add)(size_t n, double a, const double *restrict
         y[j] += a * x[j];
 }
 
-KERNEL_TARGET static void KERNEL(add_float)(size_t n, float a, const float *restrict x, float *restrict y)
-{
-    for (size_t j = 0; j < n; j++)
-        y[j] += a * x[j];
-}
-
 KERNEL_TARGET static void KERNEL(narrow)(size_t n, const double *restrict x, const double *restrict scale,
                                          float *restrict out)
 {
@@ -219,7 +213,6 @@ static const la_kernels KERNEL(table) = {
     .dot = KERNEL(dot),
     .narrow = KERNEL(narrow),
     .measure = KERNEL(measure),
-    .add_float = KERNEL(add_float),
 };
 
 #undef LANES

@@ -139,8 +139,6 @@ typedef struct la_kernels {
     double (*dot)(size_t n, const double *x, const double *y);
     /* out = x scale, number by number, rounded to float32. */
     void (*narrow)(size_t n, const double *x, const double *scale, float *out);
-    /* y += a x for float32 rows. */
-    void (*add_float)(size_t n, float a, const float *x, float *y);
     /* column = ratio (column + lambda gain), gain += v column (of before): one column of la_factor_measure. */
     void (*measure)(size_t n, double ratio, double lambda, double v, double *column, double *gain);
 } la_kernels;

@@ -151,7 +151,7 @@ static void test_doubles(void **state)
     (void)state;
     forage_rng_seed(&rng, 3);
     for (size_t n = 1; n <= LARGEST; n++) {
-        double square[3], dots[3];
+        double square[3] = {0}, dots[3] = {0};
         fill(&rng, m, la_packed(n));
         fill(&rng, x, n);
         fill_floats(&rng, xf, n);
@@ -188,13 +188,10 @@ static void test_doubles(void **state)
             kernels->measure(n, 0.5, -2, 3, out[k], gain[k]);
             kernels->add(n, 1.5, x, gain[k]);
             kernels->narrow(n, m, x, narrow[k]);
-            memcpy(outf[k], xf, n * sizeof(float));
-            kernels->add_float(n, 0.25F, narrow[k], outf[k]);
             for (size_t i = 0; i < n; i++) {
                 assert_true(out[k][i] == 0.5 * (m[i] - 2 * x[i]));
                 assert_true(gain[k][i] == x[i] + m[i] * 3 + 1.5 * x[i]);
                 assert_true(narrow[k][i] == (float)(m[i] * x[i]));
-                assert_true(outf[k][i] == xf[i] + 0.25F * narrow[k][i]);
             }
         }
     }
