@@ -23,6 +23,9 @@ static const forage_param params[] = {
      "standard deviation of a reward around its mean: scales the deviation and the spread of draws"},
     {"estimate-noise", FORAGE_PARAM_BOOLEAN, "false", 0, 0, NULL,
      "learn the variance of the noise, too, from an inverse gamma prior (a0, b0); noise is then not used"},
+    {"pool-noise", FORAGE_PARAM_BOOLEAN, "false", 0, 0, NULL,
+     "with estimate-noise: all arms have the same; else each learns its own, and one that was unlucky a few times may "
+     "believe that there is none"},
     {"a0", FORAGE_PARAM_REAL, "6", 1.001, 1e9, NULL, "shape of the prior of the noise's variance"},
     {"b0", FORAGE_PARAM_REAL, "6", 1e-9, 1e9, NULL, "scale of the prior of the noise's variance"},
     {"discount", FORAGE_PARAM_REAL, "1", 0.5, 1, NULL,
@@ -305,6 +308,7 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
     made->noise = forage_params_real(setup->params, "noise");
     made->discount = forage_params_real(setup->params, "discount");
     made->estimated = forage_params_boolean(setup->params, "estimate-noise");
+    made->pooled = made->estimated && forage_params_boolean(setup->params, "pool-noise");
     made->shape = forage_params_real(setup->params, "a0");
     made->scale = forage_params_real(setup->params, "b0");
     made->window = (size_t)forage_params_integer(setup->params, "window");

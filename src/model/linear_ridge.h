@@ -63,7 +63,7 @@ struct model_learner {
     size_t arms, packed;       /* arms with weights of their own: 0 where d is; numbers of a symmetric d x d matrix */
     size_t pitch, width_pitch; /* packed and d, padded for the kernels */
     double ridge, noise, discount, shape, scale;
-    bool estimated;
+    bool estimated, pooled;
     size_t window, refresh;
     size_t fill; /* coordinates whose ridge is filled up with each lesson */
     double state[RIDGE_NUMBERS];

@@ -5,7 +5,8 @@
  * Arms: the categorical item attribute with the most values of which each has two items on average; items where
  * there is none.
  *
- * Features: a bias; every column of the context and every attribute of the user; where users are known, their
+ * Features: a bias; every column of the context and every attribute of the user, numeric ones as curves where that is
+ * cheap; where users are known, their
  * history by arm's attribute, or by item where items are few: of all groups if these are few, of the candidate's
  * own if they are many; what the attributes of an item tell beyond its arm. A model that has one set of weights for all
  * arms sees what differs between candidates only, so it gets the arm, and the request crossed with the arm.
@@ -14,7 +15,7 @@
 
 #include "pipeline/plan.h"
 
-enum { ALL_GROUPS_LIMIT = 16, POPULARITY_LIMIT = 2000 };
+enum { ALL_GROUPS_LIMIT = 16, POPULARITY_LIMIT = 2000, KNOTS = 8, CHEAP = 1 << 14 };
 
 size_t pipeline_auto_arm(const forage_catalogue *catalogue)
 {
@@ -54,16 +55,50 @@ static forage_status add_histories(pipeline_builder *builder, forage_error *erro
     return add_named(builder, history, plan->arm_is_item ? "item" : table->columns[plan->arm_column].name, error);
 }
 
+/* Numbers that the columns of a table become, of which *numeric are straight lines. */
+static size_t count_numbers(const pipeline_builder *builder, const forage_table *table, size_t *numeric)
+{
+    size_t limit = (size_t)forage_params_integer(builder->spec->params, "limit"), count = 0;
+    size_t buckets = (size_t)forage_params_integer(builder->spec->params, "buckets");
+    for (size_t i = 0; i < table->column_count; i++) {
+        size_t codes = pipeline_codes(&table->columns[i]);
+        bool number = table->columns[i].type == FORAGE_NUMERIC;
+        *numeric += number;
+        count += number ? 1 : codes <= limit ? codes : buckets;
+    }
+    return count;
+}
+
+/* Pieces of the curves that numeric columns become. A linear model of a column sees a slope; of a curve it sees what
+ * rises and falls. But every number costs exploration, and time: arms x width^2 for a decision of the exact linear
+ * models. So there are as many pieces as keep that below CHEAP. */
+static size_t choose_knots(const pipeline_builder *builder)
+{
+    const pipeline_plan *plan = builder->plan;
+    int64_t asked = forage_params_integer(builder->spec->params, "knots");
+    size_t numeric = 0, width = 1;
+    width += count_numbers(builder, pipeline_table(plan->catalogue, FORAGE_OF_CONTEXT), &numeric);
+    width += count_numbers(builder, pipeline_table(plan->catalogue, FORAGE_OF_USER), &numeric);
+    for (size_t knots = KNOTS; asked < 0 && numeric && knots >= 2; knots--) {
+        double all = (double)width + (double)numeric * (double)knots;
+        if ((double)plan->arms * all * all <= CHEAP)
+            return knots;
+    }
+    return 0;
+}
+
 forage_status pipeline_auto(pipeline_builder *builder, forage_error *error)
 {
     const pipeline_plan *plan = builder->plan;
     pipeline_feature bias = pipeline_feature_default(PIPELINE_BIAS);
     pipeline_feature columns = pipeline_feature_default(PIPELINE_COLUMN);
     FORAGE_TRY(pipeline_builder_add(builder, &bias, error));
+    columns.knots = choose_knots(builder);
     columns.owner = FORAGE_OF_CONTEXT;
     FORAGE_TRY(add_named(builder, columns, "all", error));
     columns.owner = FORAGE_OF_USER;
     FORAGE_TRY(add_named(builder, columns, "all", error));
+    columns.knots = 0;
     FORAGE_TRY(add_histories(builder, error));
     columns.owner = FORAGE_OF_ITEM;
     const forage_table *table = pipeline_table(plan->catalogue, FORAGE_OF_ITEM);

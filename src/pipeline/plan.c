@@ -198,7 +198,8 @@ static forage_status add_column(pipeline_builder *builder, const pipeline_featur
     pipeline_source *source = &step.sources[0];
     FORAGE_TRY(find_source(builder, feature, feature->owner, name, source, error));
     if (source->numeric) {
-        step.knots = feature->knots ? feature->knots : (size_t)forage_params_integer(params, "knots");
+        int64_t knots = forage_params_integer(params, "knots");
+        step.knots = feature->knots ? feature->knots : knots > 0 ? (size_t)knots : 0;
         step.width = 1 + step.knots;
         if (feature->scale || step.knots)
             FORAGE_TRY(find_scale(builder->plan, source, step.knots, &source->scale, error));

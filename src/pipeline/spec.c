@@ -25,8 +25,9 @@ static const forage_param params[] = {
     {"limit", FORAGE_PARAM_INTEGER, "32", 0, PIPELINE_WIDTH_LIMIT, NULL,
      "categories up to this many get a place each, more are hashed"},
     {"buckets", FORAGE_PARAM_INTEGER, "64", 1, PIPELINE_WIDTH_LIMIT, NULL, "places into which categories are hashed"},
-    {"knots", FORAGE_PARAM_INTEGER, "0", 0, PIPELINE_KNOT_LIMIT, NULL,
-     "numeric columns become a curve of this many straight pieces; 0: a straight line"},
+    {"knots", FORAGE_PARAM_INTEGER, "-1", -1, PIPELINE_KNOT_LIMIT, NULL,
+     "numeric columns become a curve of this many straight pieces; 0: a straight line; -1: features auto take as many "
+     "as are cheap (8 at most), others 0"},
 };
 const forage_param_table pipeline_params = {
     .owner = "pipeline", .params = params, .count = sizeof params / sizeof params[0]};
