@@ -1,12 +1,14 @@
 /*
  * Generation alone, in exact mode, on one core: visits per second for shops of several
  * sizes, beside the generator's own speed, which no simulator that draws the
- * notebook's numbers can pass. The sum at the end of a line proves what was made.
+ * notebook's numbers can pass; then plays of the built-in scenarios, visit by visit. The sum at the end of a line
+ * proves what was made.
  */
 #include "forage/sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { BLOCK = 1 << 14, REPEATS = 5 };
 
@@ -72,11 +74,67 @@ static int measure(uint64_t products, uint64_t users, double limit)
     return status != FORAGE_OK;
 }
 
+/* A play by a reference (NULL: the first products of all), visit by visit. */
+static int measure_play(const char *name, const char *reference_name, uint64_t visits)
+{
+    const forage_environment_options options = {.visits = visits};
+    forage_environment *environment = NULL;
+    forage_play *play = NULL;
+    forage_reference *reference = NULL;
+    uint32_t items[FORAGE_MAX_POSITIONS];
+    uint64_t sum = 0;
+    double earned, total = 0;
+    forage_visit visit;
+    bool more = true;
+    double start = forage_clock();
+    forage_status status = forage_environment_open(name, &options, &environment, NULL);
+    double opened = forage_clock() - start;
+    if (status == FORAGE_OK)
+        status = forage_play_create(environment, 1, &play, NULL);
+    if (status == FORAGE_OK && reference_name)
+        status = forage_reference_create(reference_name, play, &reference, NULL);
+    for (uint32_t k = 0; k < FORAGE_MAX_POSITIONS; k++)
+        items[k] = k;
+    start = forage_clock();
+    while (status == FORAGE_OK && forage_play_next(play, &visit, &more, NULL) == FORAGE_OK && more) {
+        const forage_feedback *feedback;
+        size_t count;
+        if (reference)
+            forage_reference_choose(reference, &visit, items);
+        status = forage_play_answer(play, items, visit.request.positions, &feedback, &count, NULL, &earned, NULL);
+        if (reference)
+            forage_reference_observe(reference, feedback, count);
+        total += earned;
+        sum = sum * 31 + visit.request.user + items[0] + count;
+    }
+    double elapsed = forage_clock() - start;
+    printf("play, %-14s %-8s %9.1f ns per visit  (opened in %.3f s)  %.0f clicks  sum %016llx\n", name,
+           reference_name ? reference_name : "fixed", 1e9 * elapsed / (double)visits, opened, total,
+           (unsigned long long)sum);
+    forage_reference_free(reference);
+    forage_play_free(play);
+    forage_environment_free(environment);
+    return status != FORAGE_OK;
+}
+
+static int measure_plays(void)
+{
+    const char *name;
+    for (size_t i = 0; (name = forage_scenario_builtin_name(i)); i++) {
+        uint64_t visits = strcmp(name, "large") == 0 ? 50000 : 1000000;
+        if (measure_play(name, NULL, visits) || measure_play(name, "oracle", visits) ||
+            measure_play(name, "bayes", visits))
+            return 1;
+    }
+    return 0;
+}
+
 int main(void)
 {
     double draws = generator_speed(0.1);
     /* A visit takes two 64-bit draws: halves of one for user and item, one for the click. */
     printf("generator alone                         %7.1f M draws/s, so at most %.1f M visits/s\n", draws / 1e6,
            draws / 2e6);
-    return measure(50, 1000, draws / 2) || measure(5000, 100000, draws / 2) || measure(1000000, 1000000, draws / 2);
+    return measure(50, 1000, draws / 2) || measure(5000, 100000, draws / 2) || measure(1000000, 1000000, draws / 2) ||
+           measure_plays();
 }

@@ -353,7 +353,8 @@ FORAGE_API forage_status forage_play_answer(forage_play *play, const uint32_t *i
                                             const forage_feedback **feedback, size_t *count, bool *accepted,
                                             double *earned, forage_error *error);
 
-/* The truth of the visit under way, free of noise: the expected sum of a slate's rewards; NaN where nobody knows. */
+/* The truth of the visit under way, or just answered, free of noise: the expected sum of a slate's rewards; NaN where
+ * nobody knows. */
 FORAGE_API double forage_play_value(const forage_play *play, const uint32_t *items, size_t positions);
 /* That of the best slate: the oracle's. */
 FORAGE_API double forage_play_best(const forage_play *play);

@@ -112,6 +112,8 @@ static forage_status add_event(sim_shop *shop, double at, const char *label, con
 {
     forage_environment *base = &shop->base;
     size_t place = base->event_count;
+    if (sim_visit_at(at, base->visits) >= base->visits)
+        return FORAGE_OK; /* the play is over before */
     char *copy = forage_strdup(label ? label : otherwise);
     if (!copy)
         return no_memory(error);

@@ -304,6 +304,7 @@ static void tastes_change_on_time(void **state)
     forage_environment *environment = open_text(SHOP "drift:\n"
                                                      "- {at: 0.5, share: 1, from: p, to: q, label: all of them}\n"
                                                      "- {at: 30000, share: 0.5}\n"
+                                                     "- {at: 40000, share: 0.5, label: too late}\n"
                                                      "- {per_visit: 0.01, from: r, to: p}\n",
                                                 VISITS);
     size_t count;
