@@ -446,6 +446,112 @@ FORAGE_API forage_status forage_log_study_run(const forage_model_info *info, con
 FORAGE_API void forage_log_study_release(forage_log_study *study);
 
 /* ------------------------------------------------------------------ *
+ * Off-policy evaluation: what would a policy have earned on the log of another?
+ *
+ * A log of (context x, action a, reward r) was collected by a policy that showed a with the propensity p. The policy to
+ * be judged would have shown it with the probability q(a | x); w = q / p is the row's weight. docs/evaluation.md has
+ * the formulas, the sources, and when each estimator is to be believed.
+ * ------------------------------------------------------------------ */
+
+/* One list makes the enum, the keys and the texts. */
+#define FORAGE_OPE_LIST(X)                                                                     \
+    X(DM, "dm", "direct method: the reward model alone; biased as the model is")               \
+    X(IPS, "ips", "inverse propensity scores; unbiased")                                       \
+    X(CLIPPED_IPS, "clipped_ips", "the same, no weight above the clip; low rather than noisy") \
+    X(SNIPS, "snips", "self-normalised: weights sum to the number of rows; nearly unbiased")   \
+    X(DR, "dr", "doubly robust: the model, and the weighted rest that it misses; unbiased")    \
+    X(SWITCH_DR, "switch_dr", "doubly robust where the weight is at most the switch, else model")
+
+typedef enum forage_ope_kind {
+#define FORAGE_OPE_ENUM(name, key, text) FORAGE_OPE_##name,
+    FORAGE_OPE_LIST(FORAGE_OPE_ENUM)
+#undef FORAGE_OPE_ENUM
+        FORAGE_OPE_COUNT,
+} forage_ope_kind;
+
+/* "switch_dr" and what that is; NULL outside the list. */
+FORAGE_API const char *forage_ope_key(forage_ope_kind kind);
+FORAGE_API const char *forage_ope_text(forage_ope_kind kind);
+
+/* What is known of each of `count` rows. */
+typedef struct forage_ope_rows {
+    size_t count;
+    const float *propensity; /* p, in (0, 1] */
+    const double *target;    /* q(a | x), in [0, 1], of the action that was shown */
+    const float *reward;     /* finite */
+    const double *predicted; /* the reward model's estimate for the action that was shown; NULL: there is no model, and
+                              * the estimators that need one are NaN */
+    const double *expected;  /* sum over all actions of q times the model's estimate; NULL as `predicted` is */
+    const uint32_t *group;   /* rows of a group (a user, a visit) are not independent of each other: standard errors and
+                              * resamples are those of whole groups; NULL: rows are independent */
+} forage_ope_rows;
+
+typedef struct forage_ope_options {
+    double clip;                /* largest weight of clipped IPS; 0: sqrt(count), Ionides 2008 */
+    double switch_at;           /* largest weight at which switch-DR trusts weights; 0: sqrt(count) */
+    double least_ess;           /* less effective rows than this: refused; 0: 100 */
+    double most_lost;           /* more of the policy's choices than this without support: refused; 0: 0.05 */
+    forage_bootstrap bootstrap; /* behind the intervals; without resamples they are normal. by_group is not looked at */
+    int threads;                /* 0 means 1 */
+} forage_ope_options;
+
+typedef struct forage_ope_estimate {
+    double value;
+    double deviation; /* standard error */
+    double low, high;
+} forage_ope_estimate;
+
+typedef struct forage_ope {
+    size_t count, groups;       /* groups: `count` where rows are independent */
+    forage_ope_estimate logged; /* mean reward of the log: what the policy that collected it earned */
+    double ess;                 /* effective sample size (sum w)^2 / sum w^2 (Kish 1965) */
+    double largest_weight;
+    double mean_weight, mean_weight_deviation; /* 1 where the log supports all that the policy does */
+    double lost; /* share of the policy's choices that the log cannot speak for: 1 - mean weight - 3 standard errors of
+                  * it, at least 0 */
+    double zero_share;        /* rows that the policy would never have shown */
+    double clip, switch_at;   /* as they were used */
+    double clipped, switched; /* shares of rows beyond them */
+    double unseen;            /* mean share of the policy's choices that are no row of the log at all; NaN: not known */
+    bool refused;             /* the log is not able to answer; estimates are NaN */
+    char reason[256];
+    forage_ope_estimate estimates[FORAGE_OPE_COUNT];
+} forage_ope;
+
+/* Fills `result`. Where the effective sample size is too small or support is missing, FORAGE_OK with result->refused
+ * and the reason. FORAGE_INVALID when there is no row, or something outside its range: names the row.
+ * Any number of threads may call it at once. */
+FORAGE_API forage_status forage_ope_compute(const forage_ope_rows *rows, const forage_ope_options *options,
+                                            forage_ope *result, forage_error *error);
+
+typedef struct forage_ope_task {
+    const forage_dataset *dataset; /* the log: values and propensities */
+    const char *source;            /* its name, for messages; may be NULL */
+    const char *position;     /* context column with the place at which an item was shown, each place a problem of its
+                               * own; NULL: "position" if there is such a column; "": none */
+    const char *reward_model; /* NULL: click rates by item and position; "": none; else the specification of a pipeline
+                               * whose model is taken (its policy does not matter) */
+    size_t folds;             /* at least 2; 0: 2 */
+    uint64_t seed;            /* of folds and pipelines */
+    forage_ope_options options;
+    const forage_progress *progress;
+} forage_ope_task;
+
+/* Judges a pipeline. Candidates are all items of the log, one position at a time. Rows are put into folds, users as a
+ * whole; for each fold a pipeline is taught the rows of all others in their order (forage_pipeline_teach) and then
+ * asked for its probabilities on the rows of the fold, learning nothing; so nothing is judged on what it has learned
+ * from. The reward model's estimates come from the other folds in the same way. FORAGE_FORMAT for a log without
+ * propensities or values. Memory: 40 bytes a row. */
+FORAGE_API forage_status forage_ope_of_pipeline(const forage_ope_task *task, const forage_pipeline_spec *spec,
+                                                forage_ope *result, forage_error *error);
+/* Judges the policy that collected another log and looked at no context: its probabilities of items at each position
+ * are read off that log's propensities, brought to sum 1 at each position. Where both logs have times, those nearest in
+ * time are taken (a policy that learns changes); else, or with `average`, an item's mean probability over all of that
+ * log, which is the harmonic mean of its propensities. */
+FORAGE_API forage_status forage_ope_of_log(const forage_ope_task *task, const forage_dataset *collected, bool average,
+                                           forage_ope *result, forage_error *error);
+
+/* ------------------------------------------------------------------ *
  * The arena: pipelines against an environment, under the same luck
  *
  * Every agent plays every seed. Plays of one seed see the same visitors and the same luck whatever is

@@ -1,5 +1,6 @@
 /* forage evaluate: how good is a model, on rows that it was not trained on? */
 #include "cli/cli.h"
+#include "cli/evaluate_ope.h"
 #include "cli/log_options.h"
 
 #include <math.h>
@@ -17,6 +18,7 @@ typedef struct settings {
     uint64_t bins, resamples, seed, scenario_seed, scenario_users, scenario_items;
     int64_t threads;
     bool json, keep_seen, quiet;
+    cli_ope_settings ope;
 } settings;
 
 static bool parse(settings *s, int argc, char **argv, size_t *count, int *code)
@@ -53,6 +55,25 @@ static bool parse(settings *s, int argc, char **argv, size_t *count, int *code)
         {"products", CLI_COUNT, &s->scenario_items, "N", "its number of products, if not its own"},
         {"users", CLI_COUNT, &s->scenario_users, "N", "its number of users, if not its own"},
     };
+    const cli_option ope[] = {
+        {"ope", CLI_FLAG, &s->ope.chosen, NULL,
+         "judge policies, not a model, on a log with propensities: what would they have earned?"},
+        {"policy", CLI_LIST, &s->ope.policies, "SPEC",
+         "who is judged: a pipeline (linucb:alpha=0.3, FILE.yaml:NAME), taught one half of the log and judged on the "
+         "other; log:FILE, the policy that collected that log, read off its propensities, or average:FILE, the same "
+         "averaged over time. May be given several times"},
+        {"position", CLI_TEXT, &s->ope.position, "COLUMN",
+         "the place at which an item was shown (default: position, if there is such a column)"},
+        {"reward-model", CLI_TEXT, &s->ope.reward_model, "SPEC",
+         "the model of dm, dr and switch_dr: a pipeline whose model is taken, or none (default: click rates by item "
+         "and position)"},
+        {"folds", CLI_COUNT, &s->ope.folds, "N", "parts of the log for teaching and judging in turn (2)"},
+        {"clip", CLI_REAL, &s->ope.clip, "W", "largest weight of clipped_ips (default: square root of the rows)"},
+        {"switch", CLI_REAL, &s->ope.switch_at, "W",
+         "largest weight that switch_dr believes (default: square root of the rows)"},
+        {"least-ess", CLI_REAL, &s->ope.least_ess, "N",
+         "refuse to answer below this effective sample size (default: 100)"},
+    };
     const cli_option common[] = {
         {"device", CLI_TEXT, &s->device, "NAME", "auto (default), cpu, cpu:portable, cpu:avx2, cpu:avx512"},
         {"threads", CLI_INTEGER, &s->threads, "N", "threads; default: one per core"},
@@ -63,21 +84,23 @@ static bool parse(settings *s, int argc, char **argv, size_t *count, int *code)
     {                                                          \
         title, options, sizeof(options) / sizeof((options)[0]) \
     }
-    const cli_group groups[] = {GROUP("What is evaluated", what), GROUP("Ranking", rank), GROUP("Judging", judge),
-                                cli_log_group, GROUP("Running", common)};
+    const cli_group groups[] = {GROUP("What is evaluated", what),    GROUP("Ranking", rank), GROUP("Judging", judge),
+                                GROUP("Off-policy evaluation", ope), cli_log_group,          GROUP("Running", common)};
 #undef GROUP
     const cli_syntax syntax = {
-        .usage = "forage evaluate MODELFILE --data FILE [options]",
+        .usage = "forage evaluate MODELFILE --data FILE [options]\n"
+                 "       forage evaluate --ope --policy SPEC --data FILE [options]",
         .description =
             "Judges a model's predictions (AUC, log loss, calibration, grouped AUC) when the log has values, and\n"
             "its rankings (precision, recall, NDCG, MRR, hit rate at k over all items) when it has none or --k\n"
-            "is given. docs/evaluation.md has the formulas.",
+            "is given. With --ope it judges policies instead: what would they have earned on a log that another one\n"
+            "collected? docs/evaluation.md has the formulas.",
         .groups = groups,
         .group_count = sizeof groups / sizeof groups[0],
         .examples = "forage evaluate mlp.safetensors --data log.csv --split sklearn:0.2:42 --part validation\n"
                     "forage evaluate mlp.safetensors --data log.csv --split sklearn:0.2:42 --scenario petshop --json\n"
-                    "forage evaluate graph.safetensors --data train.txt --test test.txt --k 20 --json",
-        .least = 1,
+                    "forage evaluate graph.safetensors --data train.txt --test test.txt --k 20 --json\n"
+                    "forage evaluate --ope --policy linucb --policy random --data log.csv",
         .most = 1,
     };
     return cli_parse(&syntax, argc, argv, count, code);
@@ -566,32 +589,70 @@ static forage_status evaluate(evaluation *e, forage_error *error)
     return e->cutoff_count > 0 ? judge_rankings(e, error) : FORAGE_OK;
 }
 
-static int run(int argc, char **argv)
+/* What both kinds of evaluation take. */
+static bool check_common(const settings *s)
 {
-    settings s = {.level = 0.95, .resamples = 1000, .scenario_seed = UINT64_MAX};
-    size_t count;
-    int code;
-    if (!parse(&s, argc, argv, &count, &code))
-        return code;
-    evaluation e = {.settings = &s, .path = argv[1], .rmse_pairs = NAN, .oracle_pairs = NAN};
-    if (!s.data)
+    if (!(s->level > 0 && s->level < 1))
+        cli_misused("--level lies between 0 and 1, not %g", s->level);
+    else if (s->threads < 0 || s->threads > 4096)
+        cli_misused("--threads lies between 0 and 4096, not %lld", (long long)s->threads);
+    else
+        return true;
+    return false;
+}
+
+static int run_ope(settings *s, size_t arguments)
+{
+    if (arguments || s->cutoffs || s->split || s->part || s->test || s->validation || s->scenario)
+        return cli_misused(
+            "evaluate --ope judges policies on a whole log: it takes no model file, --k, --split, --part, "
+            "--test, --validation or --scenario");
+    s->ope.data = s->data;
+    s->ope.level = s->level;
+    s->ope.resamples = s->resamples;
+    s->ope.seed = s->seed;
+    s->ope.threads = (int)s->threads;
+    s->ope.json = s->json;
+    s->ope.quiet = s->quiet;
+    return check_common(s) ? cli_evaluate_ope(&s->ope) : CLI_MISUSED;
+}
+
+static int run_model(const settings *s, size_t arguments, const char *path)
+{
+    evaluation e = {.settings = s, .path = path, .rmse_pairs = NAN, .oracle_pairs = NAN};
+    if (arguments != 1)
+        return cli_misused("usage: forage evaluate MODELFILE --data FILE [options]; see 'forage help evaluate'");
+    if (s->ope.policies.count)
+        return cli_misused("--policy is for evaluate --ope");
+    if (!s->data)
         return cli_misused("evaluate needs --data FILE");
-    if (s.cutoffs && !parse_cutoffs(s.cutoffs, &e))
-        return cli_misused("--k takes up to 16 numbers from 1 to 1,000,000, joined by commas, not '%s'", s.cutoffs);
-    if (s.over && strcmp(s.over, "rows") != 0 && strcmp(s.over, "users") != 0)
-        return cli_misused("--over is rows or users, not '%s'", s.over);
-    if (!(s.level > 0 && s.level < 1))
-        return cli_misused("--level lies between 0 and 1, not %g", s.level);
-    if (s.threads < 0 || s.threads > 4096)
-        return cli_misused("--threads lies between 0 and 4096, not %lld", (long long)s.threads);
-    if (!(s.positive >= -1e308 && s.positive <= 1e308))
+    if (s->cutoffs && !parse_cutoffs(s->cutoffs, &e))
+        return cli_misused("--k takes up to 16 numbers from 1 to 1,000,000, joined by commas, not '%s'", s->cutoffs);
+    if (s->over && strcmp(s->over, "rows") != 0 && strcmp(s->over, "users") != 0)
+        return cli_misused("--over is rows or users, not '%s'", s->over);
+    if (!(s->positive >= -1e308 && s->positive <= 1e308))
         return cli_misused("--positive is a number");
+    if (!check_common(s))
+        return CLI_MISUSED;
     forage_error error = {0};
     forage_status status = evaluate(&e, &error);
     cli_progress_end();
-    code = status != FORAGE_OK ? cli_fail(&error) : s.json ? print_json(&e) : print_text(&e);
+    int code = status != FORAGE_OK ? cli_fail(&error) : s->json ? print_json(&e) : print_text(&e);
     evaluation_release(&e);
     return code;
 }
 
-const cli_command cli_evaluate = {"evaluate", "metrics of a model on a held-out part of a log", run};
+static int run(int argc, char **argv)
+{
+    settings s = {.level = 0.95, .resamples = 1000, .scenario_seed = UINT64_MAX, .ope = {.folds = 2}};
+    size_t count;
+    int code;
+    if (!parse(&s, argc, argv, &count, &code))
+        return code;
+    code = s.ope.chosen ? run_ope(&s, count) : run_model(&s, count, argv[1]);
+    forage_free(s.ope.policies.values);
+    return code;
+}
+
+const cli_command cli_evaluate = {"evaluate", "metrics of a model on held-out rows; --ope: policies on another's log",
+                                  run};

@@ -180,4 +180,64 @@ def test_refusals():
         refused("evaluate", "cut.safetensors", "--data", "log.csv", says=["cut.safetensors"])
 
 
+
+def write_ope_log(name, propensity="0.5"):
+    """Two items, shown by a coin; b is clicked twice as often. Row 3 has the given propensity."""
+    with open(name, "w", encoding="utf-8") as file:
+        file.write("user_id,item_id,click,position,propensity\n")
+        for row in range(400):
+            item = "ab"[row * 7 // 3 % 2]
+            click = row % (10 if item == "a" else 5) == 0
+            file.write("%d,%s,%d,%d,%s\n" % (row // 4, item, click, 1 + row % 2, propensity if row == 3 else "0.5"))
+
+
+def test_ope():
+    write_ope_log("log.csv")
+    out = forage("evaluate", "--ope", "--data", "log.csv", "--policy", "random", "--policy", "linucb:alpha=0", "--policy",
+                 "log:log.csv", "--json", "--resamples", 100, "--threads", 2).json()
+    again = forage("evaluate", "--ope", "--data", "log.csv", "--policy", "random", "--json", "--resamples", 100,
+                   "--threads", 1).json()
+    assert out["rows"] == 400 and out["groups"] == 100
+    policies = out["policies"]
+    assert list(policies) == ["random", "linucb:alpha=0", "log:log.csv"]
+    assert again["policies"]["random"] == policies["random"]
+    for policy in policies.values():
+        assert set(policy["estimates"]) == {"dm", "ips", "clipped_ips", "snips", "dr", "switch_dr"}
+        for estimate in policy["estimates"].values():
+            low, high = estimate["interval"]
+            assert low < estimate["value"] < high and estimate["standard_error"] > 0
+    assert abs(policies["random"]["estimates"]["ips"]["value"] - out["logged"]["value"]) < 1e-9
+    assert policies["linucb:alpha=0"]["estimates"]["ips"]["value"] > out["logged"]["value"]
+    assert abs(policies["log:log.csv"]["ess"] - 400) < 1
+    assert policies["log:log.csv"]["observed"]["value"] == out["logged"]["value"]
+    text = forage("evaluate", "--ope", "--data", "log.csv", "--policy", "random", "--reward-model", "none").out
+    assert "snips" in text and "effective sample size 400.0" in text and "switch_dr" not in text
+
+
+def test_ope_refuses():
+    write_ope_log("log.csv", "1e-6")
+    result = forage("evaluate", "--ope", "--data", "log.csv", "--policy", "random", "--json", code=1)
+    random = result.json()["policies"]["random"]
+    assert "effective sample size is 1.0" in random["refused"] and "estimates" not in random
+    assert abs(random["largest_weight"] / 500000 - 1) < 1e-6
+    assert "random: the effective sample size is 1.0" in result.err
+    assert "refused: " in forage("evaluate", "--ope", "--data", "log.csv", "--policy", "random", code=1).out
+    assert "snips" in forage("evaluate", "--ope", "--data", "log.csv", "--policy", "random", "--least-ess", "1").out
+    for nothing in ["0", "", "2", "-0.5", "nan"]:
+        write_ope_log("bad.csv", nothing)
+        refused("evaluate", "--ope", "--data", "bad.csv", "--policy", "random", says=["bad.csv:5", "propensity"])
+    with open("plain.csv", "w", encoding="utf-8") as file:
+        file.write("user_id,item_id,click\n1,a,1\n2,b,0\n")
+    refused("evaluate", "--ope", "--data", "plain.csv", "--policy", "random", says=["plain.csv", "no propensities"])
+    refused("evaluate", "--ope", "--data", "log.csv", "--policy", "log:plain.csv", says=["no propensities"])
+    refused("evaluate", "--ope", "--data", "log.csv", "--policy", "no-such", says=["no-such", "linucb"])
+    refused("evaluate", "--ope", "--data", "log.csv", "--policy", "random", "--position", "shelf", says=["shelf"])
+    refused("evaluate", "--ope", "--data", "log.csv", says=["--policy"], code=2)
+    refused("evaluate", "--ope", "--policy", "random", says=["--data"], code=2)
+    refused("evaluate", "--ope", "model.safetensors", "--data", "log.csv", "--policy", "random", code=2)
+    refused("evaluate", "--ope", "--data", "log.csv", "--policy", "random", "--folds", 1, says=["--folds"], code=2)
+    refused("evaluate", "--ope", "--data", "log.csv", "--policy", "random", "--clip", "-1", says=["--clip"], code=2)
+    refused("evaluate", "--data", "log.csv", "--policy", "random", code=2)
+
+
 cli.main(globals())
