@@ -47,11 +47,13 @@ static forage_status add_histories(pipeline_builder *builder, forage_error *erro
 {
     const pipeline_plan *plan = builder->plan;
     pipeline_feature history = pipeline_feature_default(PIPELINE_HISTORY);
+    pipeline_feature activity = pipeline_feature_default(PIPELINE_ACTIVITY);
     const forage_table *table = pipeline_table(plan->catalogue, FORAGE_OF_ITEM);
     if (plan->catalogue->users == 0)
         return FORAGE_OK;
     size_t groups = plan->arm_is_item ? plan->arms : pipeline_codes(&table->columns[plan->arm_column]);
     history.own = groups > ALL_GROUPS_LIMIT;
+    FORAGE_TRY(pipeline_builder_add(builder, &activity, error));
     return add_named(builder, history, plan->arm_is_item ? "item" : table->columns[plan->arm_column].name, error);
 }
 

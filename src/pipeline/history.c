@@ -24,6 +24,8 @@ enum { DECAY_TABLE = 512, CLASSES = 26 };
 
 #define TOTAL_PRIOR 10.0
 #define RECENCY_HALF_LIFE 8.0F
+#define BOUND (getenv("BOUND") ? (float)atof(getenv("BOUND")) : 2.0F)
+#include <stdlib.h>
 
 /* The memories of one user: a block of 2^class places, of which `count` are taken. */
 typedef struct owner {
@@ -40,7 +42,7 @@ struct pipeline_history {
     pipeline_memory *pool;
     size_t pool_used, pool_capacity;
     uint32_t free[CLASSES]; /* heads of lists of free blocks; linked by `group` of their first place */
-    double *shown, *reward; /* [groups + 1]: of everyone; the last: all groups together */
+    double *shown, *reward, *square; /* [groups + 1]: of everyone; the last: all groups together */
 
     /* The user who is looked at: their memories, decayed to now, by group. */
     uint32_t look; /* number of the look: view_look[g] == look where there is one */
@@ -61,6 +63,7 @@ void pipeline_history_free(pipeline_history *history)
     forage_free(history->pool);
     forage_free(history->shown);
     forage_free(history->reward);
+    forage_free(history->square);
     forage_free(history->view_look);
     forage_free(history->view);
     forage_free(history);
@@ -93,11 +96,13 @@ forage_status pipeline_history_grow(pipeline_history *history, size_t users, siz
         size_t old = history->groups;
         WIDEN(shown, old + 1, groups + 1);
         WIDEN(reward, old + 1, groups + 1);
+        WIDEN(square, old + 1, groups + 1);
         WIDEN(view_look, old, groups);
         WIDEN(view, old, groups);
         history->shown[groups] = history->shown[old];
         history->reward[groups] = history->reward[old];
-        history->shown[old] = history->reward[old] = 0;
+        history->square[groups] = history->square[old];
+        history->shown[old] = history->reward[old] = history->square[old] = 0;
         history->groups = groups;
     }
     return FORAGE_OK;
@@ -188,6 +193,8 @@ void pipeline_history_add(pipeline_history *history, uint32_t user, uint32_t gro
         return;
     history->shown[group] += 1;
     history->reward[group] += (double)reward;
+    history->square[group] += (double)reward * (double)reward;
+    history->square[history->groups] += (double)reward * (double)reward;
     history->shown[history->groups] += 1;
     history->reward[history->groups] += (double)reward;
     if (user >= history->users)
@@ -241,21 +248,29 @@ size_t pipeline_measure_count(unsigned measures)
     return (size_t)__builtin_popcount(measures);
 }
 
+/* Mean and variance of a group's rewards with everyone, each shrunken toward that of all groups. */
+static void everyone(const pipeline_history *history, uint32_t group, float *mean, float *variance)
+{
+    double count = history->shown[history->groups], weight = TOTAL_PRIOR / fmax(count, 1);
+    double n = history->shown[group] + (count > 0 ? TOTAL_PRIOR : 1);
+    double first = (history->reward[group] + weight * history->reward[history->groups]) / n;
+    double second = (history->square[group] + weight * history->square[history->groups]) / n;
+    *mean = (float)first;
+    *variance = (float)fmax(second - first * first, 0);
+}
+
 void pipeline_history_measure(const pipeline_history *history, uint32_t group, unsigned measures, float *values)
 {
     static const pipeline_memory nothing = {.stamp = UINT32_MAX};
-    bool known = group < history->groups && history->view_look[group] == history->look;
+    bool possible = group < history->groups, known = possible && history->view_look[group] == history->look;
     const pipeline_memory *memory = known ? &history->view[group] : &nothing;
-    float n = memory->shown, c = memory->reward, prior = (float)history->prior;
-    if (measures & PIPELINE_RATE) {
-        *values = 0;
-        if (known) {
-            double all = history->reward[history->groups] / history->shown[history->groups];
-            float mean = (float)((history->reward[group] + TOTAL_PRIOR * all) / (history->shown[group] + TOTAL_PRIOR));
-            *values = (c - mean * n) / (n + prior);
-        }
-        values++;
+    float n = memory->shown, c = memory->reward, prior = (float)history->prior, mean = 0, variance = 0, rate = 0;
+    if (possible && (known || measures & PIPELINE_BOUND)) {
+        everyone(history, group, &mean, &variance);
+        rate = (c - mean * n) / (n + prior);
     }
+    if (measures & PIPELINE_RATE)
+        *values++ = rate;
     if (measures & PIPELINE_COUNT)
         *values++ = n > 0 ? n / (n + prior) : 0;
     if (measures & PIPELINE_RECENCY)
@@ -263,7 +278,9 @@ void pipeline_history_measure(const pipeline_history *history, uint32_t group, u
     if (measures & PIPELINE_CLICKS)
         *values++ = copysignf(log1pf(fabsf(c)), c);
     if (measures & PIPELINE_SHOWN)
-        *values = log1pf(n);
+        *values++ = log1pf(n);
+    if (measures & PIPELINE_BOUND)
+        *values = rate + BOUND * sqrtf(variance / (n + prior));
 }
 
 void pipeline_history_measure_all(const pipeline_history *history, size_t groups, unsigned measures, float *values)

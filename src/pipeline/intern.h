@@ -35,8 +35,9 @@ enum {
     PIPELINE_RECENCY = 1 << 2, /* how long ago the last impression was */
     PIPELINE_CLICKS = 1 << 3,  /* rewards c, as log(1 + c) */
     PIPELINE_SHOWN = 1 << 4,   /* impressions n, as log(1 + n) */
+    PIPELINE_BOUND = 1 << 5,   /* the rate and two of its standard errors */
 };
-#define PIPELINE_MEASURES "rate,count,recency,clicks,shown"
+#define PIPELINE_MEASURES "rate,count,recency,clicks,shown,bound"
 
 enum { PIPELINE_CROSS_LIMIT = 3, PIPELINE_WIDTH_LIMIT = 4096, PIPELINE_FEATURE_LIMIT = 256 };
 

@@ -186,7 +186,7 @@ static forage_status text_at(const forage_config_node *node, size_t index, const
 
 static forage_status read_measures(const forage_config_node *node, unsigned *measures, forage_error *error)
 {
-    static const char *const names[] = {"rate", "count", "recency", "clicks", "shown"};
+    static const char *const names[] = {"rate", "count", "recency", "clicks", "shown", "bound"};
     *measures = 0;
     for (size_t i = 0; i < text_count(node); i++) {
         const char *text;

@@ -20,7 +20,7 @@ static const forage_param params[] = {
     {"refit-window", FORAGE_PARAM_INTEGER, "0", 0, 1e9, NULL, "a fit looks at so many events, the latest; 0: at all"},
     {"history-half-life", FORAGE_PARAM_REAL, "0", 0, 1e9, NULL,
      "history of a user: impressions after which an impression counts half; 0: nothing is forgotten"},
-    {"history-prior", FORAGE_PARAM_REAL, "5", 1e-3, 1e9, NULL,
+    {"history-prior", FORAGE_PARAM_REAL, "20", 1e-3, 1e9, NULL,
      "history of a user: impressions for which the average of all users counts"},
     {"limit", FORAGE_PARAM_INTEGER, "32", 0, PIPELINE_WIDTH_LIMIT, NULL,
      "categories up to this many get a place each, more are hashed"},
