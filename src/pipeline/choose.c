@@ -22,6 +22,7 @@ void pipeline_scratch_release(pipeline_scratch *scratch)
     forage_free(scratch->arm_place);
     forage_free(scratch->marks);
     forage_free(scratch->raw_mean);
+    forage_free(scratch->raw_draw);
     forage_free(scratch->raw_deviation);
     forage_free(scratch->mean);
     forage_free(scratch->deviation);
@@ -29,6 +30,7 @@ void pipeline_scratch_release(pipeline_scratch *scratch)
     forage_free(scratch->items_shown);
     forage_free(scratch->propensity);
     forage_free(scratch->shown_mean);
+    forage_free(scratch->shown_arm_mean);
     forage_free(scratch->shown_deviation);
     forage_free(scratch->shown);
     forage_free(scratch->lessons);
@@ -51,12 +53,14 @@ forage_status pipeline_scratch_prepare(pipeline_scratch *scratch, const pipeline
     MAKE(marks, plan->items);
     MAKE(raw_mean, capacity);
     MAKE(raw_deviation, capacity);
-    MAKE(mean, plan->by_arm ? plan->items : 0);
-    MAKE(deviation, plan->by_arm ? plan->items : 0);
+    MAKE(raw_draw, capacity);
+    MAKE(mean, plan->items);
+    MAKE(deviation, plan->items);
     MAKE(chosen, positions);
     MAKE(items_shown, positions);
     MAKE(propensity, positions);
     MAKE(shown_mean, positions);
+    MAKE(shown_arm_mean, positions);
     MAKE(shown_deviation, positions);
     MAKE(shown, positions * plan->candidate_width);
     MAKE(lessons, positions);
@@ -87,6 +91,11 @@ uint32_t pipeline_scratch_mark(pipeline_scratch *scratch)
 }
 
 /* ---- what the learner sees ---- */
+
+static float hypot_of(float a, float b)
+{
+    return sqrtf(a * a + b * b);
+}
 
 static uint32_t item_at(const pipeline_scratch *scratch, size_t index)
 {
@@ -145,23 +154,39 @@ static void see(forage_pipeline *pipeline, const forage_request *request, bool a
         scratch->seen.features = NULL;
 }
 
-static void spread(const pipeline_scratch *scratch, const float *from, size_t count, float *to)
+static size_t seen_place(const pipeline_scratch *scratch, size_t index)
 {
-    for (size_t i = 0; i < count; i++)
-        to[i] = from[scratch->place[i]];
+    return scratch->by_arm ? scratch->place[index] : index;
 }
 
-/* A joint draw of the candidates' values: candidates of one arm draw the same. */
+/* From what was seen to the candidates, each with its own appeal; `deviation` may be NULL. */
+static void spread(forage_pipeline *pipeline, size_t count, bool deviation)
+{
+    pipeline_scratch *scratch = &pipeline->scratch;
+    for (size_t i = 0; i < count; i++) {
+        size_t place = seen_place(scratch, i);
+        float mean = scratch->raw_mean[place], spread = deviation ? scratch->raw_deviation[place] : 0, unsure = 0;
+        float lift = pipeline->appeal ? pipeline_appeal_lift(pipeline->appeal, item_at(scratch, i), &unsure) : 0;
+        scratch->mean[i] = mean * (1 + lift);
+        if (deviation)
+            scratch->deviation[i] = hypot_of(spread * (1 + lift), mean * unsure);
+    }
+}
+
+/* A joint draw of the candidates' values: candidates of one arm draw the same, but for their appeal. */
 static void draw(void *context, forage_rng *rng, float *values)
 {
     forage_pipeline *pipeline = context;
     pipeline_scratch *scratch = &pipeline->scratch;
-    if (!scratch->by_arm) {
-        forage_learner_draw(pipeline->learner, &scratch->seen, rng, values);
-        return;
+    forage_learner_draw(pipeline->learner, &scratch->seen, rng, scratch->raw_draw);
+    for (size_t i = 0; i < pipeline->candidate_count; i++) {
+        float value = scratch->raw_draw[seen_place(scratch, i)], unsure, lift;
+        if (pipeline->appeal) {
+            lift = pipeline_appeal_lift(pipeline->appeal, item_at(scratch, i), &unsure);
+            value *= 1 + lift + unsure * (float)forage_rng_normal(rng);
+        }
+        values[i] = value;
     }
-    forage_learner_draw(pipeline->learner, &scratch->seen, rng, scratch->raw_mean);
-    spread(scratch, scratch->raw_mean, pipeline->candidate_count, values);
 }
 
 /* ---- estimates ---- */
@@ -170,22 +195,17 @@ static forage_status estimate(forage_pipeline *pipeline, const forage_request *r
                               forage_estimates *estimates, forage_error *error)
 {
     pipeline_scratch *scratch = &pipeline->scratch;
-    *estimates = (forage_estimates){.count = count, .mean = scratch->raw_mean};
-    if (deviation)
-        estimates->deviation = scratch->raw_deviation;
+    bool apart = scratch->by_arm || pipeline->appeal;
+    float *deviations = apart ? scratch->deviation : scratch->raw_deviation;
+    *estimates = (forage_estimates){
+        .count = count, .mean = apart ? scratch->mean : scratch->raw_mean, .deviation = deviation ? deviations : NULL};
     if (pipeline->batch)
         return pipeline_batch_estimate(pipeline->batch, request, scratch->candidates, count, scratch->raw_mean,
                                        deviation ? scratch->raw_deviation : NULL, error);
     forage_learner_estimate(pipeline->learner, &scratch->seen, scratch->raw_mean,
                             deviation ? scratch->raw_deviation : NULL);
-    if (scratch->by_arm) {
-        spread(scratch, scratch->raw_mean, count, scratch->mean);
-        estimates->mean = scratch->mean;
-        if (deviation) {
-            spread(scratch, scratch->raw_deviation, count, scratch->deviation);
-            estimates->deviation = scratch->deviation;
-        }
-    }
+    if (apart)
+        spread(pipeline, count, deviation);
     return FORAGE_OK;
 }
 
@@ -271,7 +291,8 @@ forage_status pipeline_choose(forage_pipeline *pipeline, const forage_request *r
     }
     if (needs & FORAGE_POLICY_USES_MEAN) {
         bool deviates = pipeline->spec->model->capabilities & FORAGE_HAS_DEVIATION;
-        bool draws = needs & FORAGE_POLICY_USES_DRAWS && pipeline->learner && (!pipeline->normals || scratch->by_arm);
+        bool draws = needs & FORAGE_POLICY_USES_DRAWS && pipeline->learner &&
+                     (!pipeline->normals || scratch->by_arm || pipeline->appeal);
         bool deviation = deviates && needs & (FORAGE_POLICY_USES_DEVIATION | FORAGE_POLICY_USES_DRAWS);
         FORAGE_TRY(estimate(pipeline, request, count, deviation, &estimates, error));
         pipeline->estimated = true;
@@ -284,11 +305,6 @@ forage_status pipeline_choose(forage_pipeline *pipeline, const forage_request *r
                                     scratch->propensity, probabilities, error));
     name_items(pipeline, positions);
     return FORAGE_OK;
-}
-
-static size_t seen_place(const pipeline_scratch *scratch, size_t index)
-{
-    return scratch->by_arm ? scratch->place[index] : index;
 }
 
 const float *pipeline_chosen_features(const forage_pipeline *pipeline, size_t index)
@@ -314,11 +330,17 @@ forage_status pipeline_describe(forage_pipeline *pipeline, const forage_request 
     for (size_t i = 0; i < positions; i++) {
         size_t place = seen_place(scratch, scratch->chosen[i]);
         forage_candidates one = scratch->seen;
+        float expected, unsure = 0;
         one.count = 1;
         one.arms += place;
         if (one.features)
             one.features += place * pipeline->plan.candidate_width;
-        forage_learner_estimate(pipeline->learner, &one, &scratch->shown_mean[i], deviation ? &deviation[i] : NULL);
+        forage_learner_estimate(pipeline->learner, &one, &expected, deviation ? &deviation[i] : NULL);
+        float lift = pipeline->appeal ? pipeline_appeal_lift(pipeline->appeal, scratch->items_shown[i], &unsure) : 0;
+        scratch->shown_arm_mean[i] = expected;
+        scratch->shown_mean[i] = expected * (1 + lift);
+        if (deviation)
+            deviation[i] = hypot_of(deviation[i] * (1 + lift), expected * unsure);
     }
     return FORAGE_OK;
 }

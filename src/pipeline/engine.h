@@ -2,7 +2,7 @@
 #ifndef PIPELINE_ENGINE_H
 #define PIPELINE_ENGINE_H
 
-#include "pipeline/intern.h"
+#include "pipeline/appeal.h"
 
 /* Room for one request, and what was made of it. Sizes are those of the plan: `items`, `arms`. */
 typedef struct pipeline_scratch {
@@ -20,14 +20,15 @@ typedef struct pipeline_scratch {
     uint32_t *marks;                /* [items] */
     uint32_t mark, arm_stamp;
 
-    float *raw_mean, *raw_deviation; /* [capacity] of what was seen */
-    float *mean, *deviation;         /* [items] of the candidates */
+    float *raw_mean, *raw_deviation, *raw_draw; /* [capacity] of what was seen */
+    float *mean, *deviation;                    /* [items] of the candidates */
 
     /* The slate. */
     uint32_t *chosen, *items_shown; /* [positions] */
     double *propensity;
     float *shown_mean, *shown_deviation;
-    float *shown; /* [positions x candidate_width] */
+    float *shown_arm_mean; /* without the item's own appeal */
+    float *shown;          /* [positions x candidate_width] */
     forage_lesson *lessons;
 } pipeline_scratch;
 
@@ -36,6 +37,8 @@ struct forage_pipeline {
     pipeline_plan plan;
     forage_learner *learner;
     pipeline_batch *batch;
+    pipeline_appeal *appeal; /* NULL: items are arms, or nobody wants to know */
+    pipeline_places places;
     forage_policy *policy;
     pipeline_waiting *waiting;
     pipeline_scratch scratch;

@@ -192,9 +192,9 @@ forage_status pipeline_plan_reserve(pipeline_plan *plan, uint32_t user, uint32_t
     return FORAGE_OK;
 }
 
-void pipeline_plan_happened(pipeline_plan *plan, uint32_t user, uint32_t item, float reward)
+void pipeline_plan_happened(pipeline_plan *plan, uint32_t user, uint32_t item, float reward, float weight)
 {
     for (size_t i = 0; i < plan->grouping_count; i++)
         pipeline_history_add(plan->groupings[i].history, plan->groupings[i].popularity ? item : user,
-                             pipeline_group_of(plan, i, item), reward);
+                             pipeline_group_of(plan, i, item), reward, weight);
 }

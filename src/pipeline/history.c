@@ -24,8 +24,7 @@ enum { DECAY_TABLE = 512, CLASSES = 26 };
 
 #define TOTAL_PRIOR 10.0
 #define RECENCY_HALF_LIFE 8.0F
-#define BOUND (getenv("BOUND") ? (float)atof(getenv("BOUND")) : 2.0F)
-#include <stdlib.h>
+#define BOUND 2.0F
 
 /* The memories of one user: a block of 2^class places, of which `count` are taken. */
 typedef struct owner {
@@ -41,7 +40,7 @@ struct pipeline_history {
     owner *owners; /* [users] */
     pipeline_memory *pool;
     size_t pool_used, pool_capacity;
-    uint32_t free[CLASSES]; /* heads of lists of free blocks; linked by `group` of their first place */
+    uint32_t free[CLASSES];          /* heads of lists of free blocks; linked by `group` of their first place */
     double *shown, *reward, *square; /* [groups + 1]: of everyone; the last: all groups together */
 
     /* The user who is looked at: their memories, decayed to now, by group. */
@@ -187,15 +186,15 @@ static void enlarge(pipeline_history *history, owner *who)
     who->class = next;
 }
 
-void pipeline_history_add(pipeline_history *history, uint32_t user, uint32_t group, float reward)
+void pipeline_history_add(pipeline_history *history, uint32_t user, uint32_t group, float reward, float weight)
 {
     if (group >= history->groups)
         return;
-    history->shown[group] += 1;
+    history->shown[group] += (double)weight;
     history->reward[group] += (double)reward;
     history->square[group] += (double)reward * (double)reward;
     history->square[history->groups] += (double)reward * (double)reward;
-    history->shown[history->groups] += 1;
+    history->shown[history->groups] += (double)weight;
     history->reward[history->groups] += (double)reward;
     if (user >= history->users)
         return;
@@ -212,7 +211,7 @@ void pipeline_history_add(pipeline_history *history, uint32_t user, uint32_t gro
     pipeline_memory *memory = &history->pool[who->offset + at];
     who->stamp++;
     float left = decay(history, who->stamp - memory->stamp);
-    memory->shown = memory->shown * left + 1;
+    memory->shown = memory->shown * left + weight;
     memory->reward = memory->reward * left + reward;
     memory->stamp = who->stamp;
 }

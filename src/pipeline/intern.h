@@ -123,8 +123,9 @@ void pipeline_history_free(pipeline_history *history);
 forage_status pipeline_history_grow(pipeline_history *history, size_t users, size_t groups, forage_error *error);
 /* Makes sure that the next `add` for this user finds room. */
 forage_status pipeline_history_reserve(pipeline_history *history, uint32_t user, forage_error *error);
-/* An impression of `group` that earned `reward`. Either may be FORAGE_NONE: then it counts where it can. */
-void pipeline_history_add(pipeline_history *history, uint32_t user, uint32_t group, float reward);
+/* An impression of `group`, of that weight, that earned `reward`. Either may be FORAGE_NONE: then it counts where it
+ * can. */
+void pipeline_history_add(pipeline_history *history, uint32_t user, uint32_t group, float reward, float weight);
 /* Looks at a user: what follows is about them. */
 void pipeline_history_look(pipeline_history *history, uint32_t user);
 size_t pipeline_history_groups(const pipeline_history *history);
@@ -212,7 +213,7 @@ void pipeline_candidate_features(const pipeline_plan *plan, const forage_request
 void pipeline_plan_see(pipeline_plan *plan, const forage_request *request);
 /* An item was shown to a user and earned a reward. */
 forage_status pipeline_plan_reserve(pipeline_plan *plan, uint32_t user, uint32_t item, forage_error *error);
-void pipeline_plan_happened(pipeline_plan *plan, uint32_t user, uint32_t item, float reward);
+void pipeline_plan_happened(pipeline_plan *plan, uint32_t user, uint32_t item, float reward, float weight);
 
 /* ---- waiting.c ---- */
 
@@ -220,13 +221,13 @@ void pipeline_plan_happened(pipeline_plan *plan, uint32_t user, uint32_t item, f
 typedef struct pipeline_kept {
     uint64_t id, number;
     uint32_t user;
-    uint32_t positions, open; /* open: whose feedback has not come */
-    float *request;           /* [request_width] */
-    float *features;          /* [positions x candidate_width] */
-    uint32_t *items;          /* [positions] */
-    float *propensity;        /* [positions] */
-    uint8_t *given;           /* [positions] */
-    uint32_t *codes;          /* [context columns] */
+    uint32_t positions, open;     /* open: whose feedback has not come */
+    float *request;               /* [request_width] */
+    float *features;              /* [positions x candidate_width] */
+    uint32_t *items;              /* [positions] */
+    float *propensity, *expected; /* [positions]; expected of its arm */
+    uint8_t *given;               /* [positions] */
+    uint32_t *codes;              /* [context columns] */
     float *values;
 } pipeline_kept;
 

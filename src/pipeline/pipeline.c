@@ -23,6 +23,8 @@ void forage_pipeline_free(forage_pipeline *pipeline)
     forage_learner_free(pipeline->learner);
     forage_policy_free(pipeline->policy);
     pipeline_batch_free(pipeline->batch);
+    pipeline_appeal_free(pipeline->appeal);
+    pipeline_places_release(&pipeline->places);
     pipeline_waiting_free(pipeline->waiting);
     pipeline_plan_release(&pipeline->plan);
     pipeline_scratch_release(&pipeline->scratch);
@@ -54,6 +56,9 @@ static forage_status create_model(forage_pipeline *pipeline, const forage_pipeli
     }
     FORAGE_TRY(forage_learner_create(spec->model, spec->model_params, &shape, device, options->seed, &pipeline->learner,
                                      error));
+    if (!plan->arm_is_item && forage_params_boolean(spec->params, "appeal"))
+        FORAGE_TRY(pipeline_appeal_create(plan->items, forage_params_real(spec->params, "appeal-width"),
+                                          &pipeline->appeal, error));
     pipeline->normals = forage_learner_draws_normals(pipeline->learner);
     return FORAGE_OK;
 }
@@ -74,6 +79,7 @@ static forage_status create_parts(forage_pipeline *pipeline, const forage_pipeli
         pipeline->learner ? plan->request_width : 0, pipeline->learner ? plan->candidate_width : 0, pipeline->positions,
         pipeline->batch ? pipeline->columns : 0, (uint64_t)forage_params_integer(spec->params, "wait"),
         &pipeline->waiting, error));
+    FORAGE_TRY(pipeline_places_create(pipeline->positions, &pipeline->places, error));
     pipeline->pulls = forage_calloc(plan->arms + 1, sizeof *pipeline->pulls);
     return pipeline->pulls ? FORAGE_OK : no_memory(error);
 }
@@ -111,6 +117,8 @@ forage_status forage_pipeline_grow(forage_pipeline *pipeline, forage_error *erro
     pipeline->policy = policy;
     FORAGE_TRY(pipeline_plan_grow(plan, error));
     FORAGE_TRY(pipeline_scratch_prepare(&pipeline->scratch, plan, pipeline->positions, error));
+    if (pipeline->appeal)
+        FORAGE_TRY(pipeline_appeal_grow(pipeline->appeal, plan->items, error));
     uint32_t *pulls = forage_realloc(pipeline->pulls, arms + 1, plan->arms + 1, sizeof *pulls);
     if (!pulls)
         return no_memory(error);
@@ -196,6 +204,7 @@ static void keep(forage_pipeline *pipeline, const forage_request *request, size_
     for (size_t i = 0; i < positions; i++) {
         kept.items[i] = scratch->items_shown[i];
         kept.propensity[i] = (float)scratch->propensity[i];
+        kept.expected[i] = scratch->shown_arm_mean[i];
         if (pipeline->learner && pipeline->plan.candidate_width)
             memcpy(kept.features + i * pipeline->plan.candidate_width,
                    pipeline_chosen_features(pipeline, scratch->chosen[i]),
@@ -207,18 +216,45 @@ static void keep(forage_pipeline *pipeline, const forage_request *request, size_
     }
 }
 
-/* Learns one reward. What could fail comes first. */
-static forage_status learn(forage_pipeline *pipeline, const forage_lesson *lesson, uint32_t item, const uint32_t *codes,
-                           const float *values, forage_error *error)
+/* What happened in one place of a slate. */
+typedef struct outcome {
+    size_t place;
+    uint32_t item;
+    float expected; /* what the model expected of the item's arm */
+    const uint32_t *codes;
+    const float *values;
+} outcome;
+
+/* The learner's part: with what the item's own appeal explains taken off the reward where it takes any number. */
+static forage_status teach_learner(forage_pipeline *pipeline, forage_lesson lesson, const outcome *outcome,
+                                   forage_error *error)
 {
-    FORAGE_TRY(pipeline_plan_reserve(&pipeline->plan, lesson->user, item, error));
+    float unsure, lift = pipeline->appeal ? pipeline_appeal_lift(pipeline->appeal, outcome->item, &unsure) : 0;
+    if (!pipeline->learner)
+        return FORAGE_OK;
+    if (!(pipeline->spec->model->capabilities & FORAGE_GIVES_PROBABILITY))
+        lesson.reward -= outcome->expected * lift;
+    return forage_learner_learn(pipeline->learner, &lesson, 1, error);
+}
+
+/* Learns one reward. What could fail comes first. */
+static forage_status learn(forage_pipeline *pipeline, forage_lesson *lesson, const outcome *outcome,
+                           forage_error *error)
+{
+    pipeline_plan *plan = &pipeline->plan;
+    float unsure, lift = pipeline->appeal ? pipeline_appeal_lift(pipeline->appeal, outcome->item, &unsure) : 0;
+    float expected = outcome->expected * (1 + lift), reward = lesson->reward;
+    FORAGE_TRY(pipeline_plan_reserve(plan, lesson->user, outcome->item, error));
     if (pipeline->batch)
         FORAGE_TRY(pipeline_batch_reserve(pipeline->batch, error));
-    if (pipeline->learner)
-        FORAGE_TRY(forage_learner_learn(pipeline->learner, lesson, 1, error));
-    pipeline_plan_happened(&pipeline->plan, lesson->user, item, lesson->reward);
+    lesson->weight = pipeline_places_weight(&pipeline->places, outcome->place, expected, reward);
+    FORAGE_TRY(teach_learner(pipeline, *lesson, outcome, error));
+    pipeline_places_learn(&pipeline->places, outcome->place, expected, reward);
+    if (pipeline->appeal)
+        pipeline_appeal_learn(pipeline->appeal, outcome->item, outcome->expected, reward, lesson->weight);
+    pipeline_plan_happened(plan, lesson->user, outcome->item, reward, lesson->weight);
     if (pipeline->batch)
-        pipeline_batch_store(pipeline->batch, lesson->user, item, lesson->reward, codes, values);
+        pipeline_batch_store(pipeline->batch, lesson->user, outcome->item, reward, outcome->codes, outcome->values);
     pipeline->lessons++;
     return FORAGE_OK;
 }
@@ -226,14 +262,15 @@ static forage_status learn(forage_pipeline *pipeline, const forage_lesson *lesso
 static forage_status learn_kept(forage_pipeline *pipeline, const pipeline_kept *kept, size_t position, float reward,
                                 forage_error *error)
 {
-    const forage_lesson lesson = {.user = kept->user,
-                                  .arm = pipeline->plan.arm_of[kept->items[position]],
-                                  .request = kept->request,
-                                  .features = kept->features + position * pipeline->plan.candidate_width,
-                                  .reward = reward,
-                                  .weight = 1,
-                                  .propensity = kept->propensity[position]};
-    return learn(pipeline, &lesson, kept->items[position], kept->codes, kept->values, error);
+    forage_lesson lesson = {.user = kept->user,
+                            .arm = pipeline->plan.arm_of[kept->items[position]],
+                            .request = kept->request,
+                            .features = kept->features + position * pipeline->plan.candidate_width,
+                            .reward = reward,
+                            .weight = 1,
+                            .propensity = kept->propensity[position]};
+    const outcome outcome = {position, kept->items[position], kept->expected[position], kept->codes, kept->values};
+    return learn(pipeline, &lesson, &outcome, error);
 }
 
 /* Fits what is fitted on a schedule, if it is time. A log that cannot be fitted yet (nobody clicked so far) is
@@ -382,9 +419,16 @@ forage_status forage_pipeline_teach(forage_pipeline *pipeline, const forage_requ
         pipeline_request_features(plan, request, scratch->request);
         for (size_t i = 0; i < positions && plan->candidate_width; i++)
             pipeline_candidate_features(plan, request, items[i], scratch->shown + i * plan->candidate_width);
+        for (size_t i = 0; i < positions && (pipeline->appeal || positions > 1); i++) {
+            const forage_lesson *lesson = &scratch->lessons[i];
+            const forage_candidates one = {1, request->user, scratch->request,
+                                           plan->candidate_width ? lesson->features : NULL, &lesson->arm};
+            forage_learner_estimate(pipeline->learner, &one, &scratch->shown_arm_mean[i], NULL);
+        }
     }
     for (size_t i = 0; i < positions; i++) {
-        FORAGE_TRY(learn(pipeline, &scratch->lessons[i], items[i], request->codes, request->values, error));
+        const outcome outcome = {i, items[i], scratch->shown_arm_mean[i], request->codes, request->values};
+        FORAGE_TRY(learn(pipeline, &scratch->lessons[i], &outcome, error));
         uint32_t *pulls = &pipeline->pulls[plan->arm_of[items[i]]];
         *pulls += *pulls < UINT32_MAX;
     }

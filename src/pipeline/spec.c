@@ -25,6 +25,10 @@ static const forage_param params[] = {
     {"limit", FORAGE_PARAM_INTEGER, "32", 0, PIPELINE_WIDTH_LIMIT, NULL,
      "categories up to this many get a place each, more are hashed"},
     {"buckets", FORAGE_PARAM_INTEGER, "64", 1, PIPELINE_WIDTH_LIMIT, NULL, "places into which categories are hashed"},
+    {"appeal", FORAGE_PARAM_BOOLEAN, "true", 0, 0, NULL,
+     "where arms are groups of items: learn what each item is worth beyond its arm"},
+    {"appeal-width", FORAGE_PARAM_REAL, "1", 0, 100, NULL,
+     "what the standard error of an item's appeal is multiplied by: how eagerly new items are tried"},
     {"knots", FORAGE_PARAM_INTEGER, "-1", -1, PIPELINE_KNOT_LIMIT, NULL,
      "numeric columns become a curve of this many straight pieces; 0: a straight line; -1: features auto take as many "
      "as are cheap (8 at most), others 0"},

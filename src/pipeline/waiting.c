@@ -49,7 +49,7 @@ forage_status pipeline_waiting_create(size_t request_width, size_t candidate_wid
                                   .positions = positions,
                                   .columns = columns,
                                   .wait = wait,
-                                  .floats = request_width + positions * (candidate_width + 1) + columns,
+                                  .floats = request_width + positions * (candidate_width + 2) + columns,
                                   .integers = positions + columns};
     return FORAGE_OK;
 }
@@ -165,7 +165,8 @@ static void point(const pipeline_waiting *waiting, const entry *from, pipeline_k
     kept->request = waiting->reals + from->block * waiting->floats;
     kept->features = kept->request + waiting->request_width;
     kept->propensity = kept->features + waiting->positions * waiting->candidate_width;
-    kept->values = kept->propensity + waiting->positions;
+    kept->expected = kept->propensity + waiting->positions;
+    kept->values = kept->expected + waiting->positions;
     kept->items = waiting->wholes + from->block * waiting->integers;
     kept->codes = kept->items + waiting->positions;
     kept->given = waiting->given + from->block * waiting->positions;
