@@ -54,7 +54,15 @@ static forage_status add_histories(pipeline_builder *builder, forage_error *erro
     size_t groups = plan->arm_is_item ? plan->arms : pipeline_codes(&table->columns[plan->arm_column]);
     history.own = groups > ALL_GROUPS_LIMIT;
     FORAGE_TRY(pipeline_builder_add(builder, &activity, error));
-    return add_named(builder, history, plan->arm_is_item ? "item" : table->columns[plan->arm_column].name, error);
+    FORAGE_TRY(add_named(builder, history, plan->arm_is_item ? "item" : table->columns[plan->arm_column].name, error));
+    /* Coarser groups (the department of a category) are known sooner than fine ones. */
+    for (size_t i = 0; history.own && i < table->column_count; i++) {
+        const forage_column *column = &table->columns[i];
+        if (i != plan->arm_column && column->type == FORAGE_CATEGORICAL && pipeline_codes(column) < groups &&
+            pipeline_codes(column) > 1)
+            FORAGE_TRY(add_named(builder, history, column->name, error));
+    }
+    return FORAGE_OK;
 }
 
 /* Numbers that the columns of a table become, of which *numeric are straight lines. */
@@ -105,7 +113,7 @@ forage_status pipeline_auto(pipeline_builder *builder, forage_error *error)
     columns.owner = FORAGE_OF_ITEM;
     const forage_table *table = pipeline_table(plan->catalogue, FORAGE_OF_ITEM);
     for (size_t i = 0; !plan->arm_is_item && i < table->column_count; i++)
-        if (i != plan->arm_column)
+        if (!builder->follows[i])
             FORAGE_TRY(add_named(builder, columns, table->columns[i].name, error));
     return FORAGE_OK;
 }

@@ -350,28 +350,46 @@ forage_status pipeline_builder_add(pipeline_builder *builder, const pipeline_fea
 
 /* ---- the whole ---- */
 
-static bool step_by_arm(const pipeline_plan *plan, const pipeline_step *step)
+static bool follows_arm(const pipeline_plan *plan, size_t column, uint32_t *seen)
+{
+    const forage_column *attribute = &pipeline_table(plan->catalogue, FORAGE_OF_ITEM)->columns[column];
+    if (plan->arm_is_item || column == plan->arm_column)
+        return true;
+    if (attribute->type != FORAGE_CATEGORICAL)
+        return false;
+    for (size_t i = 0; i < plan->arms; i++)
+        seen[i] = UINT32_MAX - 1;
+    for (size_t i = 0; i < plan->catalogue->items; i++) {
+        uint32_t *code = &seen[plan->arm_of[i]];
+        if (*code != UINT32_MAX - 1 && *code != attribute->codes[i])
+            return false;
+        *code = attribute->codes[i];
+    }
+    return true;
+}
+
+static bool step_by_arm(const pipeline_plan *plan, const pipeline_step *step, const bool *follows)
 {
     if (step->kind == PIPELINE_HISTORY)
-        return !plan->groupings[step->history].item && plan->groupings[step->history].column == plan->arm_column;
+        return !plan->groupings[step->history].item && follows[plan->groupings[step->history].column];
     if (step->kind == PIPELINE_POPULARITY)
         return false;
     for (size_t i = 0; i < step->source_count; i++) {
         const pipeline_source *source = &step->sources[i];
         if (source->owner == FORAGE_OF_ITEM && source->kind != PIPELINE_OF_ARM &&
-            !(source->kind == PIPELINE_OF_COLUMN && source->column == plan->arm_column))
+            !(source->kind == PIPELINE_OF_COLUMN && follows[source->column]))
             return false;
     }
     return true;
 }
 
-static bool all_by_arm(const pipeline_plan *plan)
+static bool all_by_arm(const pipeline_plan *plan, const bool *follows)
 {
     bool good = !plan->arm_is_item;
     for (size_t i = 0; i < plan->fixed_count; i++)
-        good = good && step_by_arm(plan, &plan->fixed[i]);
+        good = good && step_by_arm(plan, &plan->fixed[i], follows);
     for (size_t i = 0; i < plan->varying_count; i++)
-        good = good && step_by_arm(plan, &plan->varying[i]);
+        good = good && step_by_arm(plan, &plan->varying[i], follows);
     return good;
 }
 
@@ -390,12 +408,26 @@ static forage_status fill_fixed(pipeline_plan *plan, size_t from, forage_error *
     return FORAGE_OK;
 }
 
+/* Which item attributes are the same for all items of an arm. */
+static forage_status find_followers(pipeline_builder *builder, forage_error *error)
+{
+    const pipeline_plan *plan = builder->plan;
+    size_t columns = pipeline_table(plan->catalogue, FORAGE_OF_ITEM)->column_count;
+    uint32_t *seen = forage_alloc(plan->arms + 1, sizeof *seen);
+    builder->follows = forage_calloc(columns + 1, sizeof *builder->follows);
+    for (size_t i = 0; seen && builder->follows && i < columns; i++)
+        builder->follows[i] = follows_arm(plan, i, seen);
+    forage_free(seen);
+    return seen && builder->follows ? FORAGE_OK : no_memory(error);
+}
+
 static forage_status build(pipeline_builder *builder, forage_error *error)
 {
     pipeline_plan *plan = builder->plan;
     static const pipeline_feature automatic = {.kind = PIPELINE_AUTO};
     FORAGE_TRY(choose_arm(builder, error));
     FORAGE_TRY(map_arms(plan, error));
+    FORAGE_TRY(find_followers(builder, error));
     if (!builder->spec->features.count)
         FORAGE_TRY(pipeline_builder_add(builder, &automatic, error));
     for (size_t i = 0; i < builder->spec->features.count; i++)
@@ -403,7 +435,7 @@ static forage_status build(pipeline_builder *builder, forage_error *error)
     plan->candidate_width += plan->fixed_width;
     for (size_t i = 0; i < plan->varying_count; i++)
         plan->varying[i].offset += plan->fixed_width;
-    plan->by_arm = all_by_arm(plan);
+    plan->by_arm = all_by_arm(plan, builder->follows);
     return fill_fixed(plan, 0, error);
 }
 
@@ -413,6 +445,7 @@ forage_status pipeline_plan_create(const forage_pipeline_spec *spec, const forag
     pipeline_builder builder = {.spec = spec, .plan = plan};
     *plan = (pipeline_plan){.catalogue = catalogue};
     forage_status status = build(&builder, error);
+    forage_free(builder.follows);
     if (status != FORAGE_OK) {
         pipeline_plan_release(plan);
         return status;

@@ -7,6 +7,7 @@
 typedef struct pipeline_builder {
     const forage_pipeline_spec *spec;
     pipeline_plan *plan;
+    bool *follows; /* [item attributes] those that the arm determines */
 } pipeline_builder;
 
 /* The columns of an owner; none is a table without columns. */
