@@ -206,11 +206,13 @@ forage_status neural_create(const model_online_setup *setup, bool arm_heads, con
     made->mark = made->every;
     FORAGE_TRY_GOTO(network(made, made->arms, made->users, &made->mlp, error), fail);
     FORAGE_TRY_GOTO(network(made, made->arms, made->users, &made->next, error), fail);
+    FORAGE_TRY_GOTO(network(made, made->arms, made->users, &made->origin, error), fail);
     FORAGE_TRY_GOTO(nn_trainer_create(made->next, &made->settings, made->batch, 1, &made->trainer, error), fail);
     if (!allocate(made)) {
         status = out_of_memory(error);
         goto fail;
     }
+    initialise(made, made->origin);
     initialise(made, made->mlp);
     *net = made;
     return FORAGE_OK;
@@ -311,17 +313,26 @@ static void measure_rewards(neural *net, uint64_t first, uint64_t end)
         net->next_scale = sqrt(squares / count);
 }
 
+/* What the output should be. */
+static float target(const neural *net, const neural_row *row)
+{
+    float reward = (float)(((double)row->reward - net->next_mean) / net->next_scale);
+    if (net->logistic)
+        reward = reward < 0.0F ? 0.0F : reward > 1.0F ? 1.0F : reward;
+    return reward;
+}
+
 /* A batch of the lessons [first, end), drawn with replacement. */
 static nn_inputs draw_batch(neural *net, uint64_t first, uint64_t end, forage_rng *rng)
 {
     bool weighted = false;
     for (size_t i = 0; i < net->batch; i++) {
-        neural_row row = neural_row_at(net, first + forage_rng_integers(rng, end - first));
-        float reward = (float)(((double)row.reward - net->next_mean) / net->next_scale);
-        if (net->logistic)
-            reward = reward < 0.0F ? 0.0F : reward > 1.0F ? 1.0F : reward;
+        uint64_t event = first + forage_rng_integers(rng, end - first);
+        if (neural_held_out(event))
+            event = event > first ? event - 1 : event + 1 < end ? event + 1 : event;
+        neural_row row = neural_row_at(net, event);
         memcpy(net->drawn.matrix + i * net->numbers, row.x, net->numbers * sizeof *row.x);
-        net->drawn.reward[i] = reward;
+        net->drawn.reward[i] = target(net, &row);
         net->drawn.weight[i] = row.weight;
         net->drawn.user[i] = row.user;
         net->drawn.arm[i] = row.arm;
@@ -343,6 +354,27 @@ static bool all_finite(const float *values, size_t count)
     return true;
 }
 
+/* The mean squared error over (some of) the lessons [first, end) that are held out, as a share of the rewards'
+ * variance: how much of them is noise as far as the network knows. */
+static double noise_share(neural *net, uint64_t first, uint64_t end)
+{
+    enum { MOST = 2048 };
+    uint64_t stride = ((end - first) / NEURAL_HELD_OUT / MOST + 1) * NEURAL_HELD_OUT;
+    double sum = 0.0, weight = 0.0;
+    for (uint64_t event = first - first % NEURAL_HELD_OUT + NEURAL_HELD_OUT - 1; event < end; event += stride) {
+        const uint32_t *codes[2];
+        neural_row row = neural_row_at(net, event);
+        nn_inputs inputs = neural_row_inputs(net, &row, codes);
+        float z = 0.0F;
+        inputs.heads = net->arm_heads ? &row.arm : NULL;
+        nn_mlp_logits(net->next, &inputs, net->scratch.settle, &z);
+        double error = (double)z - (double)target(net, &row);
+        sum += (double)row.weight * error * error;
+        weight += (double)row.weight;
+    }
+    return weight > 0.0 ? sum / weight : 1.0;
+}
+
 /* In the thread: train `next`, which is a copy of the network, then let the model draw its conclusions. */
 static void refit(void *context)
 {
@@ -353,9 +385,9 @@ static void refit(void *context)
     forage_rng rng;
     forage_rng_seed_stream(&rng, net->setup->seed, (uint32_t)(STREAM_REFITS + net->refits % STREAM_ARMS));
     measure_rewards(net, first, end);
-    memset(nn_trainer_mean(net->trainer), 0, net->next->value_count * sizeof(float));
-    memset(nn_trainer_square(net->trainer), 0, net->next->value_count * sizeof(float));
-    nn_trainer_set_steps(net->trainer, 0);
+    double strength = (net->logistic ? 1.0 : noise_share(net, first, end)) / (double)count;
+    nn_trainer_restart(net->trainer, strength * net->settings.decay, strength * net->settings.table_decay,
+                       net->origin->values);
     for (size_t step = 0; step < total; step++) {
         if (atomic_load(&net->give_up))
             return;
@@ -464,6 +496,7 @@ void neural_free(neural *net)
     nn_trainer_free(net->trainer);
     nn_mlp_free(net->mlp);
     nn_mlp_free(net->next);
+    nn_mlp_free(net->origin);
     for (size_t b = 0; net->blocks && b < net->block_count; b++)
         forage_free(net->blocks[b]);
     forage_free(net->blocks);
@@ -486,11 +519,12 @@ void neural_free(neural *net)
 
 forage_status neural_grow(neural *net, size_t arms, size_t users, forage_error *error)
 {
-    nn_mlp *mlp = NULL, *next = NULL;
+    nn_mlp *mlp = NULL, *next = NULL, *origin = NULL;
     nn_trainer *trainer = NULL;
     forage_status status;
     FORAGE_TRY_GOTO(network(net, arms, users, &mlp, error), fail);
     FORAGE_TRY_GOTO(network(net, arms, users, &next, error), fail);
+    FORAGE_TRY_GOTO(network(net, arms, users, &origin, error), fail);
     FORAGE_TRY_GOTO(nn_trainer_create(next, &net->settings, net->batch, 1, &trainer, error), fail);
     refit_abandon(net);
     nn_mlp_copy(mlp, net->mlp);
@@ -499,6 +533,9 @@ forage_status neural_grow(neural *net, size_t arms, size_t users, forage_error *
     nn_trainer_free(net->trainer);
     nn_mlp_free(net->mlp);
     nn_mlp_free(net->next);
+    nn_mlp_free(net->origin);
+    initialise(net, origin);
+    net->origin = origin;
     net->mlp = mlp;
     net->next = next;
     net->trainer = trainer;
@@ -509,6 +546,7 @@ fail:
     nn_trainer_free(trainer);
     nn_mlp_free(mlp);
     nn_mlp_free(next);
+    nn_mlp_free(origin);
     return status;
 }
 

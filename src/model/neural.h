@@ -53,8 +53,14 @@
          10,                                                                                                            \
          NULL,                                                                                                          \
          "step size of Adam at the start of a refit; falls to 0 towards its end"},                                      \
-        {"weight-decay", FORAGE_PARAM_REAL, "0.0001", 0, 100, NULL, "weight decay of the layers"},                      \
-        {"embedding-decay", FORAGE_PARAM_REAL, "0.001", 0, 100, NULL, "weight decay of the embeddings"},                \
+        {"weight-decay",                                                                                                \
+         FORAGE_PARAM_REAL,                                                                                             \
+         "30",                                                                                                          \
+         0,                                                                                                             \
+         1e9,                                                                                                           \
+         NULL,                                                                                                          \
+         "pull of the layers' weights towards where they began, in lessons of pure noise"},                             \
+        {"embedding-decay", FORAGE_PARAM_REAL, "30", 0, 1e9, NULL, "the same of the embeddings"},                       \
         {"batch-size", FORAGE_PARAM_INTEGER, "128", 1, 1 << 16, NULL, "lessons per step"},                              \
         {"epochs", FORAGE_PARAM_INTEGER, "20", 1, 10000, NULL, "passes over the buffer per refit, as far as steps go"}, \
         {"steps", FORAGE_PARAM_INTEGER, default_steps, 1, 1000000, NULL, "steps per refit, at most"},                   \
@@ -99,6 +105,14 @@ typedef struct neural_row {
 typedef struct neural neural;
 typedef struct neural_packed neural_packed;
 
+/* A refit does not train on the last of every so many lessons, so that it can be seen what its result is worth. */
+enum { NEURAL_HELD_OUT = 8 };
+
+static inline bool neural_held_out(uint64_t event)
+{
+    return event % NEURAL_HELD_OUT == NEURAL_HELD_OUT - 1;
+}
+
 /* What a model does when the network changes. All may be NULL. */
 typedef struct neural_hooks {
     void *context;
@@ -123,6 +137,7 @@ struct neural {
     nn_settings settings;
 
     nn_mlp *mlp, *next;
+    nn_mlp *origin;                                          /* as it was at the start: what decay pulls towards */
     double reward_mean, reward_scale, next_mean, next_scale; /* what the networks' outputs mean: mean + scale z */
 
     /* The ring: lesson number e (from 0) lies at place e % ring. */

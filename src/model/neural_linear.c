@@ -37,12 +37,13 @@ struct model_learner {
     size_t states;        /* one for each arm, or 1 */
     double *state, *next; /* [states][size], of the network in use and of the one that is being trained */
     double scale, next_scale;
-    float *hidden;         /* [NEURAL_ROWS][head_stride], the owner's */
-    float *settle_hidden;  /* [head_stride], of whoever settles */
-    float *settle_phi;     /* [width], the same */
-    double *settle_square; /* [width][width], the same */
-    double *scratch;       /* [width] */
-    float *phi;            /* [NEURAL_ROWS][width] of the candidates that were met last */
+    float *hidden;          /* [NEURAL_ROWS][head_stride], the owner's */
+    float *settle_hidden;   /* [head_stride], of whoever settles */
+    float *settle_phi;      /* [width], the same */
+    double *settle_square;  /* [width][width], the same */
+    double *settle_weights; /* [states][width], the same */
+    double *scratch;        /* [width] */
+    float *phi;             /* [NEURAL_ROWS][width] of the candidates that were met last */
 
     /* The candidates that were met last, so that many draws for the same ones run the network once. */
     struct {
@@ -310,21 +311,77 @@ static double settle_scale(const model_learner *learner, uint64_t first, uint64_
     return sum > 1e-12 * count ? 1.0 / sqrt(sum / count) : 1.0;
 }
 
-/* In the thread: the posterior over lessons [first, end) under the new network. */
-static void settle(void *context, uint64_t first, uint64_t end)
+/* Adds the lessons [first, end) that are held out, or the others, to the sums of `next`. */
+static void settle_add(model_learner *learner, uint64_t first, uint64_t end, bool held)
 {
-    model_learner *learner = context;
-    learner->next_scale = settle_scale(learner, first, end);
-    for (size_t s = 0; s < learner->states; s++)
-        model_ridge_begin(learner->next + s * learner->size, learner->width);
     for (uint64_t e = first; e < end; e++) {
+        if (neural_held_out(e) != held)
+            continue;
         neural_row row = settle_row(learner, e);
         double *state = learner->next + (learner->net->arm_heads ? row.arm * learner->size : 0);
         compose(learner, row.x, learner->settle_hidden, learner->next_scale, learner->settle_phi);
         model_ridge_add(state, learner->width, learner->settle_phi, (double)row.reward, (double)row.weight);
     }
+}
+
+/* What the lessons that are held out say against multiplying h_L by `scale`. */
+static double settle_error(model_learner *learner, uint64_t first, uint64_t end, double scale)
+{
+    size_t width = learner->width, linear = width - learner->net->next->head_in;
+    double sum = 0.0;
     for (size_t s = 0; s < learner->states; s++)
-        model_ridge_settle(learner->next + s * learner->size, learner->width, learner->ridge, learner->settle_square);
+        model_ridge_try(learner->next + s * learner->size, width, learner->ridge, linear, scale,
+                        learner->settle_weights + s * width, learner->settle_square);
+    for (uint64_t e = first; e < end; e++) {
+        if (!neural_held_out(e))
+            continue;
+        neural_row row = settle_row(learner, e);
+        const double *m = learner->settle_weights + (learner->net->arm_heads ? row.arm * width : 0);
+        compose(learner, row.x, learner->settle_hidden, learner->next_scale, learner->settle_phi);
+        double error = (double)row.reward;
+        for (size_t i = 0; i < width; i++)
+            error -= m[i] * (double)learner->settle_phi[i];
+        sum += (double)row.weight * error * error;
+    }
+    return sum;
+}
+
+/* How much of the prior's variance h_L deserves beside the plain features: where rewards are nearly linear or mostly
+ * noise, a wide prior on many hidden units costs more exploration than they are worth. The largest factor that the
+ * lessons held out do not speak against. */
+static double settle_factor(model_learner *learner, uint64_t first, uint64_t end)
+{
+    static const double factors[] = {1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125};
+    enum { COUNT = sizeof factors / sizeof factors[0] };
+    const double tolerance = 1.02;
+    double error[COUNT], least = INFINITY;
+    size_t chosen = 0;
+    for (size_t i = 0; i < COUNT; i++) {
+        error[i] = settle_error(learner, first, end, factors[i]);
+        if (error[i] < least)
+            least = error[i];
+    }
+    while (chosen + 1 < COUNT && error[chosen] > tolerance * least)
+        chosen++;
+    return factors[chosen];
+}
+
+/* In the thread: the posterior over lessons [first, end) under the new network. */
+static void settle(void *context, uint64_t first, uint64_t end)
+{
+    model_learner *learner = context;
+    size_t width = learner->width, linear = width - learner->net->next->head_in;
+    learner->next_scale = settle_scale(learner, first, end);
+    for (size_t s = 0; s < learner->states; s++)
+        model_ridge_begin(learner->next + s * learner->size, width);
+    settle_add(learner, first, end, false);
+    double factor = settle_factor(learner, first, end);
+    settle_add(learner, first, end, true);
+    learner->next_scale *= factor;
+    for (size_t s = 0; s < learner->states; s++) {
+        model_ridge_rescale(learner->next + s * learner->size, width, linear, factor);
+        model_ridge_settle(learner->next + s * learner->size, width, learner->ridge, learner->settle_square);
+    }
 }
 
 static void swap(void *context, uint64_t from, uint64_t end)
@@ -351,6 +408,7 @@ static void release_parts(model_learner *learner)
     forage_free(learner->settle_hidden);
     forage_free(learner->settle_phi);
     forage_free(learner->settle_square);
+    forage_free(learner->settle_weights);
     forage_free(learner->scratch);
     forage_free(learner->phi);
     forage_free(learner->last.request);
@@ -374,7 +432,7 @@ static void release(model_learner *learner)
 
 /* Blocks whose size depends on the number of states. */
 typedef struct growing {
-    double *state, *next, *drawn;
+    double *state, *next, *drawn, *weights;
     uint64_t *stamp;
 } growing;
 
@@ -384,8 +442,9 @@ static bool growing_create(const model_learner *learner, size_t states, growing 
     made->state = forage_alloc(states, learner->size * sizeof *made->state);
     made->next = forage_alloc(states, learner->size * sizeof *made->next);
     made->drawn = forage_calloc(states, drawn * sizeof *made->drawn);
+    made->weights = forage_alloc(states, learner->width * sizeof *made->weights);
     made->stamp = forage_calloc(states, sizeof *made->stamp);
-    return made->state && made->next && made->drawn && made->stamp;
+    return made->state && made->next && made->drawn && made->weights && made->stamp;
 }
 
 static void growing_free(growing *made)
@@ -393,13 +452,14 @@ static void growing_free(growing *made)
     forage_free(made->state);
     forage_free(made->next);
     forage_free(made->drawn);
+    forage_free(made->weights);
     forage_free(made->stamp);
 }
 
 /* Takes the blocks over; states that were there keep what they know. */
 static void growing_take(model_learner *learner, size_t states, const growing *made)
 {
-    growing old = {learner->state, learner->next, learner->drawn, learner->stamp};
+    growing old = {learner->state, learner->next, learner->drawn, learner->settle_weights, learner->stamp};
     size_t kept = old.state ? learner->states : 0;
     if (kept)
         memcpy(made->state, old.state, kept * learner->size * sizeof *made->state);
@@ -408,6 +468,7 @@ static void growing_take(model_learner *learner, size_t states, const growing *m
     learner->state = made->state;
     learner->next = made->next;
     learner->drawn = made->drawn;
+    learner->settle_weights = made->weights;
     learner->stamp = made->stamp;
     learner->states = states;
     learner->last.valid = learner->last.rooted = false;
@@ -443,7 +504,7 @@ static forage_status build(model_learner *learner, bool arm_heads, forage_error 
     learner->ridge = forage_params_real(setup->params, "ridge");
     learner->a0 = forage_params_real(setup->params, "a0");
     learner->b0 = forage_params_real(setup->params, "b0");
-    learner->scale = 1.0;
+    learner->scale = 0.25; /* before anything is known */
     FORAGE_TRY(neural_create(setup, arm_heads, &hooks, &learner->net, error));
     learner->width = 1 + (learner->skip ? learner->net->numbers : 0) + learner->net->mlp->head_in;
     learner->size = model_ridge_size(learner->width);

@@ -99,6 +99,41 @@ static void factorise(double *a, size_t width, double least)
     }
 }
 
+void model_ridge_rescale(double *state, size_t width, size_t first, double scale)
+{
+    parts p = parts_of(state, width);
+    for (size_t i = first; i < width; i++) {
+        for (size_t j = 0; j <= i; j++)
+            p.inverse[i * width + j] *= j < first ? scale : scale * scale;
+        p.moment[i] *= scale;
+    }
+}
+
+void model_ridge_try(const double *state, size_t width, double ridge, size_t first, double scale, double *m,
+                     double *scratch)
+{
+    const double *moment = state + width * width;
+    for (size_t i = 0; i < width; i++) {
+        double own = i < first ? 1.0 : scale;
+        for (size_t j = 0; j <= i; j++)
+            scratch[i * width + j] = state[i * width + j] * own * (j < first ? 1.0 : scale) + (i == j ? ridge : 0.0);
+        m[i] = moment[i] * own;
+    }
+    factorise(scratch, width, ridge * 1e-3);
+    for (size_t i = 0; i < width; i++) {
+        for (size_t j = 0; j < i; j++)
+            m[i] -= scratch[i * width + j] * m[j];
+        m[i] /= scratch[i * width + i];
+    }
+    for (size_t i = width; i-- > 0;) {
+        m[i] /= scratch[i * width + i];
+        for (size_t j = 0; j < i; j++)
+            m[j] -= scratch[i * width + j] * m[i];
+    }
+    for (size_t i = first; i < width; i++)
+        m[i] *= scale;
+}
+
 /* With L the factor of the sums plus ridge, in `p.inverse`: P = L^-T L^-1. The rows of L^-1 come one by one, as row i
  * needs those before it. */
 void model_ridge_settle(double *state, size_t width, double ridge, double *scratch)

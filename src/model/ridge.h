@@ -36,6 +36,12 @@ void model_ridge_learn(double *state, size_t width, const float *x, double rewar
 /* From a batch: begin, add every event, settle. In between P holds the sums alone. */
 void model_ridge_begin(double *state, size_t width);
 void model_ridge_add(double *state, size_t width, const float *x, double reward, double weight);
+/* In between: features [first, width) were all to be multiplied by `scale`. */
+void model_ridge_rescale(double *state, size_t width, size_t first, double scale);
+/* In between: the weights m that would come out if those features were multiplied by `scale` (and m with it, so that it
+ * is for features as they were added). `scratch` has room for width^2 doubles. */
+void model_ridge_try(const double *state, size_t width, double ridge, size_t first, double scale, double *m,
+                     double *scratch);
 /* `scratch` has room for width^2 doubles. */
 void model_ridge_settle(double *state, size_t width, double ridge, double *scratch);
 

@@ -26,7 +26,7 @@ static inline size_t nn_padded(size_t width)
 }
 
 /* One step of Adam (Kingma and Ba 2015, algorithm 1), as torch.optim.Adam does it:
- *   g += l2 w;  w *= shrink;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+ *   g += l2 (w - origin);  w *= shrink;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
  *   w -= rate m / (sqrt(v) * root + epsilon)
  * with rate = lr / (1 - beta1^t), root = 1 / sqrt(1 - beta2^t). */
 typedef struct nn_adam_step {
@@ -69,7 +69,9 @@ typedef struct nn_kernels {
     void (*add_chain)(uint32_t first, const uint32_t *next, size_t width, size_t stride, const float *in, float *out);
     /* out += in */
     void (*add)(size_t count, const float *in, float *out);
-    void (*adam)(size_t count, const nn_adam_step *step, const float *g, float *w, float *m, float *v);
+    /* `origin` NULL: 0. */
+    void (*adam)(size_t count, const nn_adam_step *step, const float *g, const float *origin, float *w, float *m,
+                 float *v);
 } nn_kernels;
 
 /* The table for `isa` (never NULL). */

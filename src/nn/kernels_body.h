@@ -231,12 +231,13 @@ KERNEL_TARGET static void KERNEL(add)(size_t count, const float *restrict in, fl
 }
 
 KERNEL_TARGET static void KERNEL(adam)(size_t count, const nn_adam_step *step, const float *restrict g,
-                                       float *restrict w, float *restrict m, float *restrict v)
+                                       const float *restrict origin, float *restrict w, float *restrict m,
+                                       float *restrict v)
 {
     const nn_adam_step s = *step;
     float rest1 = 1.0F - s.beta1, rest2 = 1.0F - s.beta2;
     for (size_t i = 0; i < count; i++) {
-        float gradient = g[i] + s.l2 * w[i];
+        float gradient = g[i] + s.l2 * (origin ? w[i] - origin[i] : w[i]);
         float mean = m[i] * s.beta1 + gradient * rest1;
         float square = v[i] * s.beta2 + gradient * gradient * rest2;
         m[i] = mean;

@@ -61,6 +61,7 @@ struct nn_trainer {
     size_t batch_limit, group_limit;
     uint64_t steps;
     float *mean, *square; /* [value_count] */
+    const float *origin;  /* [value_count] that decay pulls towards; NULL: 0 */
     float *sums;          /* [group][dense_count] */
     double losses[NN_GROUP_LIMIT];
     size_t dense_count;
@@ -520,8 +521,8 @@ static void apply(nn_trainer *trainer, const nn_adam_step *step, size_t offset, 
     if (trainer->gradient)
         memcpy(trainer->gradient + offset, gradient, count * sizeof *gradient);
     else
-        trainer->mlp->kernels->adam(count, step, gradient, trainer->mlp->values + offset, trainer->mean + offset,
-                                    trainer->square + offset);
+        trainer->mlp->kernels->adam(count, step, gradient, trainer->origin ? trainer->origin + offset : NULL,
+                                    trainer->mlp->values + offset, trainer->mean + offset, trainer->square + offset);
 }
 
 /* Adds dx of the batch's rows that name table `t`'s row `row` to `out`, and unlinks them. True if there were any. */
@@ -656,6 +657,17 @@ double nn_trainer_gradient(nn_trainer *trainer, const nn_inputs *inputs, const f
     double loss = run(trainer, inputs, reward, key);
     trainer->gradient = NULL;
     return loss;
+}
+
+void nn_trainer_restart(nn_trainer *trainer, double decay, double table_decay, const float *origin)
+{
+    size_t count = trainer->mlp->value_count;
+    memset(trainer->mean, 0, count * sizeof *trainer->mean);
+    memset(trainer->square, 0, count * sizeof *trainer->square);
+    trainer->steps = 0;
+    trainer->settings.decay = decay;
+    trainer->settings.table_decay = table_decay;
+    trainer->origin = origin;
 }
 
 float *nn_trainer_mean(nn_trainer *trainer)

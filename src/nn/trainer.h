@@ -50,6 +50,9 @@ double nn_trainer_step(nn_trainer *trainer, const nn_inputs *inputs, const float
 double nn_trainer_gradient(nn_trainer *trainer, const nn_inputs *inputs, const float *reward, uint64_t key,
                            float *gradient);
 
+/* Forgets Adam's moments and the steps taken, and sets the decays: another training with the same memory. Decay that is
+ * a term of the gradient pulls towards `origin`, laid out as mlp->values (NULL: towards 0; borrowed). */
+void nn_trainer_restart(nn_trainer *trainer, double decay, double table_decay, const float *origin);
 /* Adam's memory, for checkpoints: both laid out as mlp->values, and the number of steps taken. */
 float *nn_trainer_mean(nn_trainer *trainer);
 float *nn_trainer_square(nn_trainer *trainer);

@@ -412,7 +412,8 @@ static void kernels_give_the_same_bytes(void **state)
         kernels->dropout(64, 48, 0x40000000U, 4.0F / 3.0F, 99, out[0]);
         kernels->mask_bias(64, 48, 2.0F, out[0], out[1], out[2]);
         kernels->mask(64, 48, 0.5F, out[0], out[1]);
-        kernels->adam(COUNT, &step, out[1], out[0], out[2], out[3]);
+        kernels->adam(COUNT, &step, out[1], NULL, out[0], out[2], out[3]);
+        kernels->adam(COUNT, &step, out[1], input, out[0], out[2], out[3]);
         kernels->head(64, 48, out[0], input, 0.5F, out[1]);
         kernels->sigmoid(100, input, out[1] + 64);
         double loss = kernels->loss(70, input, out[1] + 64, 0.25F, out[1] + 200);
