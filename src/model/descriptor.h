@@ -150,6 +150,7 @@ extern const model_type model_gaussian;
 extern const model_type model_latent_class;
 extern const model_type model_linear_ridge;
 extern const model_type model_neural_linear;
+extern const model_type model_neural_ucb;
 extern const model_type model_popular;
 
 /* The index of the user's or item's id among the fields of a schema, or SIZE_MAX. */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 static const model_type *const types[] = {
-    &model_beta_bernoulli, &model_embedding_mlp, &model_gaussian,
-    &model_linear_ridge,   &model_neural_linear, &model_popular,
+    &model_beta_bernoulli, &model_embedding_mlp, &model_gaussian, &model_linear_ridge,
+    &model_neural_linear,  &model_neural_ucb,    &model_popular,
 };
 
 enum { TYPE_COUNT = sizeof types / sizeof types[0] };
@@ -13,8 +13,8 @@ enum { TYPE_COUNT = sizeof types / sizeof types[0] };
 const forage_model_info *const *forage_models(size_t *count)
 {
     static const forage_model_info *const infos[TYPE_COUNT] = {
-        &model_beta_bernoulli.info, &model_embedding_mlp.info, &model_gaussian.info,
-        &model_linear_ridge.info,   &model_neural_linear.info, &model_popular.info,
+        &model_beta_bernoulli.info, &model_embedding_mlp.info, &model_gaussian.info, &model_linear_ridge.info,
+        &model_neural_linear.info,  &model_neural_ucb.info,    &model_popular.info,
     };
     if (count)
         *count = TYPE_COUNT;

@@ -82,11 +82,11 @@ static void refresh(const neural *net, nn_mlp *mlp)
         average[j] /= (float)met;
 }
 
-/* The embeddings of arms from `first` on. Each arm has a stream of its own, so it begins alike whenever it comes. */
-static void draw_arms(const neural *net, nn_mlp *mlp, size_t first)
+/* The embeddings of arms. Each arm has a stream of its own, so it begins alike whenever it comes. */
+static void draw_arms(const neural *net, nn_mlp *mlp)
 {
     const nn_table *table = &mlp->tables[mlp->table_count - 1];
-    for (size_t a = first; !net->arm_heads && a < table->rows; a++) {
+    for (size_t a = 0; !net->arm_heads && a < table->rows; a++) {
         forage_rng rng;
         forage_rng_seed_stream(&rng, net->setup->seed, (uint32_t)(STREAM_ARMS + a % STREAM_ARMS));
         for (size_t j = 0; j < table->width; j++)
@@ -111,7 +111,7 @@ static void initialise(const neural *net, nn_mlp *mlp)
         for (size_t o = 0; o < layer->out; o++)
             mlp->values[layer->bias + o] = (float)((2.0 * forage_rng_double(&rng) - 1.0) * bound);
     }
-    draw_arms(net, mlp, 0);
+    draw_arms(net, mlp);
     refresh(net, mlp);
 }
 
@@ -404,7 +404,7 @@ static void refit(void *context)
 static void refit_begin(neural *net)
 {
     net->refitting = true;
-    nn_mlp_copy(net->next, net->mlp);
+    nn_mlp_copy(net->next, net->next->values, net->mlp, net->mlp->values);
     refresh(net, net->next);
     nn_background_start(&net->background, refit, net, net->in_thread);
 }
@@ -415,7 +415,7 @@ static void refit_end(neural *net)
     net->refitting = false;
     if (net->failed)
         return;
-    nn_mlp_copy(net->mlp, net->next);
+    nn_mlp_copy(net->mlp, net->mlp->values, net->next, net->next->values);
     refresh(net, net->mlp);
     net->reward_mean = net->next_mean;
     net->reward_scale = net->next_scale;
@@ -517,37 +517,46 @@ void neural_free(neural *net)
 
 /* ---- growth and checkpoints ---- */
 
-forage_status neural_grow(neural *net, size_t arms, size_t users, forage_error *error)
+void neural_growth_release(neural_growth *growth)
 {
-    nn_mlp *mlp = NULL, *next = NULL, *origin = NULL;
-    nn_trainer *trainer = NULL;
+    nn_trainer_free(growth->trainer);
+    nn_mlp_free(growth->mlp);
+    nn_mlp_free(growth->next);
+    nn_mlp_free(growth->origin);
+    *growth = (neural_growth){0};
+}
+
+forage_status neural_growth_create(const neural *net, size_t arms, size_t users, neural_growth *growth,
+                                   forage_error *error)
+{
     forage_status status;
-    FORAGE_TRY_GOTO(network(net, arms, users, &mlp, error), fail);
-    FORAGE_TRY_GOTO(network(net, arms, users, &next, error), fail);
-    FORAGE_TRY_GOTO(network(net, arms, users, &origin, error), fail);
-    FORAGE_TRY_GOTO(nn_trainer_create(next, &net->settings, net->batch, 1, &trainer, error), fail);
-    refit_abandon(net);
-    nn_mlp_copy(mlp, net->mlp);
-    draw_arms(net, mlp, net->arms ? net->arms : 1);
-    refresh(net, mlp);
-    nn_trainer_free(net->trainer);
-    nn_mlp_free(net->mlp);
-    nn_mlp_free(net->next);
-    nn_mlp_free(net->origin);
-    initialise(net, origin);
-    net->origin = origin;
-    net->mlp = mlp;
-    net->next = next;
-    net->trainer = trainer;
-    net->arms = arms;
-    net->users = users;
+    *growth = (neural_growth){.arms = arms, .users = users};
+    FORAGE_TRY_GOTO(network(net, arms, users, &growth->mlp, error), fail);
+    FORAGE_TRY_GOTO(network(net, arms, users, &growth->next, error), fail);
+    FORAGE_TRY_GOTO(network(net, arms, users, &growth->origin, error), fail);
+    FORAGE_TRY_GOTO(nn_trainer_create(growth->next, &net->settings, net->batch, 1, &growth->trainer, error), fail);
+    initialise(net, growth->origin);
+    initialise(net, growth->mlp);
+    nn_mlp_copy(growth->mlp, growth->mlp->values, net->mlp, net->mlp->values);
+    refresh(net, growth->mlp);
     return FORAGE_OK;
 fail:
-    nn_trainer_free(trainer);
-    nn_mlp_free(mlp);
-    nn_mlp_free(next);
-    nn_mlp_free(origin);
+    neural_growth_release(growth);
     return status;
+}
+
+void neural_grow(neural *net, neural_growth *growth)
+{
+    refit_abandon(net);
+    neural_growth old = {.mlp = net->mlp, .next = net->next, .origin = net->origin, .trainer = net->trainer};
+    net->mlp = growth->mlp;
+    net->next = growth->next;
+    net->origin = growth->origin;
+    net->trainer = growth->trainer;
+    net->arms = growth->arms;
+    net->users = growth->users;
+    *growth = old;
+    neural_growth_release(growth);
 }
 
 void neural_resume(neural *net)

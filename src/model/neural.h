@@ -188,8 +188,19 @@ neural_row neural_row_at(const neural *net, uint64_t event);
 /* Keeps a lesson; begins and ends refits. To be called when the model itself has learned from it. */
 void neural_keep(neural *net, const neural_row *row);
 
-/* Growing and loading stop a refit that is under way; neural_resume, when the model is ready too, begins it again. */
-forage_status neural_grow(neural *net, size_t arms, size_t users, forage_error *error);
+/* Growth: _create makes all that is new, with what is known copied to growth->mlp; neural_grow takes it over and leaves
+ * nothing in `growth`. It stops a refit that is under way, as loading does; neural_resume, when the model is ready too,
+ * begins it again. */
+typedef struct neural_growth {
+    size_t arms, users;
+    nn_mlp *mlp, *next, *origin;
+    nn_trainer *trainer;
+} neural_growth;
+
+forage_status neural_growth_create(const neural *net, size_t arms, size_t users, neural_growth *growth,
+                                   forage_error *error);
+void neural_growth_release(neural_growth *growth);
+void neural_grow(neural *net, neural_growth *growth);
 void neural_resume(neural *net);
 forage_status neural_save(neural *net, nn_checkpoint *checkpoint, forage_error *error);
 forage_status neural_load(neural *net, const nn_checkpoint *checkpoint, forage_error *error);

@@ -537,14 +537,15 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
 static forage_status grow(model_learner *learner, size_t arms, size_t users, forage_error *error)
 {
     size_t states = learner->net->arm_heads && arms ? arms : 1;
+    neural_growth growth;
     growing made = {0};
-    forage_status status = growing_create(learner, states, &made) ? FORAGE_OK : out_of_memory(error);
-    if (status == FORAGE_OK)
-        status = neural_grow(learner->net, arms, users, error);
-    if (status != FORAGE_OK) {
+    FORAGE_TRY(neural_growth_create(learner->net, arms, users, &growth, error));
+    if (!growing_create(learner, states, &made)) {
         growing_free(&made);
-        return status;
+        neural_growth_release(&growth);
+        return out_of_memory(error);
     }
+    neural_grow(learner->net, &growth);
     growing_take(learner, states, &made);
     neural_resume(learner->net);
     return FORAGE_OK;

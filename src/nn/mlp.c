@@ -197,16 +197,28 @@ void nn_mlp_initialise(nn_mlp *mlp, forage_rng *rng)
     nn_mlp_refresh(mlp);
 }
 
-void nn_mlp_copy(nn_mlp *mlp, const nn_mlp *from)
+void nn_mlp_copy(const nn_mlp *mlp, float *values, const nn_mlp *from, const float *from_values)
 {
     for (size_t t = 0; t < from->table_count; t++) {
         const nn_table *table = &from->tables[t];
-        memcpy(mlp->values + mlp->tables[t].offset, from->values + table->offset,
-               table->rows * table->width * sizeof *mlp->values);
+        memcpy(values + mlp->tables[t].offset, from_values + table->offset,
+               table->rows * table->width * sizeof *values);
     }
-    memcpy(mlp->values + mlp->dense_offset, from->values + from->dense_offset,
-           (from->head_bias - from->dense_offset) * sizeof *mlp->values);
-    memcpy(mlp->values + mlp->head_bias, from->values + from->head_bias, from->head_count * sizeof *mlp->values);
+    memcpy(values + mlp->dense_offset, from_values + from->dense_offset,
+           (from->head_bias - from->dense_offset) * sizeof *values);
+    memcpy(values + mlp->head_bias, from_values + from->head_bias, from->head_count * sizeof *values);
+}
+
+size_t nn_mlp_moved(const nn_mlp *mlp, const nn_mlp *from, size_t offset)
+{
+    for (size_t t = 0; t < from->table_count; t++) {
+        const nn_table *table = &from->tables[t];
+        if (offset >= table->offset && offset - table->offset < table->rows * table->width)
+            return mlp->tables[t].offset + (offset - table->offset);
+    }
+    if (offset < from->head_bias)
+        return mlp->dense_offset + (offset - from->dense_offset);
+    return mlp->head_bias + (offset - from->head_bias);
 }
 
 void nn_mlp_transpose(nn_mlp *mlp, size_t l, size_t first, size_t count)

@@ -116,9 +116,12 @@ void nn_mlp_predict(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, f
 void nn_mlp_logits(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *z);
 /* What goes into the output: h_L [count][head_stride], where `heads` play no part. */
 void nn_mlp_features(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, float *h);
-/* Takes over what `from` has learned, a network of the same layers whose tables and heads may be fewer; rows and heads
- * that it has not stay as they are. nn_mlp_refresh is for the caller. */
-void nn_mlp_copy(nn_mlp *mlp, const nn_mlp *from);
+/* Copies what belongs to the weights of `from`, a network of the same layers whose tables and heads may be fewer, to
+ * `values` of `mlp`; both are laid out as their network's values (which they may be: then nn_mlp_refresh is for the
+ * caller). What `from` has not stays as it is. */
+void nn_mlp_copy(const nn_mlp *mlp, float *values, const nn_mlp *from, const float *from_values);
+/* Where the weight at `offset` of `from` lies in `mlp`. */
+size_t nn_mlp_moved(const nn_mlp *mlp, const nn_mlp *from, size_t offset);
 /* Writes rows [begin, begin + count) of the inputs to x [count][input_stride]; `codes` has room for `count`. */
 void nn_mlp_gather(const nn_mlp *mlp, const nn_inputs *inputs, size_t begin, size_t count, uint32_t *codes, float *x);
 

@@ -9,6 +9,7 @@
 #include "nn/background.h"
 #include "nn/checkpoint.h"
 #include "nn/epoch.h"
+#include "nn/gradient.h"
 #include "nn/mlp.h"
 #include "nn/trainer.h"
 
