@@ -27,70 +27,34 @@
 #include <stdatomic.h>
 
 /* Parameters that both models have. */
-#define NEURAL_PARAMS(default_layers, default_every, default_steps)                                                     \
-    {"layers", FORAGE_PARAM_LIST, default_layers, 1, 1024, NULL, "units of each hidden layer"},                         \
-        {"heads",                                                                                                       \
-         FORAGE_PARAM_CHOICE,                                                                                           \
-         "auto",                                                                                                        \
-         0,                                                                                                             \
-         0,                                                                                                             \
-         "auto|arms|shared",                                                                                            \
-         "arms: one output for each arm; shared: one for all, arms are embedded; auto: arms when candidates have no "   \
-         "features of their own and there are at most 256 arms"},                                                       \
-        {"user-size", FORAGE_PARAM_INTEGER, "8", 0, 256, NULL, "numbers per user's embedding; 0: users are not seen"},  \
-        {"arm-size", FORAGE_PARAM_INTEGER, "8", 1, 256, NULL, "numbers per arm's embedding, where outputs are shared"}, \
-        {"loss",                                                                                                        \
-         FORAGE_PARAM_CHOICE,                                                                                           \
-         "squared",                                                                                                     \
-         0,                                                                                                             \
-         0,                                                                                                             \
-         "squared|logistic",                                                                                            \
-         "what the network is trained by; logistic: for rewards of 0 and 1"},                                           \
-        {"learning-rate",                                                                                               \
-         FORAGE_PARAM_REAL,                                                                                             \
-         "0.003",                                                                                                       \
-         0,                                                                                                             \
-         10,                                                                                                            \
-         NULL,                                                                                                          \
-         "step size of Adam at the start of a refit; falls to 0 towards its end"},                                      \
-        {"weight-decay",                                                                                                \
-         FORAGE_PARAM_REAL,                                                                                             \
-         "30",                                                                                                          \
-         0,                                                                                                             \
-         1e9,                                                                                                           \
-         NULL,                                                                                                          \
-         "pull of the layers' weights towards where they began, in lessons of pure noise"},                             \
-        {"embedding-decay", FORAGE_PARAM_REAL, "30", 0, 1e9, NULL, "the same of the embeddings"},                       \
-        {"batch-size", FORAGE_PARAM_INTEGER, "128", 1, 1 << 16, NULL, "lessons per step"},                              \
-        {"epochs", FORAGE_PARAM_INTEGER, "20", 1, 10000, NULL, "passes over the buffer per refit, as far as steps go"}, \
-        {"steps", FORAGE_PARAM_INTEGER, default_steps, 1, 1000000, NULL, "steps per refit, at most"},                   \
-        {"buffer", FORAGE_PARAM_INTEGER, "50000", 1, 1 << 30, NULL, "the last lessons that a refit learns from"},       \
-        {"refit-every",                                                                                                 \
-         FORAGE_PARAM_INTEGER,                                                                                          \
-         default_every,                                                                                                 \
-         1,                                                                                                             \
-         1e9,                                                                                                           \
-         NULL,                                                                                                          \
-         "lessons until the first refit, and least "                                                                    \
-         "between two"},                                                                                                \
-        {"refit-growth",                                                                                                \
-         FORAGE_PARAM_REAL,                                                                                             \
-         "1.25",                                                                                                        \
-         1,                                                                                                             \
-         1000,                                                                                                          \
-         NULL,                                                                                                          \
-         "the next refit comes after so many times as many lessons; 1: always refit-every"},                            \
-        {"refit-lag",                                                                                                   \
-         FORAGE_PARAM_INTEGER,                                                                                          \
-         "50",                                                                                                          \
-         0,                                                                                                             \
-         1e9,                                                                                                           \
-         NULL,                                                                                                          \
-         "lessons from a refit's start until its result is used, less than refit-every"},                               \
-    {                                                                                                                   \
-        "background", FORAGE_PARAM_BOOLEAN, "true", 0, 0, NULL,                                                         \
-            "refit in a thread of its own; false: at the end of the lag (the same result)"                              \
-    }
+/* clang-format off */
+#define NEURAL_PARAMS(default_layers, default_every, default_growth) \
+    {"layers", FORAGE_PARAM_LIST, default_layers, 1, 1024, NULL, "units of each hidden layer"}, \
+    {"heads", FORAGE_PARAM_CHOICE, "auto", 0, 0, "auto|arms|shared", \
+     "arms: an output for each arm; shared: one for all, arms are embedded; auto: arms when candidates have no features " \
+     "of their own and there are at most 256 arms"}, \
+    {"user-size", FORAGE_PARAM_INTEGER, "8", 0, 256, NULL, "numbers per user's embedding; 0: users are not seen"}, \
+    {"arm-size", FORAGE_PARAM_INTEGER, "8", 1, 256, NULL, "numbers per arm's embedding, where outputs are shared"}, \
+    {"loss", FORAGE_PARAM_CHOICE, "squared", 0, 0, "squared|logistic", \
+     "what the network is trained by; logistic: for rewards of 0 and 1"}, \
+    {"learning-rate", FORAGE_PARAM_REAL, "0.005", 0, 10, NULL, \
+     "step size of Adam at the start of a refit; falls to 0 towards its end"}, \
+    {"weight-decay", FORAGE_PARAM_REAL, "10", 0, 1e9, NULL, \
+     "pull of the layers' weights towards where they began, in lessons of pure noise"}, \
+    {"embedding-decay", FORAGE_PARAM_REAL, "10", 0, 1e9, NULL, "the same of the embeddings"}, \
+    {"batch-size", FORAGE_PARAM_INTEGER, "128", 1, 1 << 16, NULL, "lessons per step"}, \
+    {"epochs", FORAGE_PARAM_INTEGER, "20", 1, 10000, NULL, "passes over the buffer per refit, as far as steps go"}, \
+    {"steps", FORAGE_PARAM_INTEGER, "1000", 1, 1000000, NULL, "steps per refit, at most"}, \
+    {"buffer", FORAGE_PARAM_INTEGER, "50000", 1, 1 << 30, NULL, "the last lessons that a refit learns from"}, \
+    {"refit-every", FORAGE_PARAM_INTEGER, default_every, 1, 1e9, NULL, \
+     "lessons until the first refit, and least between two"}, \
+    {"refit-growth", FORAGE_PARAM_REAL, default_growth, 1, 1000, NULL, \
+     "the next refit comes after so many times as many lessons; 1: always refit-every"}, \
+    {"refit-lag", FORAGE_PARAM_INTEGER, "50", 0, 1e9, NULL, \
+     "lessons from a refit's start until its result is used, less than refit-every"}, \
+    {"background", FORAGE_PARAM_BOOLEAN, "true", 0, 0, NULL, \
+     "refit in a thread of its own; false: at the end of the lag (the same result)"}
+/* clang-format on */
 
 /* Candidates that go through the network together. */
 enum { NEURAL_ROWS = 512 };
