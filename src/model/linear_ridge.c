@@ -24,8 +24,8 @@ static const forage_param params[] = {
     {"estimate-noise", FORAGE_PARAM_BOOLEAN, "false", 0, 0, NULL,
      "learn the variance of the noise, too, from an inverse gamma prior (a0, b0); noise is then not used"},
     {"pool-noise", FORAGE_PARAM_BOOLEAN, "false", 0, 0, NULL,
-     "with estimate-noise: all arms have the same; else each learns its own, and one that was unlucky a few times may "
-     "believe that there is none"},
+     "with estimate-noise: no arm has less than all arms together; else one that was unlucky a few times may believe "
+     "that there is none, and is never tried again"},
     {"a0", FORAGE_PARAM_REAL, "6", 1.001, 1e9, NULL, "shape of the prior of the noise's variance"},
     {"b0", FORAGE_PARAM_REAL, "6", 1e-9, 1e9, NULL, "scale of the prior of the noise's variance"},
     {"discount", FORAGE_PARAM_REAL, "1", 0.5, 1, NULL,

@@ -37,15 +37,17 @@ static double drawn_variance(const model_learner *learner, double events, double
     return (learner->scale + fmax(residual, 0) / growth / 2) / fmax(gamma, DBL_MIN);
 }
 
-/* Of an arm, or of all of them where these share the noise. */
-static void noise_of(const model_learner *learner, size_t arm, double *events, double *residual)
+/* Of all arms together: what no arm's noise is below, where they share what is known of it; else 0. */
+static double common_variance(const model_learner *learner, forage_rng *rng)
 {
-    size_t first = learner->pooled ? 0 : arm, end = learner->pooled ? learner->arms : arm + 1;
-    *events = *residual = 0;
-    for (size_t a = first; a < end && a < learner->arms; a++) {
-        *events += learner->numbers[a * ARM_NUMBERS + ARM_EVENTS];
-        *residual += learner->numbers[a * ARM_NUMBERS + ARM_RESIDUAL];
+    double events = 0, residual = 0;
+    if (!learner->pooled)
+        return 0;
+    for (size_t a = 0; a < learner->arms; a++) {
+        events += learner->numbers[a * ARM_NUMBERS + ARM_EVENTS];
+        residual += learner->numbers[a * ARM_NUMBERS + ARM_RESIDUAL];
     }
+    return rng ? drawn_variance(learner, events, residual, rng) : variance(learner, events, residual);
 }
 
 /* Which different arms there are, and which of them each candidate has. */
@@ -226,14 +228,16 @@ void model_linear_estimate(model_learner *learner, const forage_candidates *cand
         estimate_shared(learner, candidates, arms, mean, deviation);
         return;
     }
-    double events = 0, residual = 0;
+    double common = deviation ? common_variance(learner, NULL) : 0;
     for (size_t s = 0; s < arms; s++) {
+        size_t arm = learner->distinct[s];
+        const double *numbers = learner->numbers + arm * ARM_NUMBERS;
+        bool known = arm < learner->arms;
         learner->arm_means[s] = tame((double)learner->arm_means[s]);
         if (!deviation)
             continue;
-        if (s == 0 || !learner->pooled)
-            noise_of(learner, learner->distinct[s], &events, &residual);
-        double spread = variance(learner, events, residual);
+        double spread = variance(learner, known ? numbers[ARM_EVENTS] : 0, known ? numbers[ARM_RESIDUAL] : 0);
+        spread = fmax(spread, common);
         learner->arm_squares[s] =
             tame(sqrt(spread * learner->state[RIDGE_GROWTH] * fmax((double)learner->arm_squares[s], 0)));
     }
@@ -260,7 +264,7 @@ static void draw_beta(model_learner *learner, double spread, forage_rng *rng)
 void model_linear_draw(model_learner *learner, const forage_candidates *candidates, forage_rng *rng, float *values)
 {
     size_t arms = 0, k = learner->k;
-    double growth = learner->state[RIDGE_GROWTH], spread = 0, events = 0, residual = 0;
+    double growth = learner->state[RIDGE_GROWTH], spread = 0, common = 0;
     if (learner->d) {
         arms = list_arms(learner, candidates);
         estimate_arms(learner, candidates->request, arms, true);
@@ -268,18 +272,16 @@ void model_linear_draw(model_learner *learner, const forage_candidates *candidat
     if (k) {
         spread = growth * drawn_variance(learner, learner->state[RIDGE_EVENTS], learner->state[RIDGE_RESIDUAL], rng);
         draw_beta(learner, spread, rng);
-    } else if (learner->pooled) {
-        noise_of(learner, 0, &events, &residual);
-        spread = growth * drawn_variance(learner, events, residual, rng);
+    } else {
+        common = common_variance(learner, rng);
     }
-    bool common = k || learner->pooled; /* one draw of the noise for all */
     for (size_t s = 0; s < (learner->d ? arms : 1); s++) {
         size_t arm = learner->d ? learner->distinct[s] : 0;
         double value = 0;
         if (learner->d && arm < learner->arms) {
-            if (!common)
-                noise_of(learner, arm, &events, &residual);
-            double own = common ? spread : growth * drawn_variance(learner, events, residual, rng);
+            const double *numbers = learner->numbers + arm * ARM_NUMBERS;
+            double alone = k ? 0 : drawn_variance(learner, numbers[ARM_EVENTS], numbers[ARM_RESIDUAL], rng);
+            double own = k ? spread : growth * fmax(alone, common);
             value = (double)learner->arm_means[s] +
                     sqrt(own * fmax((double)learner->arm_squares[s], 0)) * forage_rng_normal(rng);
         }
@@ -299,7 +301,7 @@ void model_linear_draw(model_learner *learner, const forage_candidates *candidat
         size_t s = learner->d ? learner->slots[c] : 0;
         double value = (learner->tail ? (double)values[c] : 0) + (double)learner->arm_means[s];
         if (learner->d && learner->distinct[s] == learner->arms) {
-            double own = common ? spread : growth * drawn_variance(learner, 0, 0, rng);
+            double own = k ? spread : growth * fmax(drawn_variance(learner, 0, 0, rng), common);
             value += sqrt(own * (double)learner->arm_squares[s]) * forage_rng_normal(rng);
         }
         values[c] = tame(value);

@@ -90,6 +90,8 @@ def solve(settings):
             shape = a0 + mine.sum() / 2
             scale = b0 + (mine @ reward ** 2 - explained) / 2
             noise[c] = scale / (shape - 1)
+        if settings.get("pool-noise"):  # but none has less than all together
+            noise = np.maximum(noise, (b0 + (w @ reward ** 2 - theta @ b) / 2) / (a0 + w.sum() / 2 - 1))
     return {"settings": {k: str(v).lower() for k, v in settings.items()},
             "mean": list(ask @ theta), "deviation": list(np.sqrt(noise * square)),
             "covariance": (covariance * np.sqrt(np.outer(noise, noise))).tolist()}
@@ -137,6 +139,7 @@ def main():
             {"form": form, "window": 25},
             {"form": form, "window": 40, "discount": 0.95, "estimate-noise": True, "a0": 6, "b0": 6},
         ]
+    cases += [{"form": "disjoint", "estimate-noise": True, "pool-noise": True, "a0": 2, "b0": 0.25}]
     solved = [solve(case) for case in cases]
     kept, weight = weight, np.ones(LESSONS)
     ours = solve({"form": "hybrid"})

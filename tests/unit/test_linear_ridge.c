@@ -132,7 +132,7 @@ static void test_against_numpy(void **state)
     size_t index;
     json_t *one;
     (void)state;
-    assert_int_equal(json_array_size(json_object_get(golden.root, "cases")), 21);
+    assert_int_equal(json_array_size(json_object_get(golden.root, "cases")), 22);
     json_array_foreach(json_object_get(golden.root, "cases"), index, one)
     {
         char text[256];
@@ -270,6 +270,8 @@ static void test_draws(void **state)
         static double sum[CANDIDATES], square[CANDIDATES][CANDIDATES];
         const json_t *settings = json_object_get(one, "settings"), *covariance = json_object_get(one, "covariance");
         bool student = json_object_get(settings, "estimate-noise") != NULL;
+        if (json_object_get(settings, "pool-noise"))
+            continue; /* the larger of two draws of the noise has no simple variance */
         forage_error error = {0};
         forage_rng rng;
         char text[256];
