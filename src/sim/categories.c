@@ -172,8 +172,8 @@ forage_status sim_read_latent(const forage_config_node *map, forage_scenario *sc
     FORAGE_TRY(sim_read_real(map, "rate", 1e-6, 1.0 - 1e-6, &l.rate, error));
     FORAGE_TRY(sim_read_real(map, "spread", 0.0, 100.0, &l.spread, error));
     if (l.departments * l.categories > FORAGE_MAX_CATEGORIES)
-        return forage_config_fail(map, FORAGE_FORMAT, error, "%llu categories in all; at most %d are possible",
-                                  (unsigned long long)(l.departments * l.categories), FORAGE_MAX_CATEGORIES);
+        return forage_config_fail(map, FORAGE_FORMAT, error, "%d categories in all; at most %d are possible",
+                                  (int)(l.departments * l.categories), FORAGE_MAX_CATEGORIES);
     FORAGE_TRY(make_names(&l, scenario, error));
     return make_rates(&l, scenario, error);
 }
