@@ -103,6 +103,12 @@ static void forget(model_learner *learner, const forage_lesson *lesson)
     model_sums_subtract(&learner->sums, lesson->arm, amounts);
 }
 
+static forage_status check_forget(model_learner *learner, const forage_lesson *lesson, forage_error *error)
+{
+    (void)lesson;
+    return model_sums_check_subtract(&learner->sums, error);
+}
+
 static void merge(model_learner *learner, const model_learner *other)
 {
     model_sums_merge(&learner->sums, &other->sums);
@@ -137,6 +143,7 @@ static const model_online online = {
     .learn = learn,
     .forget = forget,
     .merge = merge,
+    .check_forget = check_forget,
     .grow = grow,
     .save = save,
     .load = load,

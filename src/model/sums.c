@@ -59,6 +59,14 @@ void model_sums_add(model_sums *sums, size_t arm, const double *amounts)
     sums->unit = 1;
 }
 
+forage_status model_sums_check_subtract(const model_sums *sums, forage_error *error)
+{
+    if (sums->discount < 1)
+        return forage_fail(error, FORAGE_UNSUPPORTED,
+                           "a lesson that has faded (discount below 1) cannot be taken back");
+    return FORAGE_OK;
+}
+
 void model_sums_subtract(model_sums *sums, size_t arm, const double *amounts)
 {
     for (size_t k = 0; k < sums->columns; k++)
