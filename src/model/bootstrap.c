@@ -5,8 +5,8 @@
  *
  *   mean = the members' average,  deviation = their standard deviation,  draw = one member, for all candidates
  *
- * A member's weights are drawn to a prior of its own: m0 ~ N(0, prior^2 / ridge) instead of 0, without which all members
- * would agree on what nobody has seen (Osband, Aslanides, Cassirer 2018, "Randomized prior functions").
+ * A member's weights are drawn to a prior of its own: m0 ~ N(0, prior^2 / ridge) instead of 0, without which all
+ * members would agree on what nobody has seen (Osband, Aslanides, Cassirer 2018, "Randomized prior functions").
  */
 #include "model/heads.h"
 
@@ -93,8 +93,8 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
         return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "form",
                               "bootstrap of form %s needs features%s; there are %zu of the request and %zu of the "
                               "candidate",
-                              disjoint ? "disjoint" : "shared", disjoint ? " of the request" : "",
-                              shape->request_width, shape->candidate_width);
+                              disjoint ? "disjoint" : "shared", disjoint ? " of the request" : "", shape->request_width,
+                              shape->candidate_width);
     model_learner *made = forage_calloc(1, sizeof *made);
     if (!made)
         return forage_fail(error, status, "no memory for bootstrap");
@@ -142,8 +142,8 @@ static void unpack_candidate(model_learner *learner, const forage_candidates *ca
 static double ask(model_learner *learner, size_t arm, size_t member)
 {
     size_t head = (learner->disjoint ? arm : 0) * learner->members + member;
-    double a = learner->disjoint && arm >= learner->arms ? 0
-                                                         : model_heads_predict(&learner->heads, head, learner->x, NULL);
+    double a =
+        learner->disjoint && arm >= learner->arms ? 0 : model_heads_predict(&learner->heads, head, learner->x, NULL);
     return learner->logistic ? model_sigma(a) : a;
 }
 
@@ -180,8 +180,8 @@ static void draw(model_learner *learner, const forage_candidates *candidates, fo
         size_t arm = candidates->arms[i];
         unpack_candidate(learner, candidates, i);
         if (learner->disjoint && arm >= learner->arms) {
-            double a = learner->prior * sqrt(model_heads_prior_square(&learner->heads, learner->x)) *
-                       forage_rng_normal(rng);
+            double a =
+                learner->prior * sqrt(model_heads_prior_square(&learner->heads, learner->x)) * forage_rng_normal(rng);
             values[i] = (float)(learner->logistic ? model_sigma(a) : a);
         } else {
             values[i] = (float)ask(learner, arm, member);

@@ -145,10 +145,12 @@ enum { MODEL_BLOCK = 512 };
 
 /* The models that there are (models.c lists them in alphabetical order). */
 extern const model_type model_beta_bernoulli;
+extern const model_type model_bootstrap;
 extern const model_type model_embedding_mlp;
 extern const model_type model_gaussian;
 extern const model_type model_latent_class;
 extern const model_type model_linear_ridge;
+extern const model_type model_logistic;
 extern const model_type model_neural_linear;
 extern const model_type model_neural_ucb;
 extern const model_type model_popular;

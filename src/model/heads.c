@@ -100,8 +100,8 @@ double model_sigma(double a)
     return a >= 0 ? 1 / (1 + exp(-a)) : exp(a) / (1 + exp(a));
 }
 
-/* t = w (r - sigma(a + s t)): the left side rises, the right one falls, so there is one t, between 0 and w (r - sigma(a)).
- * Newton's steps, halving where they leave the bracket. */
+/* t = w (r - sigma(a + s t)): the left side rises, the right one falls, so there is one t, between 0 and w (r -
+ * sigma(a)). Newton's steps, halving where they leave the bracket. */
 static double solve(double a, double s, double reward, double weight)
 {
     double low = 0, high = weight * (reward - model_sigma(a)), t = high / (1 + weight * s * 0.25);
@@ -197,8 +197,8 @@ void model_heads_learn_logistic(model_heads *heads, size_t head, const double *x
 double model_heads_predict(model_heads *heads, size_t head, const double *x, double *square)
 {
     if (square)
-        *square = project(heads, heads->factor + head * heads->packed, x) *
-                  heads->numbers[head * HEAD_NUMBERS + HEAD_GROWTH];
+        *square =
+            project(heads, heads->factor + head * heads->packed, x) * heads->numbers[head * HEAD_NUMBERS + HEAD_GROWTH];
     return heads->kernels->dot(heads->width, x, model_heads_mean(heads, head));
 }
 

@@ -78,8 +78,8 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
         return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "form",
                               "logistic of form %s needs features%s; there are %zu of the request and %zu of the "
                               "candidate",
-                              disjoint ? "disjoint" : "shared", disjoint ? " of the request" : "",
-                              shape->request_width, shape->candidate_width);
+                              disjoint ? "disjoint" : "shared", disjoint ? " of the request" : "", shape->request_width,
+                              shape->candidate_width);
     model_learner *made = forage_calloc(1, sizeof *made);
     if (!made)
         return forage_fail(error, status, "no memory for logistic");

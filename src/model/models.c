@@ -3,9 +3,22 @@
 
 #include <string.h>
 
+#define MODEL_LIST(X) \
+    X(beta_bernoulli) \
+    X(bootstrap)      \
+    X(embedding_mlp)  \
+    X(gaussian)       \
+    X(latent_class)   \
+    X(linear_ridge)   \
+    X(logistic)       \
+    X(neural_linear)  \
+    X(neural_ucb)     \
+    X(popular)
+
 static const model_type *const types[] = {
-    &model_beta_bernoulli, &model_embedding_mlp, &model_gaussian, &model_linear_ridge,
-    &model_neural_linear,  &model_neural_ucb,    &model_popular,
+#define MODEL_TYPE(name) &model_##name,
+    MODEL_LIST(MODEL_TYPE)
+#undef MODEL_TYPE
 };
 
 enum { TYPE_COUNT = sizeof types / sizeof types[0] };
@@ -13,8 +26,9 @@ enum { TYPE_COUNT = sizeof types / sizeof types[0] };
 const forage_model_info *const *forage_models(size_t *count)
 {
     static const forage_model_info *const infos[TYPE_COUNT] = {
-        &model_beta_bernoulli.info, &model_embedding_mlp.info, &model_gaussian.info, &model_linear_ridge.info,
-        &model_neural_linear.info,  &model_neural_ucb.info,    &model_popular.info,
+#define MODEL_INFO(name) &model_##name.info,
+        MODEL_LIST(MODEL_INFO)
+#undef MODEL_INFO
     };
     if (count)
         *count = TYPE_COUNT;
@@ -23,7 +37,7 @@ const forage_model_info *const *forage_models(size_t *count)
 
 forage_status forage_model_find(const char *name, const forage_model_info **info, forage_error *error)
 {
-    char names[256] = "";
+    char names[512] = "";
     size_t used = 0;
     for (size_t i = 0; i < TYPE_COUNT; i++) {
         if (strcmp(types[i]->info.name, name) == 0) {

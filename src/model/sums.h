@@ -28,8 +28,8 @@ void model_sums_release(model_sums *sums);
 forage_status model_sums_grow(model_sums *sums, size_t arms, forage_error *error);
 /* One lesson: its amounts[columns] come on top, all else fades. */
 void model_sums_add(model_sums *sums, size_t arm, const double *amounts);
-/* Takes away what such a lesson counts; exact up to rounding. Refused where lessons fade: nobody knows then how far this
- * one has. */
+/* Takes away what such a lesson counts; exact up to rounding. Refused where lessons fade: nobody knows then how far
+ * this one has. */
 forage_status model_sums_check_subtract(const model_sums *sums, forage_error *error);
 void model_sums_subtract(model_sums *sums, size_t arm, const double *amounts);
 /* Adds what both count for today. */
