@@ -215,7 +215,8 @@ static void learn(model_learner *learner, const forage_lesson *lesson)
         if (!(weight > 0))
             continue;
         if (learner->logistic)
-            model_heads_learn_logistic(&learner->heads, first + m, learner->x, (double)lesson->reward, weight);
+            model_heads_learn_logistic(&learner->heads, first + m, learner->x, fmin(fmax((double)lesson->reward, 0), 1),
+                                       weight);
         else
             model_heads_learn_linear(&learner->heads, first + m, learner->x, (double)lesson->reward, weight);
     }

@@ -1,40 +1,16 @@
 /* beta-bernoulli and gaussian against SciPy's posteriors, and what they promise about draws, fading, taking back. */
-#include "forage/forage.h"
+#include "online.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "golden.h"
 
 static const float request[1] = {1};
 
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
-
-/* `settings`: name, value, name, value ... NULL. */
 static forage_learner *make(const char *model, const char *const *settings, size_t arms)
 {
-    const forage_model_info *info;
-    forage_params *params;
-    forage_device device;
-    forage_learner *learner;
-    forage_error error = {0};
     forage_learner_shape shape = {.request_width = 1, .arms = arms, .candidates = 16};
-    must(forage_device_open("cpu", 1, &device, &error), &error);
-    must(forage_model_find(model, &info, &error), &error);
-    must(forage_params_create(&info->table, &params, &error), &error);
-    for (; settings && *settings; settings += 2)
-        must(forage_params_set(params, settings[0], settings[1], &error), &error);
-    must(forage_learner_create(info, params, &shape, &device, 0, &learner, &error), &error);
-    forage_params_free(params);
-    return learner;
+    return online_make(model, settings, &shape, 0);
 }
 
 static forage_lesson lesson_of(uint32_t arm, double reward, double weight)
@@ -44,9 +20,8 @@ static forage_lesson lesson_of(uint32_t arm, double reward, double weight)
 
 static void teach(forage_learner *learner, uint32_t arm, double reward, double weight)
 {
-    forage_error error = {0};
     forage_lesson lesson = lesson_of(arm, reward, weight);
-    must(forage_learner_learn(learner, &lesson, 1, &error), &error);
+    online_teach(learner, &lesson);
 }
 
 static void ask(forage_learner *learner, uint32_t arm, float *mean, float *deviation)
@@ -58,20 +33,8 @@ static void ask(forage_learner *learner, uint32_t arm, float *mean, float *devia
 static void check_case(const json_t *golden)
 {
     const json_t *arms = json_object_get(golden, "arms"), *answers = json_object_get(golden, "answers");
-    const char *settings[32], *name;
-    char texts[16][32];
-    size_t used = 0;
-    json_t *value;
-    json_object_foreach(json_object_get(golden, "params"), name, value)
-    {
-        settings[2 * used] = name;
-        if (!json_is_string(value))
-            forage_format_real(json_number_value(value), texts[used]);
-        settings[2 * used + 1] = json_is_string(value) ? json_string_value(value) : texts[used];
-        used++;
-    }
-    settings[2 * used] = NULL;
-    forage_learner *learner = make(golden_text(golden, "model"), settings, json_array_size(answers) - 1);
+    forage_learner_shape shape = {.request_width = 1, .arms = json_array_size(answers) - 1, .candidates = 1};
+    forage_learner *learner = online_golden(golden, &shape, 0);
     for (size_t i = 0; i < json_array_size(arms); i++)
         teach(learner, (uint32_t)json_integer_value(json_array_get(arms, i)),
               json_number_value(json_array_get(json_object_get(golden, "rewards"), i)),
