@@ -162,8 +162,11 @@ static void test_spread_shrinks(void **state)
     forage_rng rng;
     forage_rng_seed(&rng, 4);
     for (size_t i = 0; i < 400; i++) {
-        forage_lesson lesson = {
-            .user = FORAGE_NONE, .request = x, .reward = (float)forage_rng_normal(&rng) + 3, .weight = 1, .propensity = NAN};
+        forage_lesson lesson = {.user = FORAGE_NONE,
+                                .request = x,
+                                .reward = (float)forage_rng_normal(&rng) + 3,
+                                .weight = 1,
+                                .propensity = NAN};
         online_teach(learner, &lesson);
     }
     forage_learner_estimate(learner, &all, mean, deviation);
