@@ -15,7 +15,7 @@
 
 #include "pipeline/plan.h"
 
-enum { ALL_GROUPS_LIMIT = 16, POPULARITY_LIMIT = 2000, KNOTS = 8, CHEAP = 1 << 14 };
+enum { ALL_GROUPS_LIMIT = 16, KNOTS = 8, CHEAP = 1 << 14 };
 
 size_t pipeline_auto_arm(const forage_catalogue *catalogue)
 {
@@ -43,7 +43,15 @@ static forage_status add_named(pipeline_builder *builder, pipeline_feature featu
     return pipeline_builder_add(builder, &feature, error);
 }
 
-static forage_status add_histories(pipeline_builder *builder, forage_error *error)
+/* Has the model weights that all arms share: `form` "shared" or "hybrid"? */
+static bool has_form(const pipeline_builder *builder, const char *form)
+{
+    const forage_params *params = builder->spec->model_params;
+    const char *text = params ? forage_params_text(params, "form") : NULL;
+    return text && strcmp(text, form) == 0;
+}
+
+static forage_status add_histories(pipeline_builder *builder, bool own, forage_error *error)
 {
     const pipeline_plan *plan = builder->plan;
     pipeline_feature history = pipeline_feature_default(PIPELINE_HISTORY);
@@ -52,7 +60,7 @@ static forage_status add_histories(pipeline_builder *builder, forage_error *erro
     if (plan->catalogue->users == 0)
         return FORAGE_OK;
     size_t groups = plan->arm_is_item ? plan->arms : pipeline_codes(&table->columns[plan->arm_column]);
-    history.own = groups > ALL_GROUPS_LIMIT;
+    history.own = own || groups > ALL_GROUPS_LIMIT;
     FORAGE_TRY(pipeline_builder_add(builder, &activity, error));
     FORAGE_TRY(add_named(builder, history, plan->arm_is_item ? "item" : table->columns[plan->arm_column].name, error));
     /* Coarser groups (the department of a category) are known sooner than fine ones. */
@@ -97,9 +105,37 @@ static size_t choose_knots(const pipeline_builder *builder)
     return 0;
 }
 
+/* A column of the request, or nothing (`name` NULL), crossed with the arm. */
+static forage_status add_arm(pipeline_builder *builder, const char *owner, const char *name, forage_error *error)
+{
+    char arm[] = "arm", text[300];
+    size_t used = 0;
+    pipeline_feature cross = pipeline_feature_default(PIPELINE_CROSS);
+    cross.names[cross.name_count++] = arm;
+    if (name) {
+        forage_append(text, sizeof text, &used, "%s.%s", owner, name);
+        cross.names[cross.name_count++] = text;
+    }
+    return used < sizeof text ? pipeline_builder_add(builder, &cross, error) : FORAGE_OK;
+}
+
+/* What tells arms apart for weights that all of them share. */
+static forage_status add_arms(pipeline_builder *builder, bool crossed, forage_error *error)
+{
+    const forage_table *context = pipeline_table(builder->plan->catalogue, FORAGE_OF_CONTEXT);
+    const forage_table *users = pipeline_table(builder->plan->catalogue, FORAGE_OF_USER);
+    FORAGE_TRY(add_arm(builder, NULL, NULL, error));
+    for (size_t i = 0; crossed && i < context->column_count; i++)
+        FORAGE_TRY(add_arm(builder, "context", context->columns[i].name, error));
+    for (size_t i = 0; crossed && i < users->column_count; i++)
+        FORAGE_TRY(add_arm(builder, "user", users->columns[i].name, error));
+    return FORAGE_OK;
+}
+
 forage_status pipeline_auto(pipeline_builder *builder, forage_error *error)
 {
     const pipeline_plan *plan = builder->plan;
+    bool shared = has_form(builder, "shared"), hybrid = has_form(builder, "hybrid");
     pipeline_feature bias = pipeline_feature_default(PIPELINE_BIAS);
     pipeline_feature columns = pipeline_feature_default(PIPELINE_COLUMN);
     FORAGE_TRY(pipeline_builder_add(builder, &bias, error));
@@ -109,7 +145,9 @@ forage_status pipeline_auto(pipeline_builder *builder, forage_error *error)
     columns.owner = FORAGE_OF_USER;
     FORAGE_TRY(add_named(builder, columns, "all", error));
     columns.knots = 0;
-    FORAGE_TRY(add_histories(builder, error));
+    FORAGE_TRY(add_histories(builder, shared || hybrid, error));
+    if (shared || hybrid)
+        FORAGE_TRY(add_arms(builder, shared, error));
     columns.owner = FORAGE_OF_ITEM;
     const forage_table *table = pipeline_table(plan->catalogue, FORAGE_OF_ITEM);
     for (size_t i = 0; !plan->arm_is_item && i < table->column_count; i++)

@@ -195,13 +195,13 @@ static forage_status estimate(forage_pipeline *pipeline, const forage_request *r
                               forage_estimates *estimates, forage_error *error)
 {
     pipeline_scratch *scratch = &pipeline->scratch;
-    bool apart = scratch->by_arm || pipeline->appeal;
+    bool apart = pipeline->batch || scratch->by_arm || pipeline->appeal;
     float *deviations = apart ? scratch->deviation : scratch->raw_deviation;
     *estimates = (forage_estimates){
         .count = count, .mean = apart ? scratch->mean : scratch->raw_mean, .deviation = deviation ? deviations : NULL};
     if (pipeline->batch)
-        return pipeline_batch_estimate(pipeline->batch, request, scratch->candidates, count, scratch->raw_mean,
-                                       deviation ? scratch->raw_deviation : NULL, error);
+        return pipeline_batch_estimate(pipeline->batch, request, scratch->candidates, count, scratch->mean,
+                                       deviation ? scratch->deviation : NULL, error);
     forage_learner_estimate(pipeline->learner, &scratch->seen, scratch->raw_mean,
                             deviation ? scratch->raw_deviation : NULL);
     if (apart)
