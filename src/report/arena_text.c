@@ -316,8 +316,10 @@ static void add_curves(picture *p, const forage_arena *arena, report_pool *pool,
     size_t count = arena->point_count, points = count < MOST_SHOWN_POINTS ? count : MOST_SHOWN_POINTS;
     size_t line_count = choose_lines(arena, false, lines);
     double *x = pool_take(pool, points, sizeof *x);
-    for (size_t i = 0; x && i < points; ++i)
-        x[i] = (double)arena->points[(i + 1) * count / points - 1];
+    for (size_t i = 0; x && i < points; ++i) {
+        size_t last = (i + 1) * count / points - 1;
+        x[i] = (double)arena->points[last];
+    }
     for (size_t i = 0; i < line_count; ++i) {
         const double *y = thinned(pool, curve(lines[i]), count, points, mean);
         if (x && y)
