@@ -33,7 +33,7 @@ double eval_exponent(const uint64_t *points, const double *regret, size_t count)
 double eval_visits_to(const double *value, const double *best, size_t count, double target)
 {
     /* Blocks of the rising curve: their sums, and where they begin. A block below its left neighbour joins it. */
-    double block_value[FORAGE_ARENA_NEWCOMER], block_best[FORAGE_ARENA_NEWCOMER];
+    double block_value[FORAGE_ARENA_NEWCOMER] = {0}, block_best[FORAGE_ARENA_NEWCOMER] = {0};
     size_t begin[FORAGE_ARENA_NEWCOMER], blocks = 0;
     count = count < FORAGE_ARENA_NEWCOMER ? count : FORAGE_ARENA_NEWCOMER;
     for (size_t i = 0; i < count; ++i) {
