@@ -573,7 +573,7 @@ typedef struct forage_arena_options {
     size_t diary;            /* visits of the first new user that are written down; 0: none */
     uint64_t settle; /* new users count in scores from this visit on, when learners have seen some others; 0: 50,000,
                       * or a quarter of the visits if that is less */
-    uint64_t window; /* visits over which a share of the oracle is taken when recovery is measured; 0: 1,000, or
+    uint64_t window; /* five times so many visits before an event say what the share of the oracle was; 0: 1,000, or
                       * a fiftieth of the visits if that is less */
     int threads;     /* 0: one for every core; results are the same for any number */
     const forage_progress *progress;

@@ -59,7 +59,9 @@ static bool parse(arena_request *r, int argc, char **argv, int *code)
         {"settle", CLI_COUNT, &r->options.settle, "N",
          "new users count from this visit on (default: 50000, or a quarter of the visits if that is less)"},
         {"window", CLI_COUNT, &r->options.window, "N",
-         "visits over which recovery from an event is measured (default: 1000, or a fiftieth of the visits)"},
+         "recovery from an event is measured against five times so many visits before it (default: 1000, or a fiftieth "
+         "of "
+         "the visits if that is less)"},
     };
     const cli_option others[] = {
         {"threads", CLI_COUNT, &r->threads, "N", "threads (default: one for every core)"},

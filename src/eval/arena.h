@@ -20,7 +20,7 @@
 double eval_exponent(const uint64_t *points, const double *regret, size_t count);
 
 /* The first n (from 1) from which the share value[n - 1] / best[n - 1] is `target` for good: in the least-squares
- * rising curve through the shares (pool adjacent violators, weighted by `best`; Ayer et al. 1955). Infinite when it
+ * rising curve through the shares (isotonic regression weighted by `best`; Ayer et al. 1955). Infinite when it
  * never is, NaN without data. */
 double eval_visits_to(const double *value, const double *best, size_t count, double target);
 
@@ -31,9 +31,9 @@ typedef struct eval_buckets {
     double *value, *best; /* [count] */
 } eval_buckets;
 
-/* Visits after `event` at which the first `window` buckets begin whose share of the oracle is `target` of that over the
- * 5 x `window` buckets before the event. Nothing before visit `from` or behind visit `until` is looked at. Infinite
- * when there are no such buckets, NaN when there is nothing to compare. */
+/* Visits after `event` until the share of the oracle is, for good and in the same sense, `target` of that over the 5 x
+ * `window` buckets before the event. Nothing before visit `from` or behind visit `until` is looked at. Infinite when it
+ * never is or for less than a window, NaN when there is nothing to compare. */
 double eval_recovery(const eval_buckets *buckets, uint64_t event, uint64_t from, uint64_t until, size_t window,
                      double target);
 
@@ -62,9 +62,9 @@ typedef struct eval_track_shape {
 /* What is kept of a play. Infinite: not reached. */
 typedef struct eval_outcome {
     double regret, rate, rate_last, share, share_last, loss, exponent, first60, visits_to_90, coverage, gini, accepted;
-    double best; /* the oracle's expected reward per visit */
+    double best;               /* the oracle's expected reward per visit */
     double ips, snips, logged; /* logs; the last is the log's own reward per row */
-    double *recovery; /* [events] */
+    double *recovery;          /* [events] */
     /* [points], from the beginning to the point. */
     double *regret_at, *reward_at, *answered_at, *value_at, *best_at;
     double *user_group, *item_group, *exposure; /* [groups] */

@@ -30,29 +30,34 @@ double eval_exponent(const uint64_t *points, const double *regret, size_t count)
     return n < 3 || !(spread > 0) ? NAN : (sxy - sx * sy / n) / spread;
 }
 
-double eval_visits_to(const double *value, const double *best, size_t count, double target)
+/* The first entry from which the least-squares rising curve through the shares value / best, weighted by `best`, is at
+ * least `target`; `count` when it never is. There is no need to draw the curve: it crosses the target where the running
+ * sum of value - target x best is least, for from there on every stretch has the target on average, and before that
+ * every stretch back from there falls short of it. */
+static size_t crossing(const double *value, const double *best, size_t count, double target)
 {
-    /* Blocks of the rising curve: their sums, and where they begin. A block below its left neighbour joins it. */
-    double block_value[FORAGE_ARENA_NEWCOMER] = {0}, block_best[FORAGE_ARENA_NEWCOMER] = {0};
-    size_t begin[FORAGE_ARENA_NEWCOMER], blocks = 0;
-    count = count < FORAGE_ARENA_NEWCOMER ? count : FORAGE_ARENA_NEWCOMER;
+    double sum = 0, least = 0;
+    size_t place = 0;
     for (size_t i = 0; i < count; ++i) {
-        if (!(best[i] > 0))
-            continue;
-        block_value[blocks] = value[i];
-        block_best[blocks] = best[i];
-        begin[blocks++] = i;
-        while (blocks > 1 &&
-               block_value[blocks - 1] * block_best[blocks - 2] < block_value[blocks - 2] * block_best[blocks - 1]) {
-            block_value[blocks - 2] += block_value[blocks - 1];
-            block_best[blocks - 2] += block_best[blocks - 1];
-            --blocks;
+        sum += value[i] - target * best[i];
+        if (sum < least) {
+            least = sum;
+            place = i + 1;
         }
     }
-    for (size_t b = 0; b < blocks; ++b)
-        if (block_value[b] >= target * block_best[b])
-            return (double)(begin[b] + 1);
-    return blocks ? INFINITY : NAN;
+    return place;
+}
+
+double eval_visits_to(const double *value, const double *best, size_t count, double target)
+{
+    bool known = false;
+    size_t place = crossing(value, best, count, target);
+    for (size_t i = 0; i < count; ++i) {
+        known |= best[i] > 0;
+        if (i >= place && best[i] > 0)
+            return (double)(i + 1);
+    }
+    return known ? INFINITY : NAN;
 }
 
 /* The share of the oracle over the buckets [first, last); NaN where it is not known. */
@@ -80,10 +85,10 @@ double eval_recovery(const eval_buckets *buckets, uint64_t event, uint64_t from,
     double wanted = target * share_of(buckets, begin, before);
     if (isnan(wanted))
         return NAN;
-    for (size_t first = after; first + window <= end; ++first)
-        if (share_of(buckets, first, first + window) >= wanted)
-            return first == after ? 0 : (double)(first * width - event);
-    return INFINITY;
+    size_t place = crossing(buckets->value + after, buckets->best + after, end - after, wanted);
+    if (after + place + window > end) /* a lucky end is no recovery */
+        return INFINITY;
+    return place == 0 ? 0 : (double)((after + place) * width - event);
 }
 
 static int compare_counts(const void *left, const void *right)

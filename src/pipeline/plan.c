@@ -435,7 +435,9 @@ static forage_status build(pipeline_builder *builder, forage_error *error)
     plan->candidate_width += plan->fixed_width;
     for (size_t i = 0; i < plan->varying_count; i++)
         plan->varying[i].offset += plan->fixed_width;
-    plan->by_arm = all_by_arm(plan, builder->follows);
+    /* A model that is fitted in batches scores items one by one. */
+    plan->by_arm = builder->spec->model && builder->spec->model->capabilities & FORAGE_CAN_LEARN &&
+                   all_by_arm(plan, builder->follows);
     return fill_fixed(plan, 0, error);
 }
 

@@ -72,6 +72,40 @@ static void test_visits_to(void **state)
     assert_close(eval_visits_to(value, best, 60, 0.9), 5, 0);
 }
 
+/* The crossing of isotonic regression, against the regression itself: pool adjacent violators. */
+static void test_isotonic(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    forage_rng rng;
+    forage_rng_seed(&rng, 11);
+    for (int round = 0; round < 500; ++round) {
+        double value[N], best[N], sum_value[N], sum_best[N];
+        size_t begin[N], blocks = 0, expected = N;
+        for (size_t i = 0; i < N; ++i) {
+            best[i] = 1 + 9 * forage_rng_double(&rng);
+            value[i] = best[i] * (0.5 + 0.006 * (double)i + 0.3 * forage_rng_normal(&rng));
+            sum_value[blocks] = value[i];
+            sum_best[blocks] = best[i];
+            begin[blocks++] = i;
+            while (blocks > 1 &&
+                   sum_value[blocks - 1] * sum_best[blocks - 2] < sum_value[blocks - 2] * sum_best[blocks - 1]) {
+                sum_value[blocks - 2] += sum_value[blocks - 1];
+                sum_best[blocks - 2] += sum_best[blocks - 1];
+                --blocks;
+            }
+        }
+        for (size_t b = blocks; b-- > 0;)
+            if (sum_value[b] >= 0.7 * sum_best[b])
+                expected = begin[b];
+        double got = eval_visits_to(value, best, N, 0.7);
+        if (expected == N)
+            assert_true(isinf(got));
+        else
+            assert_close(got, (double)expected + 1, 0);
+    }
+}
+
 static void test_recovery(void **state)
 {
     (void)state;
@@ -89,6 +123,11 @@ static void test_recovery(void **state)
     assert_close(eval_recovery(&buckets, 9950, 0, 20000, 10, 0.95), 2350, 0);
     /* Not before the next event, or never. */
     assert_true(isinf(eval_recovery(&buckets, 10000, 0, 12000, 10, 0.95)));
+    assert_true(isinf(eval_recovery(&buckets, 10000, 0, 13200, 10, 0.95))); /* for less than a window */
+    /* A lucky stretch is averaged with what follows it. */
+    for (size_t i = 105; i < 115; ++i)
+        value[i] = 50 * 0.9;
+    assert_close(eval_recovery(&buckets, 10000, 0, 20000, 10, 0.95), 2300, 0);
     assert_true(isinf(eval_recovery(&buckets, 10000, 0, 20000, 10, 0.99)));
     /* No harm done. */
     assert_close(eval_recovery(&buckets, 5000, 0, 10000, 10, 0.95), 0, 0);
@@ -98,9 +137,9 @@ static void test_recovery(void **state)
     assert_true(isnan(eval_recovery(&buckets, 10000, 10000, 20000, 10, 0.95)));
     assert_true(isnan(eval_recovery(&buckets, 19500, 0, 20000, 10, 0.95)));
     assert_true(isnan(eval_recovery(&buckets, 1000000, 0, 2000000, 10, 0.95)));
-    /* Only what is after the event before counts as former share: 0.5 until 12,300. */
-    for (size_t i = 110; i < 200; ++i)
-        value[i] = 50 * 0.48;
+    /* Only what is after the event before counts as former share. */
+    for (size_t i = 100; i < 200; ++i)
+        value[i] = 50 * (i < 110 ? 0.5 : 0.48);
     assert_close(eval_recovery(&buckets, 11000, 10000, 20000, 10, 0.95), 0, 0);
     assert_true(isinf(eval_recovery(&buckets, 11000, 0, 20000, 10, 0.95)));
 }
@@ -608,12 +647,13 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exponent), cmocka_unit_test(test_visits_to),   cmocka_unit_test(test_recovery),
-        cmocka_unit_test(test_gini),     cmocka_unit_test(test_censored),    cmocka_unit_test(test_track),
-        cmocka_unit_test(test_slates),   cmocka_unit_test(test_two_arms),    cmocka_unit_test(test_any_threads),
-        cmocka_unit_test(test_company),  cmocka_unit_test(test_newcomers),   cmocka_unit_test(test_pipelines),
-        cmocka_unit_test(test_pretrain), cmocka_unit_test(test_replay),      cmocka_unit_test(test_withdraw),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_interrupted), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_exponent),    cmocka_unit_test(test_visits_to), cmocka_unit_test(test_isotonic),
+        cmocka_unit_test(test_recovery),    cmocka_unit_test(test_gini),      cmocka_unit_test(test_censored),
+        cmocka_unit_test(test_track),       cmocka_unit_test(test_slates),    cmocka_unit_test(test_two_arms),
+        cmocka_unit_test(test_any_threads), cmocka_unit_test(test_company),   cmocka_unit_test(test_newcomers),
+        cmocka_unit_test(test_pipelines),   cmocka_unit_test(test_pretrain),  cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_withdraw),    cmocka_unit_test(test_refusals),  cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_no_memory),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
