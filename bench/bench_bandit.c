@@ -2,7 +2,7 @@
  * Speed of bandits: decisions and updates per second of linear-ridge under a policy, one event after the other: all
  * candidates are estimated, one is chosen with its probability, and its reward is learned.
  *
- *     bench_bandit [SECONDS]
+ *     bench_bandit [SECONDS [DEVICE]]
  *
  * Requests are random; rewards follow weights of each arm. Beside the figures stands what share of the machine's own
  * speed, measured first, the estimates take: of the arithmetic of its best matrix product, and of reading memory where
@@ -19,9 +19,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { REQUESTS = 4096, HASHED = 2000, LARGE = 100000, LARGE_WIDTH = 64 };
+enum { REQUESTS = 4096, HASHED = 2000, LARGE = 100000, LARGE_WIDTH = 64, PARTS = 100 };
 
 static double seconds = 1, peak, bandwidth;
+static const char *device_name = "auto";
 
 /* ---- the machine ---- */
 
@@ -113,7 +114,7 @@ static bool prepare(bandit *one, const char *form, const char *policy, size_t ar
         return false;
     for (size_t i = 0; i < arms; i++)
         one->arms[i] = one->shape.arms == 1 ? 0 : (uint32_t)i;
-    bool good = forage_device_open("auto", threads, &device, error) == FORAGE_OK &&
+    bool good = forage_device_open(device_name, threads, &device, error) == FORAGE_OK &&
                 forage_model_find("linear-ridge", &model, error) == FORAGE_OK &&
                 forage_policy_find(policy, &chooser, error) == FORAGE_OK &&
                 forage_params_create(&model->table, &params, error) == FORAGE_OK &&
@@ -181,15 +182,15 @@ static double run(bandit *one, size_t hashed, uint64_t *hash, forage_error *erro
     XXH64_update(state, one->deviation, one->shape.candidates * sizeof *one->deviation);
     *hash = XXH64_digest(state);
     XXH64_freeState(state);
-    /* The best of ten parts: other work on the machine slows some of them. */
-    for (int part = 0; part < 10; part++) {
+    /* The best of many short parts: other work on the machine slows some of them. */
+    for (int part = 0; part < PARTS; part++) {
         size_t done = 0;
         double start = forage_clock(), now;
         do {
-            for (int i = 0; i < 16; i++, done++)
+            for (size_t i = 0; i < (one->shape.candidates < LARGE ? 16 : 1); i++, done++)
                 (void)step(one, number++, &rng, error);
             now = forage_clock();
-        } while (now - start < seconds / 10);
+        } while (now - start < seconds / PARTS);
         best = fmax(best, (double)done / (now - start));
     }
     return best;
@@ -254,7 +255,9 @@ int main(int argc, char **argv)
     bool good = true;
     if (argc > 1)
         seconds = strtod(argv[1], NULL);
-    if (forage_device_open("auto", 1, &device, NULL) != FORAGE_OK)
+    if (argc > 2)
+        device_name = argv[2];
+    if (forage_device_open(device_name, 1, &device, NULL) != FORAGE_OK)
         return 1;
     printf("%s\n", device.name);
     measure_machine(device.isa);

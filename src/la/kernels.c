@@ -51,7 +51,7 @@ typedef float loose_widest __attribute__((vector_size(64), aligned(4), may_alias
 #define KERNEL(name) avx512_##name
 #define VECTOR widest_vector
 #define LOOSE_VECTOR loose_widest
-#define FORM_ROWS 8
+#define FORM_ROWS 12
 #include "la/kernels_body.h"
 #undef KERNEL_TARGET
 #undef KERNEL

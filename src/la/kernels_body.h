@@ -93,27 +93,35 @@ KERNEL_INLINE void KERNEL(forms_some)(const la_forms *forms, size_t first, size_
         square[first + r] = KERNEL(fold)(&squares[r]);
 }
 
+KERNEL_INLINE float KERNEL(forms_dot)(const float *row, const float *weights, size_t width)
+{
+    size_t whole = width / LA_LANES * LA_LANES;
+    LANES sum = {0};
+    for (size_t j = 0; j < whole; j += LA_LANES)
+        KERNEL(step)(&sum, row + j, weights + j);
+    if (whole < width) {
+        float left[LA_LANES] = {0}, right[LA_LANES] = {0};
+        memcpy(left, row + whole, (width - whole) * sizeof(float));
+        memcpy(right, weights + whole, (width - whole) * sizeof(float));
+        KERNEL(step)(&sum, left, right);
+    }
+    return KERNEL(fold)(&sum);
+}
+
+/* Rows are read from memory once, for both results. */
 KERNEL_TARGET static void KERNEL(forms)(const la_forms *forms, float *dot, float *square)
 {
-    size_t width = forms->width, whole = width / LA_LANES * LA_LANES;
-    for (size_t i = 0; dot && i < forms->count; i++) {
-        const float *row = forms->rows + i * width;
-        LANES sum = {0};
-        for (size_t j = 0; j < whole; j += LA_LANES)
-            KERNEL(step)(&sum, row + j, forms->weights + j);
-        if (whole < width) {
-            float left[LA_LANES] = {0}, right[LA_LANES] = {0};
-            memcpy(left, row + whole, (width - whole) * sizeof(float));
-            memcpy(right, forms->weights + whole, (width - whole) * sizeof(float));
-            KERNEL(step)(&sum, left, right);
-        }
-        dot[i] = KERNEL(fold)(&sum);
+    size_t width = forms->width;
+    for (size_t i = 0; i < forms->count;) {
+        size_t rows = i + FORM_ROWS <= forms->count ? FORM_ROWS : 1;
+        for (size_t r = i; dot && r < i + rows; r++)
+            dot[r] = KERNEL(forms_dot)(forms->rows + r * width, forms->weights, width);
+        if (square && rows == FORM_ROWS)
+            KERNEL(forms_some)(forms, i, FORM_ROWS, square);
+        else if (square)
+            KERNEL(forms_some)(forms, i, 1, square);
+        i += rows;
     }
-    size_t i = 0;
-    for (; square && i + FORM_ROWS <= forms->count; i += FORM_ROWS)
-        KERNEL(forms_some)(forms, i, FORM_ROWS, square);
-    for (; square && i < forms->count; i++)
-        KERNEL(forms_some)(forms, i, 1, square);
 }
 
 KERNEL_TARGET static void KERNEL(outer)(size_t n, const double *restrict x, double *restrict out)

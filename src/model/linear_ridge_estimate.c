@@ -16,7 +16,7 @@
 static const double COARSE = 2e-5;
 
 /* Candidates of one task of a parallel loop, and multiplications that are worth one. */
-enum { TASK_ROWS = 2048, TASK_WORK = 1 << 18 };
+enum { TASK_ROWS = 4096, TASK_WORK = 1 << 18 };
 
 /* Variance of the noise over that of the square's unit: the noise of a reward, or what is known of it. */
 static double variance(const model_learner *learner, double events, double residual)
@@ -185,9 +185,41 @@ static void run_tail(model_learner *learner, const forage_candidates *candidates
 }
 
 /* Every number is finite whatever came in. */
-static float tame(double number)
+static inline float tame(float number)
 {
-    return fabs(number) <= 1e30 ? (float)number : number > 0 ? 1e30F : number < 0 ? -1e30F : 0.0F;
+    float high = number < 1e30F ? number : 1e30F;
+    return high > -1e30F ? high : -1e30F;
+}
+
+/* The deviation for a square, which rounding may have brought below 0. */
+static inline float deviate(float spread, float square)
+{
+    return tame(sqrtf(spread * (square > 0 ? square : 0.0F)));
+}
+
+/* Adds what an arm has for itself, and turns squares into deviations. */
+static void finish(const model_learner *learner, size_t count, float spread, float *restrict mean,
+                   float *restrict deviation)
+{
+    const uint32_t *slots = learner->slots;
+    const float *means = learner->arm_means, *squares = learner->arm_squares;
+    if (!learner->tail) {
+        memset(mean, 0, count * sizeof *mean);
+        if (deviation)
+            memset(deviation, 0, count * sizeof *deviation);
+    }
+    if (!learner->d) { /* one for all: a loop for vector instructions */
+        float known = means[0], square = deviation ? squares[0] : 0.0F;
+        for (size_t c = 0; c < count; c++)
+            mean[c] = tame(mean[c] + known);
+        for (size_t c = 0; deviation && c < count; c++)
+            deviation[c] = deviate(spread, deviation[c] + square);
+        return;
+    }
+    for (size_t c = 0; c < count; c++)
+        mean[c] = tame(mean[c] + means[slots[c]]);
+    for (size_t c = 0; deviation && c < count; c++)
+        deviation[c] = deviate(spread, deviation[c] + squares[slots[c]]);
 }
 
 /* Estimates of a model with a shared part. */
@@ -206,15 +238,9 @@ static void estimate_shared(model_learner *learner, const forage_candidates *can
     }
     if (learner->tail)
         run_tail(learner, candidates, learner->tail_beta, mean, deviation);
-    double spread =
-        variance(learner, learner->state[RIDGE_EVENTS], learner->state[RIDGE_RESIDUAL]) * learner->state[RIDGE_GROWTH];
-    for (size_t c = 0; c < candidates->count; c++) {
-        size_t s = learner->d ? learner->slots[c] : 0;
-        float own = learner->tail ? mean[c] : 0.0F, square = learner->tail && deviation ? deviation[c] : 0.0F;
-        mean[c] = tame((double)(own + learner->arm_means[s]));
-        if (deviation)
-            deviation[c] = tame(sqrt(spread * (double)(square + learner->arm_squares[s])));
-    }
+    float spread = (float)(variance(learner, learner->state[RIDGE_EVENTS], learner->state[RIDGE_RESIDUAL]) *
+                           learner->state[RIDGE_GROWTH]);
+    finish(learner, candidates->count, spread, mean, deviation);
 }
 
 void model_linear_estimate(model_learner *learner, const forage_candidates *candidates, float *mean, float *deviation)
@@ -231,15 +257,14 @@ void model_linear_estimate(model_learner *learner, const forage_candidates *cand
     double common = deviation ? common_variance(learner, NULL) : 0;
     for (size_t s = 0; s < arms; s++) {
         size_t arm = learner->distinct[s];
-        const double *numbers = learner->numbers + arm * ARM_NUMBERS;
         bool known = arm < learner->arms;
-        learner->arm_means[s] = tame((double)learner->arm_means[s]);
+        const double *numbers = known ? learner->numbers + arm * ARM_NUMBERS : NULL;
+        learner->arm_means[s] = tame(learner->arm_means[s]);
         if (!deviation)
             continue;
         double spread = variance(learner, known ? numbers[ARM_EVENTS] : 0, known ? numbers[ARM_RESIDUAL] : 0);
         spread = fmax(spread, common);
-        learner->arm_squares[s] =
-            tame(sqrt(spread * learner->state[RIDGE_GROWTH] * fmax((double)learner->arm_squares[s], 0)));
+        learner->arm_squares[s] = deviate((float)(spread * learner->state[RIDGE_GROWTH]), learner->arm_squares[s]);
     }
     for (size_t c = 0; c < candidates->count; c++)
         mean[c] = learner->arm_means[learner->slots[c]];
@@ -289,7 +314,7 @@ void model_linear_draw(model_learner *learner, const forage_candidates *candidat
             fixed_part(learner, candidates->request, arm);
             value += learner->kernels->dot(k, learner->u, learner->gain);
         }
-        learner->arm_means[s] = tame(value);
+        learner->arm_means[s] = tame((float)value);
     }
     if (learner->tail) {
         float *weights = learner->offsets; /* at least as long */
@@ -304,6 +329,6 @@ void model_linear_draw(model_learner *learner, const forage_candidates *candidat
             double own = k ? spread : growth * fmax(drawn_variance(learner, 0, 0, rng), common);
             value += sqrt(own * (double)learner->arm_squares[s]) * forage_rng_normal(rng);
         }
-        values[c] = tame(value);
+        values[c] = tame((float)value);
     }
 }
