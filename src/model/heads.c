@@ -230,10 +230,11 @@ forage_status model_heads_save(const model_heads *heads, nn_checkpoint *checkpoi
     return nn_checkpoint_add(checkpoint, "ridges", NN_F64, 2, weights, heads->ridges, error);
 }
 
+/* And far below what overflows once it is squared and multiplied with the largest features. */
 static bool all_finite(const double *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!isfinite(numbers[i]))
+        if (!(fabs(numbers[i]) <= 1e25))
             return false;
     }
     return true;
