@@ -61,7 +61,7 @@ def test_same_for_any_threads():
 def test_text():
     result = forage("arena", "--env", "drift", "--agents", "linucb,random,bayes,oracle", "--visits", 20000, "--seeds", 2)
     lines = result.out.splitlines()
-    assert lines[0].startswith("drift: 20,000 visits, 300 users, 50 items, 2 seeds")
+    assert lines[0].startswith("drift: 20,000 visits, 100 users, 50 items, 2 seeds")
     assert any(line.startswith("Event 1, visit 10,000: ") for line in lines)
     table = {line.split()[0]: line for line in lines if line and line.split()[0] in ("linucb", "random", "bayes", "oracle")}
     assert len(table) == 4 and "*" in table["linucb"] and "*" not in table["oracle"]
