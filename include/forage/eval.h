@@ -498,7 +498,7 @@ typedef struct forage_ope_options {
 typedef struct forage_ope_estimate {
     double value;
     double deviation; /* standard error */
-    double low, high;
+    double low, high; /* NaN where resamples cannot tell, because hardly a row has a reward */
 } forage_ope_estimate;
 
 typedef struct forage_ope {

@@ -105,8 +105,10 @@ static int print_json(const cli_ope_settings *s, const verdict *verdicts, size_t
 
 static void print_estimate(const char *key, const forage_ope_estimate *estimate, const char *text)
 {
-    printf("  %-12s %9.5f  %8.5f   %8.5f ... %8.5f  %s\n", key, estimate->value, estimate->deviation, estimate->low,
-           estimate->high, text);
+    char interval[64] = "none: hardly any reward";
+    if (isfinite(estimate->low) || isfinite(estimate->high))
+        snprintf(interval, sizeof interval, "%8.5f ... %8.5f", estimate->low, estimate->high);
+    printf("  %-12s %9.5f  %8.5f   %-23s  %s\n", key, estimate->value, estimate->deviation, interval, text);
 }
 
 static void print_verdict(const verdict *of)
@@ -125,7 +127,7 @@ static void print_verdict(const verdict *of)
         printf("  refused: %s\n", r->reason);
         return;
     }
-    printf("  %-12s %9s  %8s   %-21s\n", "estimator", "value", "error", "interval");
+    printf("  %-12s %9s  %8s   %-23s\n", "estimator", "value", "error", "interval");
     for (int k = 0; k < FORAGE_OPE_COUNT; k++) {
         if (!isnan(r->estimates[k].value))
             print_estimate(forage_ope_key((forage_ope_kind)k), &r->estimates[k], forage_ope_text((forage_ope_kind)k));

@@ -27,12 +27,12 @@ enum { ROWS = FORAGE_OPE_COUNT, WEIGHT, REWARD, COLUMNS };
 enum { RESULTS = FORAGE_OPE_COUNT + 1 }; /* estimators, and the log's own mean */
 
 static const char *const keys[FORAGE_OPE_COUNT] = {
-#define KEY(name, key, text) [FORAGE_OPE_##name] = key,
+#define KEY(name, key, text) [FORAGE_OPE_##name] = (key),
     FORAGE_OPE_LIST(KEY)
 #undef KEY
 };
 static const char *const texts[FORAGE_OPE_COUNT] = {
-#define TEXT(name, key, text) [FORAGE_OPE_##name] = text,
+#define TEXT(name, key, text) [FORAGE_OPE_##name] = (text),
     FORAGE_OPE_LIST(TEXT)
 #undef TEXT
 };
