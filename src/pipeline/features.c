@@ -57,6 +57,13 @@ static float value_of(const pipeline_plan *plan, const pipeline_source *source, 
     return pipeline_table(plan->catalogue, source->owner)->columns[source->column].values[row];
 }
 
+/* Until so many values were seen a numeric column is 0, as if it were missing: what is learned on a scale of two or
+ * three values means something else on the next one, and a learner that is sure of it may never try an arm again. */
+static bool ready(const pipeline_scale *scale)
+{
+    return scale->seen >= PIPELINE_SCALE_FIRST;
+}
+
 static void write_column(const pipeline_plan *plan, const pipeline_step *step, const forage_request *request,
                          uint32_t item, float *features)
 {
@@ -74,6 +81,8 @@ static void write_column(const pipeline_plan *plan, const pipeline_step *step, c
         return;
     }
     const pipeline_scale *scale = &plan->scales[source->scale];
+    if (!ready(scale))
+        value = NAN;
     features[0] = pipeline_scale_value(scale, value);
     pipeline_scale_pieces(scale, value, step->knots, features + 1);
 }
@@ -87,7 +96,8 @@ static void write_cross(const pipeline_plan *plan, const pipeline_step *step, co
     for (size_t i = 0; i < step->source_count; i++) {
         const pipeline_source *source = &step->sources[i];
         if (source->numeric) {
-            product *= pipeline_scale_value(&plan->scales[source->scale], value_of(plan, source, request, item));
+            const pipeline_scale *scale = &plan->scales[source->scale];
+            product *= ready(scale) ? pipeline_scale_value(scale, value_of(plan, source, request, item)) : 0;
             continue;
         }
         uint32_t part = code_of(plan, source, request, item);

@@ -84,7 +84,7 @@ extern const forage_param_table pipeline_params;
 
 /* ---- scaling.c ---- */
 
-enum { PIPELINE_SCALE_ROWS = 1024, PIPELINE_KNOT_LIMIT = 16 };
+enum { PIPELINE_SCALE_FIRST = 16, PIPELINE_SCALE_ROWS = 1024, PIPELINE_KNOT_LIMIT = 16 };
 
 /* The scale of one numeric column: settled after PIPELINE_SCALE_ROWS values, and anew at every power of two before
  * (see scaling.c for why). */
