@@ -80,10 +80,10 @@ static forage_status check_labels(const forage_dataset *dataset, const label_tex
                                   forage_error *error)
 {
     if (count == 1)
-        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, dataset->item_name,
+        return forage_fail_at(error, FORAGE_FORMAT, NULL, 0, dataset->item_name,
                               "the only label is '%.40s': there is nothing to choose", texts[0].text);
     if (count > LABEL_LIMIT)
-        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, dataset->item_name,
+        return forage_fail_at(error, FORAGE_FORMAT, NULL, 0, dataset->item_name,
                               "%zu different values are too many for labels (at most %d); is the label another column? "
                               "--label names it",
                               count, LABEL_LIMIT);

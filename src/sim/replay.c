@@ -48,12 +48,12 @@ static forage_status check_uniform(const sim_rows *rows, const char *path, bool 
     const forage_dataset *dataset = rows->dataset;
     double low = INFINITY, high = -INFINITY, even = 1 / (double)rows->candidate_count;
     if (rows->candidate_count < 2)
-        return forage_fail_at(error, FORAGE_INVALID, path, 0, dataset->item_name,
+        return forage_fail_at(error, FORAGE_FORMAT, path, 0, dataset->item_name,
                               "the log shows one item only: there is nothing to choose");
     if (!dataset->propensity && declared)
         return FORAGE_OK;
     if (!dataset->propensity)
-        return forage_fail_at(error, FORAGE_INVALID, path, 0, NULL,
+        return forage_fail_at(error, FORAGE_FORMAT, path, 0, NULL,
                               "rejection wants a log of uniformly chosen items, and this one has no propensities to "
                               "show it; name their column with --propensity-column, or say --uniform if it is one");
     for (size_t r = 0; r < dataset->count; r++) {
@@ -62,7 +62,7 @@ static forage_status check_uniform(const sim_rows *rows, const char *path, bool 
     }
     if (fabs(low - even) <= TOLERANCE * even && fabs(high - even) <= TOLERANCE * even)
         return FORAGE_OK;
-    return forage_fail_at(error, FORAGE_INVALID, path, 0, dataset->propensity_name,
+    return forage_fail_at(error, FORAGE_FORMAT, path, 0, dataset->propensity_name,
                           "rejection wants a log of uniformly chosen items: with %zu of them each propensity would be "
                           "%.6g, here they range from %.6g to %.6g. Estimates from such a log: forage evaluate --ope",
                           rows->candidate_count, even, low, high);

@@ -199,7 +199,7 @@ forage_status sim_rows_load_log(sim_rows *rows, const char *path, const forage_e
     FORAGE_TRY(forage_dataset_load(path, &options->read, options->progress, &dataset, error));
     FORAGE_TRY(sim_rows_open(rows, dataset, options, environment, error));
     if (!dataset->value)
-        return forage_fail_at(error, FORAGE_INVALID, path, 0, NULL,
+        return forage_fail_at(error, FORAGE_FORMAT, path, 0, NULL,
                               "this log has no rewards; name their column with --value-column");
     FORAGE_TRY(find_candidates(rows, error));
     return sim_rows_name_items(environment, dataset->items, error);
