@@ -124,6 +124,39 @@ KERNEL_TARGET static void KERNEL(forms)(const la_forms *forms, float *dot, float
     }
 }
 
+/* to[0 ... 16) = sum over i of x_i from[i pitch ...], in two chains. */
+KERNEL_INLINE void KERNEL(combine_lanes)(size_t rows, size_t pitch, const float *from, const float *x, float *to)
+{
+    LANES even = {0}, odd = {0}, row;
+    size_t i = 0;
+    for (; i + 2 <= rows; i += 2) {
+        KERNEL(load)(&row, from + i * pitch);
+        EACH_PART even.part[p] += x[i] * row.part[p];
+        KERNEL(load)(&row, from + (i + 1) * pitch);
+        EACH_PART odd.part[p] += x[i + 1] * row.part[p];
+    }
+    if (i < rows) {
+        KERNEL(load)(&row, from + i * pitch);
+        EACH_PART even.part[p] += x[i] * row.part[p];
+    }
+    EACH_PART even.part[p] += odd.part[p];
+    memcpy(to, &even, sizeof even);
+}
+
+KERNEL_TARGET static void KERNEL(combine)(size_t rows, size_t pitch, const float *matrix, const float *x, float *out)
+{
+    for (size_t j = 0; j < pitch; j += LA_LANES)
+        KERNEL(combine_lanes)(rows, pitch, matrix + j, x, out + j);
+}
+
+KERNEL_TARGET static void KERNEL(transform)(size_t n, const float *factor, const float *x, float *out)
+{
+    for (size_t b = 0; b * LA_LANES < n; b++) {
+        size_t rows = n < (b + 1) * LA_LANES ? n : (b + 1) * LA_LANES;
+        KERNEL(combine_lanes)(rows, LA_LANES, factor + la_factor_at(b, 0), x, out + b * LA_LANES);
+    }
+}
+
 KERNEL_TARGET static void KERNEL(outer)(size_t n, const double *restrict x, double *restrict out)
 {
     for (size_t i = 0; i < n; i++) {
@@ -214,6 +247,8 @@ KERNEL_TARGET static void KERNEL(measure)(size_t n, double ratio, double lambda,
 static const la_kernels KERNEL(table) = {
     .dots = KERNEL(dots),
     .forms = KERNEL(forms),
+    .combine = KERNEL(combine),
+    .transform = KERNEL(transform),
     .outer = KERNEL(outer),
     .outer_float = KERNEL(outer_float),
     .multiply = KERNEL(multiply),

@@ -128,6 +128,10 @@ typedef struct la_kernels {
     void (*dots)(const float *rows, size_t pitch, const uint32_t *index, size_t count, const float *x, float *out);
     /* dot and square may be NULL. A row comes out the same wherever it lies. */
     void (*forms)(const la_forms *forms, float *dot, float *square);
+    /* out [pitch] = sum over i of x_i times row i of `matrix` [rows, pitch]; pitch is a multiple of LA_LANES. */
+    void (*combine)(size_t rows, size_t pitch, const float *matrix, const float *x, float *out);
+    /* out [la_padded(n)] = factor' x for an upper triangular factor in blocks. */
+    void (*transform)(size_t n, const float *factor, const float *x, float *out);
     /* out = the packed x x' */
     void (*outer)(size_t n, const double *x, double *out);
     void (*outer_float)(size_t n, const float *x, float *out);

@@ -52,6 +52,8 @@ static void release(model_learner *learner)
         learner->lean,
         learner->forms,
         learner->slopes,
+        learner->leans,
+        learner->t,
         learner->doubled,
         learner->shared_gram,
         learner->shared_target,
@@ -173,6 +175,7 @@ static forage_status grow(model_learner *learner, size_t arms, size_t users, for
         !stretch_doubles(&learner->lean, old, arms, d * k) ||
         !stretch_floats(&learner->forms, old + (old > 0), arms + 1, learner->pitch) ||
         !stretch_floats(&learner->slopes, old + (old > 0), arms + 1, learner->width_pitch) ||
+        !stretch_floats(&learner->leans, old + (old > 0), arms + 1, k ? d * la_padded(k) : 0) ||
         !stretch_words(&learner->stamps, old, arms) || !stretch_words(&learner->slots_of_arms, old, arms))
         return no_memory(learner, arms, error);
     learner->arms = arms;
@@ -195,6 +198,7 @@ static forage_status create_scratch(model_learner *learner, size_t candidates, f
     learner->triangle = forage_calloc(la_packed(larger) + 1, sizeof *learner->triangle);
     learner->other_triangle = forage_calloc(la_packed(larger) + 1, sizeof *learner->other_triangle);
     learner->x_form = forage_calloc(learner->pitch + 1, sizeof *learner->x_form);
+    learner->t = forage_calloc(la_padded(k) + 1, sizeof *learner->t);
     learner->x_padded = forage_calloc(learner->width_pitch + 1, sizeof *learner->x_padded);
     learner->distinct = forage_alloc(candidates + 1, sizeof *learner->distinct);
     learner->slots = forage_alloc(candidates + 1, sizeof *learner->slots);
@@ -204,7 +208,7 @@ static forage_status create_scratch(model_learner *learner, size_t candidates, f
     if ((double)learner->offset_rows * (double)tail_pitch < (double)(SIZE_MAX / 8))
         learner->offsets = forage_calloc(learner->offset_rows * tail_pitch + 1, sizeof *learner->offsets);
     if (!learner->x || !learner->z || !learner->p || !learner->u || !learner->gain || !learner->product ||
-        !learner->triangle || !learner->other_triangle || !learner->x_form || !learner->x_padded ||
+        !learner->triangle || !learner->other_triangle || !learner->x_form || !learner->x_padded || !learner->t ||
         !learner->distinct || !learner->slots || !learner->arm_means || !learner->arm_squares || !learner->doubled ||
         !learner->offsets)
         return no_memory(learner, learner->setup->shape->arms, error);
@@ -332,7 +336,7 @@ static size_t memory(const model_learner *learner)
     size_t width = learner->setup->shape->request_width + learner->tail, arms = d ? learner->arms : 0;
     size_t bytes = sizeof *learner + (size_t)(arm_bytes((double)d, (double)k) * (double)arms + shared_bytes((double)k));
     bytes += arms * ((learner->ridges ? d * sizeof(double) : 0) + 2 * sizeof(uint32_t));
-    bytes += (arms + 1) * (learner->pitch + learner->width_pitch) * sizeof(float);
+    bytes += (arms + 1) * (learner->pitch + learner->width_pitch + (k ? d * la_padded(k) : 0)) * sizeof(float);
     bytes += (la_factor_size(learner->tail) + learner->offset_rows * la_padded(learner->tail)) * sizeof(float);
     bytes += learner->window * (width * sizeof(float) + sizeof(float) + sizeof(double) + sizeof(uint32_t));
     return bytes + candidates * 4 * sizeof(float) + 2 * la_packed(d > k ? d : k) * sizeof(double);

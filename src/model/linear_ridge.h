@@ -77,6 +77,7 @@ struct model_learner {
     /* In float32, for estimates. The row behind the last arm is that of an arm that nobody knows: zeros. */
     float *forms;    /* [arms + 1, pitch] A_a^-1 with its off-diagonals doubled */
     float *slopes;   /* [arms + 1, width_pitch] e_a */
+    float *leans;    /* [arms + 1, d, padded k] D_a; hybrid only */
     double *doubled; /* [packed] 1 on the diagonal, else 2 */
 
     /* The shared part. */
@@ -95,6 +96,7 @@ struct model_learner {
     /* Scratch. */
     double *x, *z, *p, *u, *gain, *product; /* of a lesson: [d], [k], [d], [k], [k], [k] */
     double *triangle, *other_triangle;      /* [packed of the larger of d and k] */
+    float *t;                               /* [padded k] D'x */
     float *x_form, *x_padded;               /* of a request: [pitch], [width_pitch] */
     uint32_t *stamps, *slots_of_arms;       /* [arms + 1] */
     uint32_t stamp;

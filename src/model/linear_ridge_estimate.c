@@ -115,32 +115,31 @@ static void bring_up(model_learner *learner)
     learner->stale = false;
 }
 
-/* What does not depend on the candidate's own features: `fixed` is the known part of u (its lead, then zeros; or
- * -D'x). Writes C' fixed for the tail to `offset`, and returns the square of the lead's part. */
-static double offset_of(const model_learner *learner, const double *fixed, float *offset)
+/* Of a model without own parts: what the request's features alone say. Writes C'(request, 0) for the tail to
+ * `offset` (NULL: not wanted), the square of the lead's part to *square, and returns the mean. */
+static double lead_on(model_learner *learner, const float *request, float *offset, float *square)
 {
     size_t lead = learner->lead;
-    double square = 0;
-    for (size_t j = 0; j < learner->k; j++) {
-        size_t rows = lead && j >= lead ? lead : j + 1; /* beyond the lead there are zeros */
-        double part = learner->kernels->dot(rows, learner->factor + j * (j + 1) / 2, fixed);
+    double sum = 0;
+    for (size_t i = 0; i < lead; i++)
+        learner->u[i] = (double)request[i];
+    for (size_t j = 0; offset && j < learner->k; j++) {
+        size_t rows = j < lead ? j + 1 : lead;
+        double part = learner->kernels->dot(rows, learner->factor + j * (j + 1) / 2, learner->u);
         if (j < lead)
-            square += part * part;
+            sum += part * part;
         else
             offset[j - lead] = (float)part;
     }
-    return square;
+    *square = (float)sum;
+    return learner->kernels->dot(lead, learner->u, learner->beta);
 }
 
-/* Into u: what is known of it without the candidate's features, for a request's different arm. */
-static void fixed_part(model_learner *learner, const float *request, size_t arm)
+/* Of a model with both parts: t = D'x of a request's different arm, which is 0 for one that nobody knows. */
+static void lean_on(const model_learner *learner, const float *request, size_t arm, float *t)
 {
-    size_t k = learner->k, d = learner->d;
-    memset(learner->u, 0, k * sizeof *learner->u);
-    for (size_t i = 0; i < learner->lead; i++)
-        learner->u[i] = (double)request[i];
-    for (size_t i = 0; i < d && arm < learner->arms; i++)
-        learner->kernels->add(k, -(double)request[i], learner->lean + (arm * d + i) * k, learner->u);
+    size_t d = learner->d, pitch = la_padded(learner->k);
+    learner->kernels->combine(d, pitch, learner->leans + arm * d * pitch, request, t);
 }
 
 typedef struct forms_task {
@@ -226,15 +225,22 @@ static void finish(const model_learner *learner, size_t count, float spread, flo
 static void estimate_shared(model_learner *learner, const forage_candidates *candidates, size_t arms, float *mean,
                             float *deviation)
 {
-    size_t k = learner->k, pitch = la_padded(learner->tail), slots = learner->d ? arms : 1;
+    size_t pitch = la_padded(learner->tail);
     bring_up(learner);
-    for (size_t s = 0; s < slots; s++) {
-        fixed_part(learner, candidates->request, learner->d ? learner->distinct[s] : 0);
-        double known = learner->kernels->dot(k, learner->u, learner->beta);
-        double square = deviation ? offset_of(learner, learner->u, learner->offsets + s * pitch) : 0;
-        learner->arm_means[s] = (float)(known + (learner->d ? (double)learner->arm_means[s] : 0));
+    if (!learner->d)
+        learner->arm_means[0] =
+            (float)lead_on(learner, candidates->request, deviation ? learner->offsets : NULL, &learner->arm_squares[0]);
+    for (size_t s = 0; s < arms; s++) {
+        float *t = learner->t, *offset = learner->offsets + s * pitch;
+        double known = 0;
+        lean_on(learner, candidates->request, learner->distinct[s], t);
+        for (size_t j = 0; j < learner->k; j++) {
+            known += (double)t[j] * learner->beta[j];
+            t[j] = -t[j];
+        }
+        learner->arm_means[s] -= (float)known;
         if (deviation)
-            learner->arm_squares[s] = (float)(square + (learner->d ? (double)learner->arm_squares[s] : 0));
+            learner->kernels->transform(learner->k, learner->tail_factor, t, offset);
     }
     if (learner->tail)
         run_tail(learner, candidates, learner->tail_beta, mean, deviation);
@@ -310,10 +316,12 @@ void model_linear_draw(model_learner *learner, const forage_candidates *candidat
             value = (double)learner->arm_means[s] +
                     sqrt(own * fmax((double)learner->arm_squares[s], 0)) * forage_rng_normal(rng);
         }
-        if (k) {
-            fixed_part(learner, candidates->request, arm);
-            value += learner->kernels->dot(k, learner->u, learner->gain);
-        }
+        for (size_t i = 0; i < learner->lead; i++)
+            value += (double)candidates->request[i] * learner->gain[i];
+        if (k && learner->d)
+            lean_on(learner, candidates->request, arm, learner->t);
+        for (size_t j = 0; j < k && learner->d; j++)
+            value -= (double)learner->t[j] * learner->gain[j];
         learner->arm_means[s] = tame((float)value);
     }
     if (learner->tail) {

@@ -20,6 +20,12 @@ void model_linear_narrow(model_learner *learner, size_t arm)
                              learner->forms + arm * learner->pitch);
     for (size_t i = 0; i < d; i++)
         learner->slopes[arm * learner->width_pitch + i] = (float)learner->weights[arm * d + i];
+    for (size_t i = 0; i < d && learner->k; i++) {
+        const double *lean = learner->lean + (arm * d + i) * learner->k;
+        float *to = learner->leans + (arm * d + i) * la_padded(learner->k);
+        for (size_t j = 0; j < learner->k; j++)
+            to[j] = (float)lean[j];
+    }
 }
 
 /* ---- from the sums ---- */

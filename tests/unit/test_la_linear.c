@@ -143,6 +143,49 @@ static void test_forms(void **state)
     }
 }
 
+static void test_sums_of_rows(void **state)
+{
+    static float matrix[ROWS * 80], x[80], out[3][80], factor[64 * LARGEST * LA_LANES];
+    forage_rng rng;
+    (void)state;
+    forage_rng_seed(&rng, 6);
+    for (size_t pitch = LA_LANES; pitch <= 80; pitch += LA_LANES) {
+        for (size_t rows = 0; rows <= ROWS; rows++) {
+            fill_floats(&rng, matrix, rows * pitch);
+            fill_floats(&rng, x, rows);
+            for (size_t k = 0; k < isa_count; k++) {
+                la_kernels_for(isas[k])->combine(rows, pitch, matrix, x, out[k]);
+                assert_memory_equal(out[k], out[0], pitch * sizeof(float));
+            }
+            for (size_t j = 0; j < pitch; j++) {
+                double sum = 0;
+                for (size_t i = 0; i < rows; i++)
+                    sum += (double)x[i] * (double)matrix[i * pitch + j];
+                close_to((double)out[0][j], sum, 1e-5 * (double)(rows + 1));
+            }
+        }
+    }
+    for (size_t n = 1; n <= LARGEST; n++) {
+        static float dense[LARGEST][LARGEST];
+        memset(factor, 0, sizeof factor);
+        fill_floats(&rng, x, n);
+        for (size_t j = 0; j < n; j++) {
+            for (size_t i = 0; i <= j; i++)
+                factor[la_factor_at(j / LA_LANES, i) + j % LA_LANES] = dense[i][j] = (float)forage_rng_normal(&rng);
+        }
+        for (size_t k = 0; k < isa_count; k++) {
+            la_kernels_for(isas[k])->transform(n, factor, x, out[k]);
+            assert_memory_equal(out[k], out[0], la_padded(n) * sizeof(float));
+        }
+        for (size_t j = 0; j < la_padded(n); j++) {
+            double sum = 0;
+            for (size_t i = 0; i <= j && j < n; i++)
+                sum += (double)x[i] * (double)dense[i][j];
+            close_to((double)out[0][j], sum, 1e-5 * (double)n);
+        }
+    }
+}
+
 static void test_doubles(void **state)
 {
     static double m[LARGEST * LARGEST], x[LARGEST], y[3][LARGEST], out[3][LARGEST * LARGEST], gain[3][LARGEST];
@@ -285,8 +328,8 @@ static void test_measurements(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dots),    cmocka_unit_test(test_forms),        cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_factors), cmocka_unit_test(test_measurements),
+        cmocka_unit_test(test_dots),         cmocka_unit_test(test_forms),   cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_sums_of_rows), cmocka_unit_test(test_factors), cmocka_unit_test(test_measurements),
     };
     return cmocka_run_group_tests_name("la-linear", tests, find_isas, NULL);
 }
