@@ -150,18 +150,29 @@ typedef struct forage_report_result {
     char problem[512]; /* then: why, and what to install */
 } forage_report_result;
 
-/* Writes FOLDER/index.html, and beside it in FOLDER/chapter-1 the charts as SVG, PNG and CSV and everything as
- * results.json. The page needs none of them and no network. A missing gnuplot is no failure: see `result` (may be
- * NULL). On failure the page is what it was before, or is not there. */
-FORAGE_API forage_status forage_chapter1_write(const forage_chapter1 *chapter, const forage_report_options *options,
-                                               forage_report_result *result, forage_error *error);
+/* The chapters that a study has; NULL: not this one. */
+typedef struct forage_study {
+    const forage_chapter1 *chapter1;
+    const forage_chapter2 *chapter2;
+} forage_study;
+
+/* Writes FOLDER/index.html with all chapters, and beside it in FOLDER/chapter-1 and so on the charts as SVG, PNG and CSV
+ * and everything as results.json. The page needs none of them and no network. A missing gnuplot is no failure: see `result`
+ * (may be NULL). FORAGE_INVALID for a study without chapters or a record that is not complete. On failure the page is what it was
+ * before, or is not there. */
+FORAGE_API forage_status forage_study_write(const forage_study *study, const forage_report_options *options,
+                                            forage_report_result *result, forage_error *error);
 /* The chapter in a few lines and small charts. forage_free *text. */
 FORAGE_API forage_status forage_chapter1_text(const forage_chapter1 *chapter, const forage_terminal *terminal,
                                               char **text, forage_error *error);
 /* The whole record as one JSON object; numbers that are not known are null. forage_free *text. */
 FORAGE_API forage_status forage_chapter1_json(const forage_chapter1 *chapter, char **text, forage_error *error);
+/* The same for chapter 2; each of its arenas is an object as by forage_arena_json. */
+FORAGE_API forage_status forage_chapter2_text(const forage_chapter2 *chapter, const forage_terminal *terminal,
+                                              char **text, forage_error *error);
+FORAGE_API forage_status forage_chapter2_json(const forage_chapter2 *chapter, char **text, forage_error *error);
 
-/* The same for a log of one's own: FOLDER/index.html, and files beside it in FOLDER/log. */
+/* A report on a log of one's own: FOLDER/index.html, and files beside it in FOLDER/log. */
 FORAGE_API forage_status forage_log_study_write(const forage_log_study *study, const forage_report_options *options,
                                                 forage_report_result *result, forage_error *error);
 FORAGE_API forage_status forage_log_study_text(const forage_log_study *study, const forage_terminal *terminal,

@@ -22,8 +22,4 @@ enum chapter1_chart {
 /* Describes the charts; what they point to lives in the pool and in the chapter. False when memory ran out. */
 bool chapter1_describe(const forage_chapter1 *chapter, report_pool *pool, forage_chart charts[CHAPTER1_CHARTS]);
 
-/* The page. `pictures` NULL: not drawn, because of `problem`. */
-void chapter1_page(const forage_chapter1 *chapter, const forage_chart *charts, const forage_chart_pictures *pictures,
-                   const char *problem, const char *command, report_pool *pool, report_text *html);
-
 #endif

@@ -4,32 +4,23 @@
  */
 #include "report/chapter1.h"
 #include "report/page.h"
+#include "report/story.h"
 
 #include <math.h>
 #include <string.h>
 
-typedef struct chapter1_story {
-    const forage_chapter1 *chapter;
-    const forage_chart *charts;
-    const forage_chart_pictures *pictures;
-    const char *problem, *command;
-    report_pool *pool;
-    report_text *html;
-} chapter1_story;
-
-static void figure(const chapter1_story *story, enum chapter1_chart which)
+static const forage_chapter1 *chapter_of(const report_story *story)
 {
-    page_figure(story->html, (unsigned)which + 1, &story->charts[which],
-                story->pictures ? &story->pictures[which] : NULL, "chapter-1");
+    return story->record;
 }
 
 /* ------------------------------------------------------------------ *
  * The figures that open the page
  * ------------------------------------------------------------------ */
 
-static void keys(const chapter1_story *story)
+static void keys(const report_story *story)
 {
-    const forage_chapter1 *chapter = story->chapter;
+    const forage_chapter1 *chapter = story->record;
     const forage_metrics *metrics = &chapter->metrics;
     const forage_cold_start *cold = &chapter->cold_start;
     const forage_drift *drift = &chapter->drift;
@@ -57,25 +48,6 @@ static void keys(const chapter1_story *story)
     page_keys(story->html, list, sizeof list / sizeof *list);
 }
 
-static void contents(const chapter1_story *story)
-{
-    static const char *const links[][2] = {
-        {"data", "The data"},
-        {"training", "Training"},
-        {"predictions", "What it predicts"},
-        {"calibration", "Calibration"},
-        {"cold-start", "Flaw 1: cold start"},
-        {"drift", "Flaw 2: no adaptation"},
-        {"feedback-loop", "Flaw 3: feedback loop"},
-        {"lessons", "What to take away"},
-        {"method", "How it was measured"},
-    };
-    report_add(story->html, "<nav aria-label=\"Contents\"><ol>\n");
-    for (size_t i = 0; i < sizeof links / sizeof *links; ++i)
-        report_format(story->html, "<li><a href=\"#%s\">%s</a></li>\n", links[i][0], links[i][1]);
-    report_add(story->html, "</ol></nav>\n");
-}
-
 /* ------------------------------------------------------------------ *
  * Sections
  * ------------------------------------------------------------------ */
@@ -96,9 +68,9 @@ static const char *breakable(report_pool *pool, const char *name)
 }
 
 /* Observed rates with the true ones under them, shaded by how high they are. */
-static void heat_table(const chapter1_story *story)
+static void heat_table(const report_story *story)
 {
-    const forage_log_record *log = &story->chapter->log;
+    const forage_log_record *log = &chapter_of(story)->log;
     report_text *html = story->html;
     double highest = 0.01;
     for (size_t i = 0; i < log->persona_count * log->category_count; ++i) {
@@ -125,9 +97,9 @@ static void heat_table(const chapter1_story *story)
     report_add(html, "</tbody></table></div>\n");
 }
 
-static void data_section(const chapter1_story *story)
+static void data_section(const report_story *story)
 {
-    const forage_log_record *log = &story->chapter->log;
+    const forage_log_record *log = &chapter_of(story)->log;
     const forage_trial_result *trials = &log->trials;
     report_pool *pool = story->pool;
     page_section(story->html, "data", "The data: a shop whose truth is known");
@@ -136,7 +108,7 @@ static void data_section(const chapter1_story *story)
         "The shop is simulated (scenario <code>%s</code>, seed %s). It has %s products in %zu categories and %s "
         "users of %zu personas. A persona says how often its users click on each category; nothing else matters to "
         "a click, and the rest is chance.",
-        pool_html(pool, story->chapter->scenario), pool_format(pool, "%llu", (unsigned long long)story->chapter->seed),
+        pool_html(pool, chapter_of(story)->scenario), pool_format(pool, "%llu", (unsigned long long)chapter_of(story)->seed),
         pool_count(pool, log->items), log->category_count, pool_count(pool, log->users), log->persona_count);
     if (trials->count > 0)
         page_say(story->html,
@@ -157,10 +129,10 @@ static void data_section(const chapter1_story *story)
     page_end_section(story->html);
 }
 
-static void training_section(const chapter1_story *story)
+static void training_section(const report_story *story)
 {
-    const forage_training_record *training = &story->chapter->training;
-    const forage_metrics *metrics = &story->chapter->metrics;
+    const forage_training_record *training = &chapter_of(story)->training;
+    const forage_metrics *metrics = &chapter_of(story)->metrics;
     report_pool *pool = story->pool;
     page_section(story->html, "training", "Training: how near to the limit");
     page_say(story->html,
@@ -170,7 +142,7 @@ static void training_section(const chapter1_story *story)
              pool_html(pool, training->model), pool_count(pool, training->train_rows),
              pool_count(pool, training->validation_rows), pool_fixed(pool, training->seconds, 2),
              pool_html(pool, training->device));
-    figure(story, CHAPTER1_LOSS);
+    story_figure(story, CHAPTER1_LOSS);
     page_say(story->html,
              "Two lines frame the curve. Predicting the same rate for everybody scores %s. The oracle, which knows the "
              "true rates, scores %s: clicks are chance, and no model can expect less. The model ends at %s, that is %s "
@@ -182,16 +154,16 @@ static void training_section(const chapter1_story *story)
     page_end_section(story->html);
 }
 
-static void predictions_section(const chapter1_story *story)
+static void predictions_section(const report_story *story)
 {
-    const forage_chapter1 *chapter = story->chapter;
+    const forage_chapter1 *chapter = story->record;
     report_pool *pool = story->pool;
     page_section(story->html, "predictions", "What it predicts, and for whom");
     page_say(
         story->html,
         "One user stands for each persona, the first one of the population. The boxes hold the model’s predictions "
         "for the products of a category; the diamond is the truth, the same for all of them.");
-    figure(story, CHAPTER1_PERSONAS);
+    story_figure(story, CHAPTER1_PERSONAS);
     page_say(story->html,
              "Over all pairs of users and products, predictions are off by %s of click rate (root mean square). Always "
              "showing each user the product with the highest prediction would earn a click rate of %s, where the best "
@@ -204,27 +176,27 @@ static void predictions_section(const chapter1_story *story)
     page_end_section(story->html);
 }
 
-static void calibration_section(const chapter1_story *story)
+static void calibration_section(const report_story *story)
 {
-    const forage_metrics *metrics = &story->chapter->metrics;
+    const forage_metrics *metrics = &chapter_of(story)->metrics;
     report_pool *pool = story->pool;
     page_section(story->html, "calibration", "Calibration: can its numbers be believed?");
     page_say(story->html,
              "A prediction of 30\u00a0%% should be a click three times in ten. The validation rows, sorted by what "
              "was predicted for them, are cut into groups of equal size; each dot compares the mean prediction of a "
              "group with the clicks that came.");
-    figure(story, CHAPTER1_CALIBRATION);
+    story_figure(story, CHAPTER1_CALIBRATION);
     page_say(
         story->html,
         "The calibration error, the mean distance from the diagonal weighted by rows, is %s. The mean prediction is "
         "%s where %s of the rows were clicked.",
         pool_percent_estimate(pool, &metrics->ece), pool_percent(pool, metrics->mean_prediction),
         pool_percent(pool, metrics->base_rate));
-    page_metrics(story->html, story->pool, &story->chapter->metrics);
+    page_metrics(story->html, story->pool, &chapter_of(story)->metrics);
     page_end_section(story->html);
 }
 
-static void arms_table(const chapter1_story *story, const char *caption, const forage_arm *arms, size_t count)
+static void arms_table(const report_story *story, const char *caption, const forage_arm *arms, size_t count)
 {
     static const char *const header[] = {"What is done", "Click rate", "Lost to the oracle"};
     report_pool *pool = story->pool;
@@ -238,9 +210,9 @@ static void arms_table(const chapter1_story *story, const char *caption, const f
         page_table(story->html, story->pool, caption, header, 3, cells, count);
 }
 
-static void cold_section(const chapter1_story *story)
+static void cold_section(const report_story *story)
 {
-    const forage_cold_start *cold = &story->chapter->cold_start;
+    const forage_cold_start *cold = &chapter_of(story)->cold_start;
     report_pool *pool = story->pool;
     page_section(story->html, "cold-start", "Flaw 1: it does not know who or what is new");
     page_say(story->html,
@@ -249,14 +221,14 @@ static void cold_section(const chapter1_story *story)
              "average of those it knows. Here %s users and %s products arrive after training, in %zu worlds with "
              "catalogue, users and log of their own.",
              pool_count(pool, cold->users_new), pool_count(pool, cold->items_new), cold->seeds);
-    figure(story, CHAPTER1_NEW_USERS);
+    story_figure(story, CHAPTER1_NEW_USERS);
     arms_table(story, "New users", cold->user_arms, cold->user_arm_count);
     page_say(
         story->html,
         "The average of all users is no user. Predicted rates are off by %s (root mean square) for those it knows, "
         "and by %s for new users.",
         pool_points(pool, cold->rmse_known.value), pool_points(pool, cold->rmse_new_user.value));
-    figure(story, CHAPTER1_NEW_PRODUCTS);
+    story_figure(story, CHAPTER1_NEW_PRODUCTS);
     arms_table(story, "New products", cold->item_arms, cold->item_arm_count);
     page_say(story->html,
              "Scored as the average product, the new ones get %s of all first choices; their share of the catalogue is "
@@ -266,9 +238,9 @@ static void cold_section(const chapter1_story *story)
     page_end_section(story->html);
 }
 
-static void drift_section(const chapter1_story *story)
+static void drift_section(const report_story *story)
 {
-    const forage_drift *drift = &story->chapter->drift;
+    const forage_drift *drift = &chapter_of(story)->drift;
     report_pool *pool = story->pool;
     page_section(story->html, "drift", "Flaw 2: it does not notice that tastes change");
     page_say(
@@ -281,7 +253,7 @@ static void drift_section(const chapter1_story *story)
         pool_fixed(pool, drift->event_day, 0), drift->series_count > 0 ? drift->series[0].count : 0,
         pool_percent(pool, drift->drifted_share), pool_count(pool, drift->visits_per_day), drift->window_days,
         drift->seeds);
-    figure(story, CHAPTER1_DRIFT);
+    story_figure(story, CHAPTER1_DRIFT);
     static const char *const header[] = {"Click rate", "Before", "After, never retrained",
                                          "Last day, retrained nightly"};
     const char *const cells[] = {
@@ -308,9 +280,9 @@ static void drift_section(const chapter1_story *story)
     page_end_section(story->html);
 }
 
-static void loop_section(const chapter1_story *story)
+static void loop_section(const report_story *story)
 {
-    const forage_feedback_loop *loop = &story->chapter->feedback_loop;
+    const forage_feedback_loop *loop = &chapter_of(story)->feedback_loop;
     report_pool *pool = story->pool;
     page_section(story->html, "feedback-loop", "Flaw 3: it teaches itself what it already believes");
     page_say(story->html,
@@ -318,7 +290,7 @@ static void loop_section(const chapter1_story *story)
              "visits of a round is shown its first choice, and it is trained again on what came of that. Beside it, a "
              "model that goes on learning from random traffic. Everything is repeated in %zu worlds.",
              pool_count(pool, loop->first_interactions), pool_count(pool, loop->round_interactions), loop->seeds);
-    figure(story, CHAPTER1_LOOP);
+    story_figure(story, CHAPTER1_LOOP);
     static const char *const header[] = {"After the last round", "Products shown", "Click rate", "Lost to the oracle",
                                          "Error of predicted rates"};
     const char **cells = pool_take(pool, 5 * loop->arm_count + 1, sizeof *cells);
@@ -345,9 +317,9 @@ static void loop_section(const chapter1_story *story)
     page_end_section(story->html);
 }
 
-static void lessons_section(const chapter1_story *story)
+static void lessons_section(const report_story *story)
 {
-    const forage_chapter1 *chapter = story->chapter;
+    const forage_chapter1 *chapter = story->record;
     const forage_cold_start *cold = &chapter->cold_start;
     const forage_drift *drift = &chapter->drift;
     const forage_loop_arm *own = &chapter->feedback_loop.arms[chapter->feedback_loop.arm_count - 1];
@@ -375,9 +347,9 @@ static void lessons_section(const chapter1_story *story)
     page_end_section(story->html);
 }
 
-static void method_section(const chapter1_story *story)
+static void method_section(const report_story *story)
 {
-    const forage_chapter1 *chapter = story->chapter;
+    const forage_chapter1 *chapter = story->record;
     report_pool *pool = story->pool;
     page_section(story->html, "method", "How it was measured");
     report_add(story->html, "<ul>\n");
@@ -395,39 +367,56 @@ static void method_section(const chapter1_story *story)
     report_format(story->html, "<li>Forage %s on %s; the whole chapter took %s s.</li>\n</ul>\n",
                   pool_html(pool, forage_version()), pool_html(pool, chapter->training.device),
                   pool_fixed(pool, chapter->seconds, 1));
-    if (story->command)
-        report_format(story->html, "<p>The same numbers again:</p>\n<pre><code>%s</code></pre>\n",
-                      pool_html(pool, story->command));
-    page_say(story->html,
-             "All numbers of this page are in <a href=\"chapter-1/results.json\">chapter-1/results.json</a>.");
+    story_again(story);
     page_end_section(story->html);
 }
 
-void chapter1_page(const forage_chapter1 *chapter, const forage_chart *charts, const forage_chart_pictures *pictures,
-                   const char *problem, const char *command, report_pool *pool, report_text *html)
+static void sections(const report_story *story)
 {
-    chapter1_story story = {.chapter = chapter,
-                            .charts = charts,
-                            .pictures = pictures,
-                            .problem = problem,
-                            .command = command,
-                            .pool = pool,
-                            .html = html};
-    page_start(html, "A recommender trained once, on yesterday’s log", "Forage · Chapter 1 · the batched baseline",
-               "A simulated shop with known tastes, a neural network trained on its log, how near it comes to the best "
-               "possible, and the three flaws of learning in batches, measured.");
-    keys(&story);
-    contents(&story);
-    if (!pictures)
-        page_missing(html, problem);
-    data_section(&story);
-    training_section(&story);
-    predictions_section(&story);
-    calibration_section(&story);
-    cold_section(&story);
-    drift_section(&story);
-    loop_section(&story);
-    lessons_section(&story);
-    method_section(&story);
-    page_finish(html);
+    data_section(story);
+    training_section(story);
+    predictions_section(story);
+    calibration_section(story);
+    cold_section(story);
+    drift_section(story);
+    loop_section(story);
+    lessons_section(story);
+    method_section(story);
 }
+
+static const char *const links[][2] = {
+    {"data", "The data"},
+    {"training", "Training"},
+    {"predictions", "What it predicts"},
+    {"calibration", "Calibration"},
+    {"cold-start", "Flaw 1: cold start"},
+    {"drift", "Flaw 2: no adaptation"},
+    {"feedback-loop", "Flaw 3: feedback loop"},
+    {"lessons", "What to take away"},
+    {"method", "How it was measured"},
+};
+
+static bool describe(const void *record, report_pool *pool, forage_chart *charts)
+{
+    return chapter1_describe(record, pool, charts);
+}
+
+static forage_status json(const void *record, char **text, forage_error *error)
+{
+    return forage_chapter1_json(record, text, error);
+}
+
+const report_chapter report_chapter1 = {
+    .folder = "chapter-1",
+    .kicker = "Forage · Chapter 1 · the batched baseline",
+    .title = "A recommender trained once, on yesterday’s log",
+    .lead = "A simulated shop with known tastes, a neural network trained on its log, how near it comes to the best "
+            "possible, and the three flaws of learning in batches, measured.",
+    .links = links,
+    .link_count = sizeof links / sizeof *links,
+    .chart_count = CHAPTER1_CHARTS,
+    .describe = describe,
+    .keys = keys,
+    .sections = sections,
+    .json = json,
+};

@@ -10,6 +10,18 @@
 #include <stdarg.h>
 #include <string.h>
 
+/* The inside of a header, and its end. */
+static void heading(report_text *html, const char *chapter, const char *title, const char *lead)
+{
+    report_add(html, "<p class=\"chapter\">");
+    report_html(html, chapter);
+    report_add(html, "</p>\n<h1>");
+    report_html(html, title);
+    report_add(html, "</h1>\n<p class=\"lead\">");
+    report_html(html, lead);
+    report_add(html, "</p>\n</header>\n");
+}
+
 void page_start(report_text *html, const char *title, const char *chapter, const char *lead)
 {
     report_add(html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -23,13 +35,14 @@ void page_start(report_text *html, const char *title, const char *chapter, const
     style_write(html);
     report_add(html, "</style>\n</head>\n<body>\n");
     report_add(html, chart_definitions);
-    report_add(html, "<main>\n<header>\n<p class=\"chapter\">");
-    report_html(html, chapter);
-    report_add(html, "</p>\n<h1>");
-    report_html(html, title);
-    report_add(html, "</h1>\n<p class=\"lead\">");
-    report_html(html, lead);
-    report_add(html, "</p>\n</header>\n");
+    report_add(html, "<main>\n<header>\n");
+    heading(html, chapter, title, lead);
+}
+
+void page_chapter(report_text *html, const char *id, const char *chapter, const char *title, const char *lead)
+{
+    report_format(html, "<header class=\"part\" id=\"%s\">\n", id);
+    heading(html, chapter, title, lead);
 }
 
 void page_finish(report_text *html)

@@ -10,6 +10,8 @@
 /* Start and end of a self-contained page: nothing is loaded from anywhere. Texts are plain, not HTML. */
 void page_start(report_text *html, const char *title, const char *chapter, const char *lead);
 void page_finish(report_text *html);
+/* The heading of a chapter on a page of several. */
+void page_chapter(report_text *html, const char *id, const char *chapter, const char *title, const char *lead);
 
 /* One of the figures that open the page: a short text, a number, and what it is to be compared with (HTML). */
 typedef struct page_key {

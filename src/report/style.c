@@ -13,6 +13,7 @@ static const char text_rules[] =
     "font:1.0625rem/1.6 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif}\n"
     "main{max-width:46.5rem;margin:0 auto;padding:3.5rem 1.25rem 4rem}\n"
     "header{margin-bottom:2rem}\n"
+    "header.part{margin-top:5rem;padding-top:2.5rem;border-top:3px solid var(--axis);break-before:page}\n"
     ".chapter{margin:0 0 .4rem;font-size:.9rem;font-weight:600;letter-spacing:.04em;color:var(--blue-text)}\n"
     "h1{font-size:clamp(1.75rem,5.2vw,2.6rem);line-height:1.15;letter-spacing:-.02em;margin:0 0 1rem;"
     "text-wrap:balance}\n"

@@ -65,7 +65,7 @@ static forage_status write_report(const char *ending, const char *gnuplot, forag
                                   forage_error *error)
 {
     forage_report_options options = {.folder = folder, .gnuplot = gnuplot, .command = "forage study <&>"};
-    return forage_chapter1_write(&sample(ending)->chapter, &options, result, error);
+    return forage_study_write(&(forage_study){.chapter1 = &sample(ending)->chapter}, &options, result, error);
 }
 
 static void check_page(bool charts)
@@ -152,10 +152,10 @@ static void test_bad_folder(void **state)
     (void)state;
     forage_error error = {0};
     forage_report_options options = {.folder = "/dev/null/report", .gnuplot = "no-such-gnuplot"};
-    assert_int_equal(forage_chapter1_write(&sample("")->chapter, &options, NULL, &error), FORAGE_IO);
+    assert_int_equal(forage_study_write(&(forage_study){.chapter1 = &sample("")->chapter}, &options, NULL, &error), FORAGE_IO);
     assert_non_null(strstr(error.message, "folder"));
     options.folder = "";
-    assert_int_equal(forage_chapter1_write(&sample("")->chapter, &options, NULL, &error), FORAGE_INVALID);
+    assert_int_equal(forage_study_write(&(forage_study){.chapter1 = &sample("")->chapter}, &options, NULL, &error), FORAGE_INVALID);
 }
 
 static void test_empty_record(void **state)
@@ -164,7 +164,7 @@ static void test_empty_record(void **state)
     const forage_chapter1 empty = {0};
     forage_report_options options = {.folder = folder, .gnuplot = "no-such-gnuplot"};
     char *text;
-    assert_int_equal(forage_chapter1_write(&empty, &options, NULL, NULL), FORAGE_INVALID);
+    assert_int_equal(forage_study_write(&(forage_study){.chapter1 = &empty}, &options, NULL, NULL), FORAGE_INVALID);
     assert_int_equal(forage_chapter1_text(&empty, NULL, &text, NULL), FORAGE_INVALID);
     assert_null(text);
     assert_int_equal(forage_chapter1_json(&empty, &text, NULL), FORAGE_OK);
