@@ -156,10 +156,10 @@ typedef struct forage_study {
     const forage_chapter2 *chapter2;
 } forage_study;
 
-/* Writes FOLDER/index.html with all chapters, and beside it in FOLDER/chapter-1 and so on the charts as SVG, PNG and CSV
- * and everything as results.json. The page needs none of them and no network. A missing gnuplot is no failure: see `result`
- * (may be NULL). FORAGE_INVALID for a study without chapters or a record that is not complete. On failure the page is what it was
- * before, or is not there. */
+/* Writes FOLDER/index.html with all chapters, and beside it in FOLDER/chapter-1 and so on the charts as SVG, PNG and
+ * CSV and everything as results.json. The page needs none of them and no network. A missing gnuplot is no failure: see
+ * `result` (may be NULL). FORAGE_INVALID for a study without chapters or a record that is not complete. On failure the
+ * page is what it was before, or is not there. */
 FORAGE_API forage_status forage_study_write(const forage_study *study, const forage_report_options *options,
                                             forage_report_result *result, forage_error *error);
 /* The chapter in a few lines and small charts. forage_free *text. */

@@ -1,23 +1,26 @@
-/* forage study: a chapter of the story, from simulation to report. */
+/* forage study: the story chapter by chapter, from simulation to report. */
 #include "cli/report_options.h"
 #include "cli/terminal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 typedef struct study_request {
-    uint64_t chapter, seed, model_seed, interactions, seeds;
+    uint64_t chapter, seed, model_seed, interactions, visits, seeds;
     const char *scenario, *model;
 } study_request;
 
 static bool parse(study_request *r, int argc, char **argv, int *code)
 {
     const cli_option story[] = {
-        {"chapter", CLI_COUNT, &r->chapter, "N", "1, the batched baseline (default: 1)"},
+        {"chapter", CLI_COUNT, &r->chapter, "N", "1, the batched baseline; 2, learners in the arena (default: all)"},
         {"scenario", CLI_TEXT, &r->scenario, "NAME|FILE", "the shop (default: petshop)"},
-        {"model", CLI_TEXT, &r->model, "NAME", "the model on trial (default: embedding-mlp)"},
-        {"interactions", CLI_COUNT, &r->interactions, "N", "visits in the log (default: 200000)"},
+        {"model", CLI_TEXT, &r->model, "NAME", "the batched model on trial in chapter 1 (default: embedding-mlp)"},
+        {"interactions", CLI_COUNT, &r->interactions, "N", "visits in chapter 1's log (default: 200000)"},
+        {"visits", CLI_COUNT, &r->visits, "N", "visits of each play of chapter 2 (default: the scenarios' own)"},
         {"seeds", CLI_COUNT, &r->seeds, "N",
-         "worlds in each experiment; more give narrower intervals and take longer (default: what fits into seconds)"},
+         "worlds in each experiment, plays in each arena; more give narrower intervals and take longer (default: what "
+         "fits into seconds)"},
         {"seed", CLI_COUNT, &r->seed, "N", "seed of the shop (default: the scenario's)"},
         {"model-seed", CLI_COUNT, &r->model_seed, "N", "seed of the first training (default: 0)"},
     };
@@ -27,8 +30,10 @@ static bool parse(study_request *r, int argc, char **argv, int *code)
     };
     const cli_syntax syntax = {
         .usage = "forage study [options]",
-        .description = "Generates the log, trains, evaluates, measures the flaws of batched learning, and writes one "
-                       "report: FOLDER/index.html, with charts (SVG, PNG, CSV) and results.json beside it.",
+        .description =
+            "Tells the story of a simulated shop in numbers: a batched model and its flaws, then learners that "
+            "learn from every click, against it and against the limit. Writes one report, "
+            "FOLDER/index.html, with charts (SVG, PNG, CSV) and results.json of each chapter beside it.",
         .groups = groups,
         .group_count = sizeof groups / sizeof *groups,
         .examples = "  forage study --chapter 1 --output report\n"
@@ -39,75 +44,137 @@ static bool parse(study_request *r, int argc, char **argv, int *code)
     size_t count;
     if (!cli_parse(&syntax, argc, argv, &count, code))
         return false;
-    if (r->chapter != 1) {
-        *code = cli_misused("there is no chapter %llu yet; --chapter 1 is there", (unsigned long long)r->chapter);
+    if (r->chapter > 2) {
+        *code = cli_misused("there is no chapter %llu yet; 1 and 2 are there", (unsigned long long)r->chapter);
         return false;
     }
     return true;
 }
 
-static forage_status print_story(const forage_chapter1 *chapter, forage_error *error)
+enum { BATCHED = 1 << 1, LEARNERS = 1 << 2 };
+
+/* What was run, whole. */
+typedef struct study_record {
+    forage_chapter1 chapter1;
+    forage_chapter2 chapter2;
+    forage_study study;
+} study_record;
+
+static forage_status print_json(const forage_study *study, forage_error *error)
 {
+    char *first = NULL, *second = NULL;
+    forage_status status = FORAGE_OK;
+    if (study->chapter1)
+        status = forage_chapter1_json(study->chapter1, &first, error);
+    if (status == FORAGE_OK && study->chapter2)
+        status = forage_chapter2_json(study->chapter2, &second, error);
+    if (status == FORAGE_OK && first && second)
+        printf("{\"chapter1\": %s, \"chapter2\": %s}\n", first, second);
+    else if (status == FORAGE_OK)
+        fputs(first ? first : second, stdout);
+    forage_free(first);
+    forage_free(second);
+    return status;
+}
+
+static forage_status print_text(const forage_study *study, forage_error *error)
+{
+    const forage_terminal terminal = cli_terminal();
     char *text;
-    if (cli_report_options()->json) {
-        FORAGE_TRY(forage_chapter1_json(chapter, &text, error));
-    } else {
-        forage_terminal terminal = cli_terminal();
-        FORAGE_TRY(forage_chapter1_text(chapter, &terminal, &text, error));
+    if (study->chapter1) {
+        FORAGE_TRY(forage_chapter1_text(study->chapter1, &terminal, &text, error));
+        fputs(text, stdout);
+        forage_free(text);
     }
-    fputs(text, stdout);
-    forage_free(text);
+    if (study->chapter2) {
+        if (study->chapter1)
+            putchar('\n');
+        FORAGE_TRY(forage_chapter2_text(study->chapter2, &terminal, &text, error));
+        fputs(text, stdout);
+        forage_free(text);
+    }
     return FORAGE_OK;
 }
 
 /* The command that gives the same numbers again. */
 static void write_command(const study_request *r, char *text, size_t size)
 {
-    int used = snprintf(text, size, "forage study --chapter 1 --scenario %s --model-seed %llu", r->scenario,
-                        (unsigned long long)r->model_seed);
     const struct {
         const char *name;
         uint64_t value;
-    } numbers[] = {{"seed", r->seed}, {"interactions", r->interactions}, {"seeds", r->seeds}};
+    } numbers[] = {{"chapter", r->chapter},           {"model-seed", r->model_seed}, {"seed", r->seed},
+                   {"interactions", r->interactions}, {"visits", r->visits},         {"seeds", r->seeds}};
+    size_t used = 0;
+    forage_append(text, size, &used, "forage study");
+    if (strcmp(r->scenario, "petshop") != 0)
+        forage_append(text, size, &used, " --scenario %s", r->scenario);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        if (numbers[i].value > 0 && used > 0 && (size_t)used < size)
-            used += snprintf(text + used, size - (size_t)used, " --%s %llu", numbers[i].name,
-                             (unsigned long long)numbers[i].value);
+        if (numbers[i].value > 0)
+            forage_append(text, size, &used, " --%s %llu", numbers[i].name, (unsigned long long)numbers[i].value);
     }
+}
+
+static forage_status run_chapters(const study_request *r, study_record *record, forage_error *error)
+{
+    const cli_report_settings *settings = cli_report_options();
+    const forage_progress *progress = cli_progress(settings->quiet || settings->json);
+    forage_device device;
+    unsigned chapters = r->chapter ? 1U << r->chapter : BATCHED | LEARNERS;
+    FORAGE_TRY(cli_report_device(&device, error));
+    if (chapters & BATCHED) {
+        const forage_chapter1_options options = {.scenario = r->scenario,
+                                                 .model = r->model,
+                                                 .seed = r->seed,
+                                                 .model_seed = r->model_seed,
+                                                 .interactions = (size_t)r->interactions,
+                                                 .seeds = (size_t)r->seeds,
+                                                 .device = device,
+                                                 .progress = progress};
+        FORAGE_TRY(forage_chapter1_run(&options, &record->chapter1, error));
+        record->study.chapter1 = &record->chapter1;
+    }
+    if (chapters & LEARNERS) {
+        const forage_chapter2_options options = {.scenario = r->scenario,
+                                                 .seed = r->seed,
+                                                 .visits = r->visits,
+                                                 .seeds = (size_t)r->seeds,
+                                                 .threads = device.threads,
+                                                 .progress = progress};
+        record->study.chapter2 = &record->chapter2;
+        FORAGE_TRY(forage_chapter2_run(&options, &record->chapter2, error));
+    }
+    return FORAGE_OK;
 }
 
 static forage_status study(const study_request *r, forage_error *error)
 {
     const cli_report_settings *settings = cli_report_options();
-    forage_chapter1_options options = {.scenario = r->scenario,
-                                       .model = r->model,
-                                       .seed = r->seed,
-                                       .model_seed = r->model_seed,
-                                       .interactions = (size_t)r->interactions,
-                                       .seeds = (size_t)r->seeds,
-                                       .progress = cli_progress(settings->quiet || settings->json)};
-    FORAGE_TRY(cli_report_device(&options.device, error));
-    forage_chapter1 chapter = {0};
     forage_report_result result = {0};
     char command[512];
+    study_record *record = forage_calloc(1, sizeof *record);
+    if (!record)
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the study");
     write_command(r, command, sizeof command);
-    forage_report_options files = {.folder = settings->output, .gnuplot = settings->gnuplot, .command = command};
-    forage_status status = forage_chapter1_run(&options, &chapter, error);
+    const forage_report_options files = {.folder = settings->output, .gnuplot = settings->gnuplot, .command = command};
+    forage_status status = run_chapters(r, record, error);
     cli_progress_end();
     if (status == FORAGE_OK)
-        status = forage_chapter1_write(&chapter, &files, &result, error);
-    if (status == FORAGE_OK && (settings->json || !settings->quiet))
-        status = print_story(&chapter, error);
-    forage_chapter1_release(&chapter);
-    if (status != FORAGE_OK)
-        return status;
-    cli_report_written(&result);
-    return FORAGE_OK;
+        status = forage_study_write(&record->study, &files, &result, error);
+    if (status == FORAGE_OK && settings->json)
+        status = print_json(&record->study, error);
+    else if (status == FORAGE_OK && !settings->quiet)
+        status = print_text(&record->study, error);
+    forage_chapter1_release(&record->chapter1);
+    forage_chapter2_release(&record->chapter2);
+    forage_free(record);
+    if (status == FORAGE_OK)
+        cli_report_written(&result);
+    return status;
 }
 
 static int run(int argc, char **argv)
 {
-    study_request r = {.chapter = 1, .scenario = "petshop"};
+    study_request r = {.scenario = "petshop"};
     int code = CLI_GOOD;
     forage_error error = {0};
     if (!parse(&r, argc, argv, &code))

@@ -182,21 +182,25 @@ static json_t *number_text(uint64_t value)
     return value <= INT64_MAX ? json_integer((json_int_t)value) : json_string(text);
 }
 
-forage_status forage_arena_json(const forage_arena *arena, char **text, forage_error *error)
+json_t *json_arena(const forage_arena *arena)
 {
     json_t *agents = json_object();
     for (size_t a = 0; a < arena->agent_count; ++a)
         set_named(agents, arena->agents[a].name, a, agent_json(arena, &arena->agents[a]));
-    json_t *object = json_pack(
-        "{so ss sI sI so sI sI sI sI sI so so sI so so so so so}", "environment", json_text(arena->environment), "kind",
-        arena_kind_name(arena->kind), "visits", (json_int_t)arena->visits, "seeds", (json_int_t)arena->seeds, "seed",
-        number_text(arena->seed), "users", (json_int_t)arena->users, "items", (json_int_t)arena->items, "positions",
-        (json_int_t)arena->positions, "settle", (json_int_t)arena->settle, "window", (json_int_t)arena->window,
-        "oracle_ctr", json_number(arena->oracle_rate), "logged_ctr", json_number(arena->logged_rate), "newcomers",
-        (json_int_t)arena->newcomers, "events", events(arena), "points",
-        whole_numbers(arena->points, arena->point_count), "agents", agents, "load_seconds",
-        json_number(arena->load_seconds), "seconds", json_number(arena->seconds));
-    return json_finish(object, text, error);
+    return json_pack("{so ss sI sI so sI sI sI sI sI so so sI so so so so so}", "environment",
+                     json_text(arena->environment), "kind", arena_kind_name(arena->kind), "visits",
+                     (json_int_t)arena->visits, "seeds", (json_int_t)arena->seeds, "seed", number_text(arena->seed),
+                     "users", (json_int_t)arena->users, "items", (json_int_t)arena->items, "positions",
+                     (json_int_t)arena->positions, "settle", (json_int_t)arena->settle, "window",
+                     (json_int_t)arena->window, "oracle_ctr", json_number(arena->oracle_rate), "logged_ctr",
+                     json_number(arena->logged_rate), "newcomers", (json_int_t)arena->newcomers, "events",
+                     events(arena), "points", whole_numbers(arena->points, arena->point_count), "agents", agents,
+                     "load_seconds", json_number(arena->load_seconds), "seconds", json_number(arena->seconds));
+}
+
+forage_status forage_arena_json(const forage_arena *arena, char **text, forage_error *error)
+{
+    return json_finish(json_arena(arena), text, error);
 }
 
 /* ------------------------------------------------------------------ *

@@ -108,8 +108,9 @@ static void data_section(const report_story *story)
         "The shop is simulated (scenario <code>%s</code>, seed %s). It has %s products in %zu categories and %s "
         "users of %zu personas. A persona says how often its users click on each category; nothing else matters to "
         "a click, and the rest is chance.",
-        pool_html(pool, chapter_of(story)->scenario), pool_format(pool, "%llu", (unsigned long long)chapter_of(story)->seed),
-        pool_count(pool, log->items), log->category_count, pool_count(pool, log->users), log->persona_count);
+        pool_html(pool, chapter_of(story)->scenario),
+        pool_format(pool, "%llu", (unsigned long long)chapter_of(story)->seed), pool_count(pool, log->items),
+        log->category_count, pool_count(pool, log->users), log->persona_count);
     if (trials->count > 0)
         page_say(story->html,
                  "How noisy clicks are: before the log began, user %u (<em>%s</em>) looked %s times at a product of "

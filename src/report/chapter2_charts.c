@@ -18,11 +18,11 @@ typedef struct style {
 } style;
 
 static const style styles[] = {
-    {"latent", FORAGE_INK_BLUE, false},          {"linucb", FORAGE_INK_GREEN, false},
-    {"lints", FORAGE_INK_SKY, false},            {"greedy", FORAGE_INK_PURPLE, false},
-    {"batched", FORAGE_INK_VERMILLION, false},   {"batched-nightly", FORAGE_INK_ORANGE, false},
-    {"neural-linear", FORAGE_INK_PURPLE, true},  {"popular", FORAGE_INK_GREY, false},
-    {"bayes", FORAGE_INK_BLACK, true},           {"oracle", FORAGE_INK_BLACK, false},
+    {"latent", FORAGE_INK_BLUE, false},         {"linucb", FORAGE_INK_GREEN, false},
+    {"lints", FORAGE_INK_SKY, false},           {"greedy", FORAGE_INK_PURPLE, false},
+    {"batched", FORAGE_INK_VERMILLION, false},  {"batched-nightly", FORAGE_INK_ORANGE, false},
+    {"neural-linear", FORAGE_INK_PURPLE, true}, {"popular", FORAGE_INK_GREY, false},
+    {"bayes", FORAGE_INK_BLACK, true},          {"oracle", FORAGE_INK_BLACK, false},
 };
 
 static style style_of(const char *name)
@@ -95,8 +95,8 @@ static bool add_curves(const forage_arena *arena, const char *const *names, curv
             continue;
         style look = style_of(agent->name);
         forage_chart_series *series = &part->series[lines++];
-        *series = (forage_chart_series){
-            .name = agent->name, .ink = look.ink, .dashed = look.dashed, .count = points, .x = x};
+        *series =
+            (forage_chart_series){.name = agent->name, .ink = look.ink, .dashed = look.dashed, .count = points, .x = x};
         if (which == CURVE_SHARE) {
             series->y = thinned(pool, agent->share_curve, count, points, true);
             continue;
@@ -192,8 +192,8 @@ static bool changes_chart(const forage_chapter2 *chapter, report_pool *pool, for
 /* Beliefs before each visit, category by category, and a dot where one of its products was shown. */
 static void add_diary(const forage_arena *arena, const forage_arena_agent *agent, report_pool *pool, charts_part *part)
 {
-    static const forage_ink inks[] = {FORAGE_INK_BLUE,  FORAGE_INK_VERMILLION, FORAGE_INK_GREEN, FORAGE_INK_PURPLE,
-                                      FORAGE_INK_ORANGE, FORAGE_INK_SKY,       FORAGE_INK_GREY};
+    static const forage_ink inks[] = {FORAGE_INK_BLUE,   FORAGE_INK_VERMILLION, FORAGE_INK_GREEN, FORAGE_INK_PURPLE,
+                                      FORAGE_INK_ORANGE, FORAGE_INK_SKY,        FORAGE_INK_GREY};
     enum { INKS = sizeof inks / sizeof *inks };
     size_t pages = agent->page_count;
     size_t groups = arena->item_group_count < CATEGORIES_MOST ? arena->item_group_count : CATEGORIES_MOST;
@@ -325,11 +325,13 @@ static bool personas_chart(const forage_arena *arena, report_pool *pool, forage_
                                                          .x = shares};
     }
     part.panel->series_count = lines;
-    part.panel->x = (forage_chart_axis){.label = "Click rate as a share of the oracle’s", .percent = true, .zero = true};
+    part.panel->x =
+        (forage_chart_axis){.label = "Click rate as a share of the oracle’s", .percent = true, .zero = true};
     part.panel->y = (forage_chart_axis){.categories = labels, .category_count = groups};
     chart->name = "personas";
     chart->title = "Who is served well: click rates by persona";
-    chart->summary = "A mark for each persona and agent: its click rate as a share of what the oracle earns with the same users.";
+    chart->summary =
+        "A mark for each persona and agent: its click rate as a share of what the oracle earns with the same users.";
     return !pool->failed;
 }
 

@@ -73,7 +73,8 @@ static void keys(const report_story *story)
                      isfinite(bayes) ? pool_format(pool, "; who knows the personas loses %s", clicks(pool, bayes))
                                      : "")},
         {"Regret of LinUCB", clicks(pool, SCORE(shop, "linucb", regret)),
-         pool_format(pool, "greedy, the same model without exploring: %s", clicks(pool, SCORE(shop, "greedy", regret)))},
+         pool_format(pool, "greedy, the same model without exploring: %s",
+                     clicks(pool, SCORE(shop, "greedy", regret)))},
         {"A new user costs", pool_fixed(pool, kind->first60.value, 1),
          pool_format(pool, "clicks in 60 visits (%s); the batched model loses %s", pool_html(pool, kind->name),
                      pool_fixed(pool, SCORE(users, "batched", first60), 1))},
@@ -95,15 +96,15 @@ enum { SCORES = 6 };
 
 static void scores_table(const report_story *story, const forage_arena *arena, const char *caption)
 {
-    static const char *const header[SCORES] = {"Agent",      "Regret, clicks",         "Click rate",
-                                               "Last tenth", "Of the oracle, at the end", "Growth of regret"};
+    static const char *const header[SCORES] = {
+        "Agent", "Regret, clicks", "Click rate", "Last tenth", "Of the oracle, at the end", "Growth of regret"};
     report_pool *pool = story->pool;
     const char **cells = pool_take(pool, SCORES * arena->agent_count + 1, sizeof *cells);
     for (size_t a = 0; cells && a < arena->agent_count; ++a) {
         const forage_arena_agent *agent = &arena->agents[a];
         const char **row = &cells[SCORES * a];
-        row[0] = agent->model[0] ? pool_format(pool, "%s\n%s, %s", agent->name, agent->model, agent->policy)
-                                 : agent->name;
+        row[0] =
+            agent->model[0] ? pool_format(pool, "%s\n%s, %s", agent->name, agent->model, agent->policy) : agent->name;
         row[1] = clicks_estimate(pool, &agent->regret);
         row[2] = pool_percent(pool, agent->rate.value);
         row[3] = pool_percent(pool, agent->rate_last.value);
@@ -152,10 +153,9 @@ static void recovery_table(const report_story *story, const forage_arena *arena,
             continue;
         const char **row = &cells[3 * rows++];
         row[0] = agent->name;
-        row[1] = agent->recovered[0] >= 1 ? clicks(pool, agent->recovery[0].value)
-                 : agent->recovered[0] > 0
-                     ? pool_format(pool, "more than %s", clicks(pool, agent->recovery[0].value))
-                     : "not until the end";
+        row[1] = agent->recovered[0] >= 1  ? clicks(pool, agent->recovery[0].value)
+                 : agent->recovered[0] > 0 ? pool_format(pool, "more than %s", clicks(pool, agent->recovery[0].value))
+                                           : "not until the end";
         row[2] = pool_percent(pool, agent->share_last.value);
     }
     if (cells)
@@ -179,8 +179,9 @@ static void diary_table(const report_story *story, const forage_arena *arena, co
         row[5] = pool_percent(pool, page->best);
     }
     if (cells)
-        page_table(story->html, pool, pool_format(pool, "Anna’s first %zu visits with %s", agent->page_count, agent->name),
-                   header, 6, cells, agent->page_count);
+        page_table(story->html, pool,
+                   pool_format(pool, "Anna’s first %zu visits with %s", agent->page_count, agent->name), header, 6,
+                   cells, agent->page_count);
 }
 
 /* ------------------------------------------------------------------ *
@@ -197,12 +198,13 @@ static void arena_section(const report_story *story)
              "visit’s own random number is below the click probability of what was shown. So a difference between two "
              "agents is no difference of luck. Each plays %zu times %s visits, in shops of %s users and %s products.",
              shop->seeds, pool_count(pool, shop->visits), pool_count(pool, shop->users), pool_count(pool, shop->items));
-    page_say(story->html,
-             "Two references frame the table. <code>oracle</code> knows every click probability; what others earn less "
-             "is their regret. <code>bayes</code> knows the table of personas and must find out each user’s persona "
-             "from their clicks: nobody who learns can be expected to do better. The batched model "
-             "(<code>batched</code>, and <code>batched-nightly</code>, which is retrained on what it has seen) has read "
-             "200,000 visits of random traffic before the first visit. The others begin with nothing.");
+    page_say(
+        story->html,
+        "Two references frame the table. <code>oracle</code> knows every click probability; what others earn less "
+        "is their regret. <code>bayes</code> knows the table of personas and must find out each user’s persona "
+        "from their clicks: nobody who learns can be expected to do better. The batched model "
+        "(<code>batched</code>, and <code>batched-nightly</code>, which is retrained on what it has seen) has read "
+        "200,000 visits of random traffic before the first visit. The others begin with nothing.");
     page_end_section(story->html);
 }
 
@@ -214,11 +216,12 @@ static void shop_section(const report_story *story)
     double bayes = SCORE(shop, "bayes", regret);
     page_section(story->html, "unknown-shop", "An unknown shop: what learning costs");
     story_figure(story, CHAPTER2_REGRET);
-    page_say(story->html,
-             "A learner pays for what it finds out. Regret that grows in proportion to visits (an exponent of 1) never "
-             "stops costing; a smaller exponent, fitted here over the second half, means that each visit costs less than "
-             "the one before. Showing products at random loses %s clicks, the product that is most popular %s.",
-             clicks(pool, SCORE(shop, "random", regret)), clicks(pool, SCORE(shop, "popular", regret)));
+    page_say(
+        story->html,
+        "A learner pays for what it finds out. Regret that grows in proportion to visits (an exponent of 1) never "
+        "stops costing; a smaller exponent, fitted here over the second half, means that each visit costs less than "
+        "the one before. Showing products at random loses %s clicks, the product that is most popular %s.",
+        clicks(pool, SCORE(shop, "random", regret)), clicks(pool, SCORE(shop, "popular", regret)));
     scores_table(story, shop, "Nothing known beforehand");
     if (best && isfinite(bayes))
         page_say(story->html,
@@ -234,9 +237,10 @@ static void greedy_section(const report_story *story)
     const forage_arena_agent *greedy = chapter2_agent(shop, "greedy"), *oracle = chapter2_agent(shop, "oracle");
     report_pool *pool = story->pool;
     page_section(story->html, "greedy", "Where the greedy one gets stuck");
-    page_say(story->html,
-             "<code>greedy</code> has the same model as <code>linucb</code> and always shows what looks best. What it has "
-             "underrated once it does not show again, so nothing corrects it.");
+    page_say(
+        story->html,
+        "<code>greedy</code> has the same model as <code>linucb</code> and always shows what looks best. What it has "
+        "underrated once it does not show again, so nothing corrects it.");
     story_figure(story, CHAPTER2_PERSONAS);
     size_t worst = 0;
     for (size_t g = 1; greedy && oracle && g < shop->user_group_count; ++g) {
@@ -258,10 +262,11 @@ static void newcomers_section(const report_story *story)
 {
     const forage_arena *arena = arena_of(story, FORAGE_CHAPTER2_NEW_USERS);
     page_section(story->html, "newcomers", "New users: from the first click on");
-    page_say(story->html,
-             "Half of all visits are by people never seen before; each of them comes a hundred times. Counted are the %s "
-             "who came when the agents had seen %s visits of others.",
-             pool_count(story->pool, arena->newcomers), pool_count(story->pool, arena->settle));
+    page_say(
+        story->html,
+        "Half of all visits are by people never seen before; each of them comes a hundred times. Counted are the %s "
+        "who came when the agents had seen %s visits of others.",
+        pool_count(story->pool, arena->newcomers), pool_count(story->pool, arena->settle));
     story_figure(story, CHAPTER2_NEWCOMERS);
     newcomers_table(story, arena);
     page_end_section(story->html);
@@ -275,10 +280,11 @@ static void anna_section(const report_story *story)
     report_pool *pool = story->pool;
     page_section(story->html, "anna", "What Anna saw");
     if (count > 0 && agents[0]->pages[0].user_group < arena->user_group_count)
-        page_say(story->html,
-                 "Anna is one of these newcomers: user %u, a <em>%s</em>, which nobody tells the learner. Before each of "
-                 "her visits it has an opinion of every category; what she clicks, and what she does not, changes it.",
-                 (unsigned)agents[0]->pages[0].user, pool_html(pool, arena->user_groups[agents[0]->pages[0].user_group]));
+        page_say(
+            story->html,
+            "Anna is one of these newcomers: user %u, a <em>%s</em>, which nobody tells the learner. Before each of "
+            "her visits it has an opinion of every category; what she clicks, and what she does not, changes it.",
+            (unsigned)agents[0]->pages[0].user, pool_html(pool, arena->user_groups[agents[0]->pages[0].user_group]));
     story_figure(story, CHAPTER2_ANNA);
     for (size_t i = 0; i < count; ++i)
         diary_table(story, arena, agents[i]);
@@ -288,11 +294,12 @@ static void anna_section(const report_story *story)
 static void changes_section(const report_story *story)
 {
     page_section(story->html, "changes", "The world changes");
-    page_say(story->html,
-             "In one shop half of the puppies grow up at half time: their owners’ tastes change from one visit to the "
-             "next, and some customers change slowly all along. In the other a tenth of the catalogue is launched at half "
-             "time, some of it better than all before. Recovered is who is back at 95\u00a0%% of the share of the oracle’s "
-             "click rate that they had before.");
+    page_say(
+        story->html,
+        "In one shop half of the puppies grow up at half time: their owners’ tastes change from one visit to the "
+        "next, and some customers change slowly all along. In the other a tenth of the catalogue is launched at half "
+        "time, some of it better than all before. Recovered is who is back at 95\u00a0%% of the share of the oracle’s "
+        "click rate that they had before.");
     story_figure(story, CHAPTER2_CHANGES);
     recovery_table(story, arena_of(story, FORAGE_CHAPTER2_DRIFT), "After tastes changed");
     recovery_table(story, arena_of(story, FORAGE_CHAPTER2_NEW_ITEMS), "After the launch");
@@ -314,10 +321,11 @@ static void loop_section(const report_story *story)
 static void others_section(const report_story *story)
 {
     page_section(story->html, "other-shops", "Slates, late news, and a large store");
-    page_say(story->html,
-             "Pages of five products, of which the lower ones are looked at less; rewards that arrive up to 10,000 visits "
-             "late, or never; and a store of 100,000 products in 1,000 categories for 100,000 users whose tastes have no "
-             "names.");
+    page_say(
+        story->html,
+        "Pages of five products, of which the lower ones are looked at less; rewards that arrive up to 10,000 visits "
+        "late, or never; and a store of 100,000 products in 1,000 categories for 100,000 users whose tastes have no "
+        "names.");
     story_figure(story, CHAPTER2_OTHERS);
     page_end_section(story->html);
 }
@@ -332,11 +340,12 @@ static void lessons_section(const report_story *story)
     page_section(story->html, "chapter-2-lessons", "What to take away");
     report_add(story->html, "<ul>\n");
     if (best)
-        report_format(story->html,
-                      "<li>Without a log, learning at every visit reaches %s of the oracle’s click rate in the last tenth "
-                      "(<code>%s</code>); the batched model, with 200,000 random visits to begin with, %s.</li>\n",
-                      pool_percent(pool, best->share_last.value), pool_html(pool, best->name),
-                      pool_percent(pool, SCORE(shop, "batched", share_last)));
+        report_format(
+            story->html,
+            "<li>Without a log, learning at every visit reaches %s of the oracle’s click rate in the last tenth "
+            "(<code>%s</code>); the batched model, with 200,000 random visits to begin with, %s.</li>\n",
+            pool_percent(pool, best->share_last.value), pool_html(pool, best->name),
+            pool_percent(pool, SCORE(shop, "batched", share_last)));
     if (kind)
         report_format(story->html,
                       "<li>A new user costs %s clicks in 60 visits with <code>%s</code>, %s with the batched model, %s "
@@ -360,14 +369,15 @@ static void method_section(const report_story *story)
     const forage_chapter2 *chapter = story->record;
     const forage_arena *shop = arena_of(story, FORAGE_CHAPTER2_SHOP);
     page_section(story->html, "chapter-2-method", "How it was measured");
-    report_format(story->html,
-                  "<ul>\n<li>Regret and shares of the oracle are free of the noise of clicking: they compare true "
-                  "probabilities. Click rates are what really happened.</li>\n"
-                  "<li>Intervals are 95\u00a0%% Student’s t intervals over plays; play n of each arena has seed %llu + n."
-                  "</li>\n<li>Settings are the defaults of the short names; none was chosen on these seeds.</li>\n"
-                  "<li>Forage %s; the whole chapter took %s s.</li>\n</ul>\n",
-                  (unsigned long long)shop->seed, pool_html(story->pool, forage_version()),
-                  pool_fixed(story->pool, chapter->seconds, 1));
+    report_format(
+        story->html,
+        "<ul>\n<li>Regret and shares of the oracle are free of the noise of clicking: they compare true "
+        "probabilities. Click rates are what really happened.</li>\n"
+        "<li>Intervals are 95\u00a0%% Student’s t intervals over plays; play n of each arena has seed %llu + n."
+        "</li>\n<li>Settings are the defaults of the short names; none was chosen on these seeds.</li>\n"
+        "<li>Forage %s; the whole chapter took %s s.</li>\n</ul>\n",
+        (unsigned long long)shop->seed, pool_html(story->pool, forage_version()),
+        pool_fixed(story->pool, chapter->seconds, 1));
     story_again(story);
     page_end_section(story->html);
 }

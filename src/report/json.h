@@ -17,6 +17,8 @@ json_t *json_numbers(const double *values, size_t count);
 json_t *json_text(const char *plain);
 json_t *json_metrics(const forage_metrics *metrics);
 json_t *json_training(const forage_training_record *training);
+/* The whole record; NULL when memory ran out. */
+json_t *json_arena(const forage_arena *arena);
 /* The text of `object`, which is released (NULL: out of memory), with a line end; forage_free *text. */
 forage_status json_finish(json_t *object, char **text, forage_error *error);
 

@@ -105,8 +105,7 @@ static forage_status write_files(const part *p, const forage_report_options *opt
     FORAGE_TRY(folder_make(pool_format(pool, "%s/%s", options->folder, chapter->folder), error));
     FORAGE_TRY(chapter->json(p->record, &json, error));
     report_text text = {.bytes = json, .used = strlen(json)};
-    forage_status status =
-        folder_write(options->folder, chapter->folder, "results.json", &text, &result->files, error);
+    forage_status status = folder_write(options->folder, chapter->folder, "results.json", &text, &result->files, error);
     forage_free(json);
     FORAGE_TRY(status);
     return folder_write_charts(options->folder, chapter->folder, p->charts, chapter->chart_count,

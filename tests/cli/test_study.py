@@ -14,6 +14,7 @@ from cli import forage, refused
 DATA = pathlib.Path(os.environ.get("FORAGE_DATA", cli.SOURCE / "../shared/data"))
 QUICK = ("--seeds", 1)  # one world in each experiment: intervals are missing, everything else is there
 CHARTS = ["loss", "personas", "calibration", "new-users", "new-products", "drift", "feedback-loop"]
+CHARTS_2 = ["regret", "personas", "newcomers", "anna", "changes", "own-traffic", "other-shops"]
 HAVE_GNUPLOT = shutil.which("gnuplot") is not None
 
 
@@ -54,8 +55,21 @@ def test_the_chapter():
     assert numbers["metrics"]["log_loss"] < numbers["metrics"]["base_log_loss"]
 
 
+def test_both_chapters():
+    """One page, with the chapters one after the other; numbers of both in the JSON."""
+    result = forage("study", "--output", "both", "--visits", 2000, "--json", *QUICK)
+    numbers = result.json()
+    assert numbers["chapter1"]["chapter"] == 1 and numbers["chapter2"]["chapter"] == 2
+    agents = numbers["chapter2"]["shop"]["agents"]
+    assert abs(agents["oracle"]["regret"]) < 1e-6 < agents["linucb"]["regret"]
+    page = Page("both/index.html")
+    assert page.figures == len(CHARTS) + len(CHARTS_2) and page.loads == []
+    assert "What Anna saw" in page.text and "The same numbers again" in page.text
+    assert {"%s.csv" % name for name in CHARTS_2} < set(os.listdir("both/chapter-2"))
+
+
 def test_json_and_no_gnuplot():
-    result = forage("study", "--json", "--gnuplot", "no-such-gnuplot", "--output", "r", *QUICK)
+    result = forage("study", "--chapter", 1, "--json", "--gnuplot", "no-such-gnuplot", "--output", "r", *QUICK)
     numbers = result.json()
     assert numbers["chapter"] == 1 and 0.40 < numbers["metrics"]["log_loss"] < 0.44
     assert "apt-get install gnuplot-nox" in result.err
@@ -64,8 +78,8 @@ def test_json_and_no_gnuplot():
 
 
 def test_refusals():
-    refused("study", "--chapter", 2, says=["chapter 2"], code=2)
-    refused("study", "--scenario", "nowhere.yaml", "--quiet", says=["nowhere.yaml"])
+    refused("study", "--chapter", 3, says=["chapter 3"], code=2)
+    refused("study", "--chapter", 1, "--scenario", "nowhere.yaml", "--quiet", says=["nowhere.yaml"])
     refused("study", "--model", "nothing", "--quiet", says=["nothing"])
     refused("report", "popular", says=["--data"], code=2)
     refused("report", "--data", "x", says=["MODEL --data"], code=2)
@@ -116,7 +130,7 @@ def test_real_impressions():
 
 def test_interrupted():
     """Ctrl-C ends it at once, without a report."""
-    with subprocess.Popen([cli.PROGRAM, "study", "--output", "r", "--seeds", "20"], stdout=subprocess.PIPE,
+    with subprocess.Popen([cli.PROGRAM, "study", "--chapter", "1", "--output", "r", "--seeds", "20"], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as run:
         try:
             run.communicate(timeout=1.5)

@@ -152,10 +152,12 @@ static void test_bad_folder(void **state)
     (void)state;
     forage_error error = {0};
     forage_report_options options = {.folder = "/dev/null/report", .gnuplot = "no-such-gnuplot"};
-    assert_int_equal(forage_study_write(&(forage_study){.chapter1 = &sample("")->chapter}, &options, NULL, &error), FORAGE_IO);
+    assert_int_equal(forage_study_write(&(forage_study){.chapter1 = &sample("")->chapter}, &options, NULL, &error),
+                     FORAGE_IO);
     assert_non_null(strstr(error.message, "folder"));
     options.folder = "";
-    assert_int_equal(forage_study_write(&(forage_study){.chapter1 = &sample("")->chapter}, &options, NULL, &error), FORAGE_INVALID);
+    assert_int_equal(forage_study_write(&(forage_study){.chapter1 = &sample("")->chapter}, &options, NULL, &error),
+                     FORAGE_INVALID);
 }
 
 static void test_empty_record(void **state)
