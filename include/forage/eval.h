@@ -696,8 +696,8 @@ typedef struct forage_chapter2 {
 typedef struct forage_chapter2_options {
     const char *scenario; /* of the first play; NULL means "petshop" */
     uint64_t seed;        /* of the first play of each arena; 0 means 1 */
-    uint64_t visits;      /* of each play; 0 means the scenarios' own */
-    size_t seeds;         /* plays of each agent; 0 means what fits into a minute: 3, or 1 where a play is long */
+    uint64_t visits;      /* of each play; 0 means what fits into a minute: 200,000, or less */
+    size_t seeds;         /* plays of each agent; 0 means the same: 2, or 1 where a play is long */
     int threads;          /* 0 means one for every core */
     const forage_progress *progress;
 } forage_chapter2_options;

@@ -17,7 +17,7 @@ static bool parse(study_request *r, int argc, char **argv, int *code)
         {"scenario", CLI_TEXT, &r->scenario, "NAME|FILE", "the shop (default: petshop)"},
         {"model", CLI_TEXT, &r->model, "NAME", "the batched model on trial in chapter 1 (default: embedding-mlp)"},
         {"interactions", CLI_COUNT, &r->interactions, "N", "visits in chapter 1's log (default: 200000)"},
-        {"visits", CLI_COUNT, &r->visits, "N", "visits of each play of chapter 2 (default: the scenarios' own)"},
+        {"visits", CLI_COUNT, &r->visits, "N", "visits of each play of chapter 2 (default: what fits into a minute)"},
         {"seeds", CLI_COUNT, &r->seeds, "N",
          "worlds in each experiment, plays in each arena; more give narrower intervals and take longer (default: what "
          "fits into seconds)"},

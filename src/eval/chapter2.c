@@ -10,39 +10,44 @@
 
 enum { DIARY = 20, MOST_AGENTS = 14 };
 
+/* Visits and plays are chosen so that the whole chapter takes less than a minute on two cores. */
 typedef struct arena_plan {
     const char *environment; /* NULL: the scenario on trial */
+    uint64_t visits;
     size_t seeds;
     size_t diary;
     const char *agents[MOST_AGENTS]; /* up to the first NULL */
 } arena_plan;
 
+/* Retrained four times in 200,000 visits, as often as a night's training is due in a shop of such traffic. */
+#define NIGHTLY "batched-nightly:refit=50000"
+
 static const arena_plan plans[FORAGE_CHAPTER2_PLAYS] = {
     [FORAGE_CHAPTER2_SHOP] = {NULL,
-                              3,
+                              200000,
+                              2,
                               0,
-                              {"random", "popular", "batched", "batched-nightly", "greedy", "egreedy", "linucb",
-                               "lints", "squarecb", "neural-linear", "latent", "bayes", "oracle"}},
+                              {"random", "popular", "batched", NIGHTLY, "greedy", "egreedy", "linucb", "lints",
+                               "squarecb", "neural-linear", "latent", "bayes", "oracle"}},
     [FORAGE_CHAPTER2_NEW_USERS] = {"new-users",
-                                   3,
+                                   200000,
+                                   2,
                                    DIARY,
-                                   {"popular", "batched", "batched-nightly", "linucb", "lints", "latent", "bayes",
-                                    "oracle"}},
+                                   {"popular", "batched", NIGHTLY, "linucb", "lints", "latent", "bayes", "oracle"}},
     [FORAGE_CHAPTER2_NEW_ITEMS] =
-        {"new-items", 3, 0, {"popular", "batched", "batched-nightly", "greedy", "linucb", "lints", "latent", "oracle"}},
+        {"new-items", 100000, 2, 0, {"popular", "batched", "greedy", "linucb", "lints", "latent", "oracle"}},
     [FORAGE_CHAPTER2_DRIFT] =
-        {"drift", 3, 0, {"popular", "batched", "batched-nightly", "linucb", "lints", "latent", "bayes", "oracle"}},
+        {"drift", 100000, 2, 0, {"popular", "batched", NIGHTLY, "linucb", "lints", "latent", "bayes", "oracle"}},
     [FORAGE_CHAPTER2_FEEDBACK_LOOP] = {"feedback-loop",
+                                       100000,
                                        2,
                                        0,
-                                       {"popular", "batched", "batched-nightly", "greedy", "linucb", "lints", "latent",
+                                       {"popular", "batched", NIGHTLY, "greedy", "linucb", "lints", "latent",
                                         "oracle"}},
-    [FORAGE_CHAPTER2_SLATE] = {"slate", 2, 0, {"random", "popular", "batched", "linucb", "lints", "latent", "oracle"}},
-    [FORAGE_CHAPTER2_DELAYED] = {"delayed",
-                                 2,
-                                 0,
-                                 {"random", "popular", "linucb", "lints", "latent", "bayes", "oracle"}},
-    [FORAGE_CHAPTER2_LARGE] = {"large", 1, 0, {"random", "popular", "linucb", "lints", "oracle"}},
+    [FORAGE_CHAPTER2_SLATE] = {"slate", 100000, 2, 0, {"random", "popular", "linucb", "lints", "latent", "oracle"}},
+    [FORAGE_CHAPTER2_DELAYED] =
+        {"delayed", 100000, 2, 0, {"random", "popular", "linucb", "lints", "latent", "bayes", "oracle"}},
+    [FORAGE_CHAPTER2_LARGE] = {"large", 50000, 1, 0, {"random", "popular", "linucb", "lints", "oracle"}},
 };
 
 /* Progress of the whole chapter out of that of its arenas. */
@@ -74,15 +79,16 @@ static forage_status play(const forage_chapter2_options *options, size_t which, 
     size_t count = 0;
     while (count < MOST_AGENTS && plan->agents[count])
         count++;
-    const forage_arena_options arena_options = {.environment = name,
-                                                .environment_options = {.visits = options->visits},
-                                                .agents = plan->agents,
-                                                .agent_count = count,
-                                                .seeds = options->seeds ? options->seeds : plan->seeds,
-                                                .seed = options->seed ? options->seed : 1,
-                                                .diary = plan->diary,
-                                                .threads = options->threads,
-                                                .progress = &inner};
+    const forage_arena_options arena_options = {
+        .environment = name,
+        .environment_options = {.visits = options->visits ? options->visits : plan->visits},
+        .agents = plan->agents,
+        .agent_count = count,
+        .seeds = options->seeds ? options->seeds : plan->seeds,
+        .seed = options->seed ? options->seed : 1,
+        .diary = plan->diary,
+        .threads = options->threads,
+        .progress = &inner};
     return forage_arena_run(&arena_options, arena, error);
 }
 

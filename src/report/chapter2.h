@@ -20,7 +20,9 @@ enum chapter2_chart {
 
 bool chapter2_describe(const void *record, report_pool *pool, forage_chart *charts);
 
-/* The agent of that name, or NULL. */
+/* Whether an agent is one of that short name, with whatever parameters. */
+bool chapter2_is(const char *agent, const char *name);
+/* The agent of that short name, or NULL. */
 const forage_arena_agent *chapter2_agent(const forage_arena *arena, const char *name);
 /* Of the diaries that the arena has, those worth a page: the best learner's and linucb's. Returns how many. */
 enum { CHAPTER2_DIARIES = 2 };

@@ -10,6 +10,12 @@
 
 enum { LINES_MOST = 8, CATEGORIES_MOST = 8 };
 
+bool chapter2_is(const char *agent, const char *name)
+{
+    size_t length = strcspn(agent, ":");
+    return strncmp(agent, name, length) == 0 && name[length] == '\0';
+}
+
 /* An agent has the same colour in all charts. */
 typedef struct style {
     const char *name;
@@ -28,7 +34,7 @@ static const style styles[] = {
 static style style_of(const char *name)
 {
     for (size_t i = 0; i < sizeof styles / sizeof *styles; ++i) {
-        if (strcmp(styles[i].name, name) == 0)
+        if (chapter2_is(name, styles[i].name))
             return styles[i];
     }
     return (style){name, FORAGE_INK_GREY, false};
@@ -37,7 +43,7 @@ static style style_of(const char *name)
 const forage_arena_agent *chapter2_agent(const forage_arena *arena, const char *name)
 {
     for (size_t a = 0; a < arena->agent_count; ++a) {
-        if (strcmp(arena->agents[a].name, name) == 0)
+        if (chapter2_is(arena->agents[a].name, name))
             return &arena->agents[a];
     }
     return NULL;
@@ -96,7 +102,7 @@ static bool add_curves(const forage_arena *arena, const char *const *names, curv
         style look = style_of(agent->name);
         forage_chart_series *series = &part->series[lines++];
         *series =
-            (forage_chart_series){.name = agent->name, .ink = look.ink, .dashed = look.dashed, .count = points, .x = x};
+            (forage_chart_series){.name = look.name, .ink = look.ink, .dashed = look.dashed, .count = points, .x = x};
         if (which == CURVE_SHARE) {
             series->y = thinned(pool, agent->share_curve, count, points, true);
             continue;
@@ -139,7 +145,7 @@ static bool newcomers_chart(const forage_arena *arena, report_pool *pool, forage
         if (!agent)
             continue;
         style look = style_of(agent->name);
-        part.series[lines++] = (forage_chart_series){.name = agent->name,
+        part.series[lines++] = (forage_chart_series){.name = look.name,
                                                      .ink = look.ink,
                                                      .dashed = look.dashed,
                                                      .count = FORAGE_ARENA_NEWCOMER,
@@ -253,8 +259,9 @@ static bool add_bars(const forage_arena *arena, size_t offset, const char *label
         if (strcmp(agent->name, "oracle") == 0)
             continue;
         memcpy(&values[count], (const char *)agent + offset, sizeof values[count]);
-        names[count] = agent->name;
-        inks[count++] = style_of(agent->name).ink;
+        style look = style_of(agent->name);
+        names[count] = look.name;
+        inks[count++] = look.ink;
     }
     part->series[0] = (forage_chart_series){.mark = FORAGE_MARK_BARS, .inks = inks};
     part->panel->x = (forage_chart_axis){.label = label, .percent = true, .zero = true, .high = 1};
