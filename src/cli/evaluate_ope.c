@@ -103,12 +103,21 @@ static int print_json(const cli_ope_settings *s, const verdict *verdicts, size_t
                                     "policies", policies));
 }
 
+static const char *end_of(double value, char buffer[24])
+{
+    if (isfinite(value))
+        snprintf(buffer, 24, "%8.5f", value);
+    else
+        snprintf(buffer, 24, "%8s", "?");
+    return buffer;
+}
+
 static void print_estimate(const char *key, const forage_ope_estimate *estimate, const char *text)
 {
-    char interval[64] = "none: hardly any reward";
+    char interval[64] = "? (hardly any reward)", low[24], high[24];
     if (isfinite(estimate->low) || isfinite(estimate->high))
-        snprintf(interval, sizeof interval, "%8.5f ... %8.5f", estimate->low, estimate->high);
-    printf("  %-12s %9.5f  %8.5f   %-23s  %s\n", key, estimate->value, estimate->deviation, interval, text);
+        snprintf(interval, sizeof interval, "%s ... %s", end_of(estimate->low, low), end_of(estimate->high, high));
+    printf("  %-12s %9.5f  %8.5f   %-21s  %s\n", key, estimate->value, estimate->deviation, interval, text);
 }
 
 static void print_verdict(const verdict *of)
@@ -127,7 +136,7 @@ static void print_verdict(const verdict *of)
         printf("  refused: %s\n", r->reason);
         return;
     }
-    printf("  %-12s %9s  %8s   %-23s\n", "estimator", "value", "error", "interval");
+    printf("  %-12s %9s  %8s   %-21s\n", "estimator", "value", "error", "interval");
     for (int k = 0; k < FORAGE_OPE_COUNT; k++) {
         if (!isnan(r->estimates[k].value))
             print_estimate(forage_ope_key((forage_ope_kind)k), &r->estimates[k], forage_ope_text((forage_ope_kind)k));
