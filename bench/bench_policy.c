@@ -20,7 +20,7 @@ static double rows[MANY];
 
 static double time_of(forage_policy *policy, size_t count, int wanted, double seconds, uint64_t *hash)
 {
-    const forage_estimates estimates = {count, mean, deviation, NULL, NULL};
+    const forage_estimates estimates = {.count = count, .mean = mean, .deviation = deviation};
     forage_error error = {0};
     forage_rng rng;
     uint64_t step = 0;

@@ -44,6 +44,11 @@ typedef struct forage_estimates {
      * and deviations (then Thompson sampling's propensities are known without sampling). */
     void (*draw)(void *context, forage_rng *rng, float *values);
     void *context;
+    /* Where `draw` is NULL: candidates of one group are the same thing to the model (the products of a category): they
+     * have the same mean and deviation, and one draw between them. groups[count] below group_count, which is at most
+     * what the policy was made for; NULL: each candidate draws for itself. */
+    const uint32_t *groups;
+    size_t group_count;
 } forage_estimates;
 
 /* A policy with its parameters and its scratch memory. Belongs to one thread at a time. Choosing changes

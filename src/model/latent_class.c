@@ -10,8 +10,8 @@
  *
  * A lesson moves the user's belief by Bayes's rule and counts for each class what that belief says. Beliefs and counts
  * of earlier lessons are put right by sweeps over what all users did, one whenever there are 2 % more lessons; classes
- * are found, split, joined and given up by searches (classes.h), at first whenever there are 25 % more. Both have a
- * bounded cost per lesson on average.
+ * are found, split, joined and given up by searches (classes.h), at first whenever there are an eighth more. Both have
+ * a bounded cost per lesson on average.
  *
  * What a user did is kept in a window of entries. When it is full, the older half's entries of one arm become one
  * entry: of a user who stays of one class nothing is lost. What a user did when of another class, and rare arms if
@@ -29,6 +29,7 @@ enum {
     FIRST_SEARCH = 250,
     SWEEP_WORK = 200, /* a sweep of this much work is worth the wait of a lesson */
     SEARCH_WORK = 1000,
+    PATIENCE = 20,       /* searches in vain, after which they become rarer */
     HAZARD_PRIOR = 1000, /* weight of the parameter among the hazard's observations, in lessons */
 };
 
@@ -395,7 +396,7 @@ static void find_classes(model_learner *l)
         l->progress[VAIN] = 0;
     }
     /* The longer nothing new is found, the less often is it looked for. */
-    wait_for(l->progress[LESSONS], l->progress[LESSONS] / 4 * (l->progress[VAIN] < 4 ? 1 : 2),
+    wait_for(l->progress[LESSONS], l->progress[LESSONS] / (l->progress[VAIN] < PATIENCE ? 8 : 2),
              search.work / SEARCH_WORK, &l->progress[NEXT_SEARCH]);
 }
 

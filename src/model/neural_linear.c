@@ -32,7 +32,8 @@ struct model_learner {
     const model_online_setup *setup;
     neural *net;
     bool skip;
-    double ridge, a0, b0;
+    model_ridge ridge;
+    double a0, b0;
     size_t width, size;   /* of phi, of a state (ridge.h) */
     size_t states;        /* one for each arm, or 1 */
     double *state, *next; /* [states][size], of the network in use and of the one that is being trained */
@@ -40,9 +41,9 @@ struct model_learner {
     float *hidden;          /* [NEURAL_ROWS][head_stride], the owner's */
     float *settle_hidden;   /* [head_stride], of whoever settles */
     float *settle_phi;      /* [width], the same */
-    double *settle_square;  /* [width][width], the same */
+    double *settle_square;  /* packed, the same */
     double *settle_weights; /* [states][width], the same */
-    double *scratch;        /* [width] */
+    double *scratch;        /* [2][width] */
     float *phi;             /* [NEURAL_ROWS][width] of the candidates that were met last */
 
     /* The candidates that were met last, so that many draws for the same ones run the network once. */
@@ -54,7 +55,7 @@ struct model_learner {
         uint32_t *arms;
         double *mean, *square; /* [NEURAL_ROWS] phi' m, phi' P phi */
     } last;
-    double *root; /* [width][width] of a state's P */
+    double *root; /* packed, of a state's P */
     double
         *drawn; /* [states][width] the weights of this draw; with net->one_pass [states] a normal number times sigma */
     uint64_t *stamp; /* [states] the draw that they belong to */
@@ -119,12 +120,13 @@ static void measure(const model_learner *learner, const uint32_t *arms, size_t c
         const double *state = state_of(learner, arms[i]);
         const float *phi = phi_of(learner, i);
         double sum = 0.0;
-        mean[i] = state ? model_ridge_mean(state, learner->width, phi) : 0.0;
+        mean[i] = state ? model_ridge_mean(&learner->ridge, state, phi) : 0.0;
         if (!square)
             continue;
         for (size_t j = 0; !state && j < learner->width; j++)
             sum += (double)phi[j] * (double)phi[j];
-        square[i] = state ? model_ridge_square(state, learner->width, phi, learner->scratch) : sum / learner->ridge;
+        square[i] =
+            state ? model_ridge_square(&learner->ridge, state, phi, learner->scratch) : sum / learner->ridge.prior;
     }
 }
 
@@ -134,7 +136,7 @@ static void noise_of(const model_learner *learner, const double *state, double *
     *a = learner->a0;
     *b = learner->b0;
     if (state)
-        model_ridge_noise(state, learner->width, learner->a0, learner->b0, a, b);
+        model_ridge_noise(&learner->ridge, state, learner->a0, learner->b0, a, b);
 }
 
 static bool met_last(const model_learner *learner, const forage_candidates *candidates)
@@ -237,10 +239,9 @@ static const double *draw_weights(model_learner *learner, const double *state, f
     if (learner->stamp[s] == learner->draws)
         return weights;
     if (learner->states > 1 || !learner->last.rooted)
-        model_ridge_root(state, learner->width, learner->root);
+        model_ridge_root(&learner->ridge, state, learner->root);
     learner->last.rooted = true;
-    model_ridge_draw(state, learner->width, learner->root, draw_sigma(learner, state, rng), rng, weights,
-                     learner->scratch);
+    model_ridge_draw(&learner->ridge, state, learner->root, draw_sigma(learner, state, rng), rng, weights);
     learner->stamp[s] = learner->draws;
     return weights;
 }
@@ -273,7 +274,7 @@ static void draw(model_learner *learner, const forage_candidates *candidates, fo
 static void absorb(model_learner *learner, const neural_row *row)
 {
     compose_row(learner, row, learner->phi);
-    model_ridge_learn(state_of(learner, row->arm), learner->width, learner->phi, (double)row->reward,
+    model_ridge_learn(&learner->ridge, state_of(learner, row->arm), learner->phi, (double)row->reward,
                       (double)row->weight, learner->scratch);
 }
 
@@ -320,7 +321,8 @@ static void settle_add(model_learner *learner, uint64_t first, uint64_t end, boo
         neural_row row = settle_row(learner, e);
         double *state = learner->next + (learner->net->arm_heads ? row.arm * learner->size : 0);
         compose(learner, row.x, learner->settle_hidden, learner->next_scale, learner->settle_phi);
-        model_ridge_add(state, learner->width, learner->settle_phi, (double)row.reward, (double)row.weight);
+        model_ridge_add(&learner->ridge, state, learner->settle_phi, (double)row.reward, (double)row.weight,
+                        learner->settle_square);
     }
 }
 
@@ -330,7 +332,7 @@ static double settle_error(model_learner *learner, uint64_t first, uint64_t end,
     size_t width = learner->width, linear = width - learner->net->next->head_in;
     double sum = 0.0;
     for (size_t s = 0; s < learner->states; s++)
-        model_ridge_try(learner->next + s * learner->size, width, learner->ridge, linear, scale,
+        model_ridge_try(&learner->ridge, learner->next + s * learner->size, linear, scale,
                         learner->settle_weights + s * width, learner->settle_square);
     for (uint64_t e = first; e < end; e++) {
         if (!neural_held_out(e))
@@ -373,14 +375,14 @@ static void settle(void *context, uint64_t first, uint64_t end)
     size_t width = learner->width, linear = width - learner->net->next->head_in;
     learner->next_scale = settle_scale(learner, first, end);
     for (size_t s = 0; s < learner->states; s++)
-        model_ridge_begin(learner->next + s * learner->size, width);
+        model_ridge_begin(&learner->ridge, learner->next + s * learner->size);
     settle_add(learner, first, end, false);
     double factor = settle_factor(learner, first, end);
     settle_add(learner, first, end, true);
     learner->next_scale *= factor;
     for (size_t s = 0; s < learner->states; s++) {
-        model_ridge_rescale(learner->next + s * learner->size, width, linear, factor);
-        model_ridge_settle(learner->next + s * learner->size, width, learner->ridge, learner->settle_square);
+        model_ridge_rescale(&learner->ridge, learner->next + s * learner->size, linear, factor);
+        model_ridge_settle(&learner->ridge, learner->next + s * learner->size, learner->settle_square);
     }
 }
 
@@ -464,7 +466,7 @@ static void growing_take(model_learner *learner, size_t states, const growing *m
     if (kept)
         memcpy(made->state, old.state, kept * learner->size * sizeof *made->state);
     for (size_t s = kept; s < states; s++)
-        model_ridge_clear(made->state + s * learner->size, learner->width, learner->ridge);
+        model_ridge_clear(&learner->ridge, made->state + s * learner->size);
     learner->state = made->state;
     learner->next = made->next;
     learner->drawn = made->drawn;
@@ -482,15 +484,15 @@ static bool allocate(model_learner *learner)
     learner->hidden = forage_alloc(NEURAL_ROWS, stride * sizeof(float));
     learner->settle_hidden = forage_alloc(stride, sizeof(float));
     learner->settle_phi = forage_alloc(width, sizeof(float));
-    learner->settle_square = forage_alloc(width, width * sizeof(double));
-    learner->scratch = forage_alloc(width, sizeof(double));
+    learner->settle_square = forage_alloc(la_packed(width), sizeof(double));
+    learner->scratch = forage_alloc(width, 2 * sizeof(double));
     learner->phi = forage_alloc(NEURAL_ROWS, width * sizeof(float));
     learner->last.request = forage_alloc(shape->request_width + 1, sizeof(float));
     learner->last.features = forage_alloc(NEURAL_ROWS, (shape->candidate_width + 1) * sizeof(float));
     learner->last.arms = forage_alloc(NEURAL_ROWS, sizeof(uint32_t));
     learner->last.mean = forage_alloc(NEURAL_ROWS, sizeof(double));
     learner->last.square = forage_alloc(NEURAL_ROWS, sizeof(double));
-    learner->root = forage_alloc(width, width * sizeof(double));
+    learner->root = forage_alloc(la_packed(width), sizeof(double));
     return learner->hidden && learner->settle_hidden && learner->settle_phi && learner->settle_square &&
            learner->scratch && learner->phi && learner->last.request && learner->last.features && learner->last.arms &&
            learner->last.mean && learner->last.square && learner->root;
@@ -501,13 +503,15 @@ static forage_status build(model_learner *learner, bool arm_heads, forage_error 
     const model_online_setup *setup = learner->setup;
     const neural_hooks hooks = {.context = learner, .settle = settle, .swap = swap};
     learner->skip = forage_params_boolean(setup->params, "skip");
-    learner->ridge = forage_params_real(setup->params, "ridge");
     learner->a0 = forage_params_real(setup->params, "a0");
     learner->b0 = forage_params_real(setup->params, "b0");
     learner->scale = 0.25; /* before anything is known */
     FORAGE_TRY(neural_create(setup, arm_heads, &hooks, &learner->net, error));
     learner->width = 1 + (learner->skip ? learner->net->numbers : 0) + learner->net->mlp->head_in;
     learner->size = model_ridge_size(learner->width);
+    learner->ridge = (model_ridge){.kernels = la_kernels_for(setup->device->isa),
+                                   .width = learner->width,
+                                   .prior = forage_params_real(setup->params, "ridge")};
     growing made = {0};
     size_t states = arm_heads && setup->shape->arms ? setup->shape->arms : 1;
     if (!allocate(learner) || !growing_create(learner, states, &made)) {
@@ -588,7 +592,7 @@ static double saved_size(const model_online_setup *setup)
                        ? (double)setup->shape->request_width + (double)setup->shape->candidate_width
                        : 0.0;
     double states = neural_wants_arm_heads(setup) ? (double)setup->shape->arms : 1.0;
-    return neural_saved_size(setup) + 8.0 * width * width * states;
+    return neural_saved_size(setup) + 4.0 * width * width * states;
 }
 
 static size_t memory(const model_learner *learner)
@@ -597,7 +601,7 @@ static size_t memory(const model_learner *learner)
     size_t drawn = learner->net->one_pass ? 1 : learner->width;
     return sizeof *learner + neural_memory(learner->net) +
            learner->states * (2 * learner->size + drawn + 1) * sizeof(double) +
-           2 * learner->width * learner->width * sizeof(double) +
+           2 * la_packed(learner->width) * sizeof(double) +
            NEURAL_ROWS * (learner->width + learner->net->mlp->head_stride + shape->candidate_width + 5) * sizeof(float);
 }
 

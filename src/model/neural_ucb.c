@@ -22,7 +22,7 @@
 
 enum {
     EXACT_AUTO = 256,  /* weights up to which "auto" keeps all of Z */
-    EXACT_MOST = 4096, /* and up to which it may be asked for: 128 MiB */
+    EXACT_MOST = 4096, /* and up to which it may be asked for: 64 MiB */
 };
 
 static const forage_param params[] = {
@@ -43,10 +43,11 @@ struct model_learner {
     float *sums, *factor; /* diagonal: Z and 1 / Z, laid out as mlp->values */
     size_t weights;       /* exact: numbers of the gradient */
     size_t *places;       /* [weights] where they lie in values */
-    double *state;        /* as in ridge.h */
-    double *scratch;      /* [weights] */
-    float *gradient;      /* [value_count] */
-    float *packed;        /* [weights] */
+    model_ridge ridge;    /* of so many features: the gradient's numbers */
+    double *state;
+    double *scratch; /* [2][weights] */
+    float *gradient; /* [value_count] */
+    float *packed;   /* [weights] */
 };
 
 static forage_status out_of_memory(forage_error *error)
@@ -77,7 +78,7 @@ static double square_of(model_learner *learner, size_t head)
 {
     nn_row_backward(learner->net->mlp, &learner->row, head);
     if (learner->exact)
-        return model_ridge_square(learner->state, learner->weights, packed_gradient(learner, head), learner->scratch);
+        return model_ridge_square(&learner->ridge, learner->state, packed_gradient(learner, head), learner->scratch);
     return (double)nn_row_square(learner->net->mlp, &learner->row, head, learner->factor) / units(learner);
 }
 
@@ -141,7 +142,7 @@ static void learn(model_learner *learner, const forage_lesson *lesson)
         weight *= p * (1.0 - p) > 1e-6 ? p * (1.0 - p) : 1e-6;
     }
     if (learner->exact)
-        model_ridge_learn(learner->state, learner->weights, packed_gradient(learner, head), 0.0, weight,
+        model_ridge_learn(&learner->ridge, learner->state, packed_gradient(learner, head), 0.0, weight,
                           learner->scratch);
     else
         nn_row_add_square(net->mlp, &learner->row, head, (float)(weight / units(learner)), learner->sums,
@@ -150,6 +151,12 @@ static void learn(model_learner *learner, const forage_lesson *lesson)
 }
 
 /* ---- construction ---- */
+
+static model_ridge ridge_of(const model_learner *learner, size_t weights)
+{
+    return (model_ridge){
+        .kernels = la_kernels_for(learner->setup->device->isa), .width = weights, .prior = learner->lambda};
+}
 
 /* Blocks whose size depends on the numbers of arms and users. */
 typedef struct growing {
@@ -217,13 +224,14 @@ static forage_status growing_create(const model_learner *learner, const nn_mlp *
                               made->weights, EXACT_MOST);
     made->places = forage_alloc(made->weights, sizeof *made->places);
     made->state = forage_alloc(model_ridge_size(made->weights), sizeof *made->state);
-    made->scratch = forage_alloc(made->weights, sizeof *made->scratch);
+    made->scratch = forage_alloc(made->weights, 2 * sizeof *made->scratch);
     made->gradient = forage_alloc(mlp->value_count, sizeof *made->gradient);
     made->packed = forage_alloc(made->weights, sizeof *made->packed);
     if (!made->places || !made->state || !made->scratch || !made->gradient || !made->packed)
         return out_of_memory(error);
     (void)list_places(mlp, made->places);
-    model_ridge_clear(made->state, made->weights, learner->lambda);
+    model_ridge ridge = ridge_of(learner, made->weights);
+    model_ridge_clear(&ridge, made->state);
     return FORAGE_OK;
 }
 
@@ -242,6 +250,7 @@ static void growing_take(model_learner *learner, const growing *made)
     learner->gradient = made->gradient;
     learner->packed = made->packed;
     learner->weights = made->weights;
+    learner->ridge = ridge_of(learner, made->weights);
     learner->places = made->places;
     learner->state = made->state;
     learner->scratch = made->scratch;
@@ -309,13 +318,14 @@ static void move_exact(const model_learner *learner, const nn_mlp *mlp, const gr
     size_t old = learner->weights, width = made->weights;
     for (size_t i = 0; i < width; i++)
         index[made->places[i]] = i;
-    for (size_t i = 0; i < old; i++) {
+    for (size_t i = 0, at = 0; i < old; i++) {
         size_t row = index[nn_mlp_moved(mlp, learner->net->mlp, learner->places[i])];
-        for (size_t j = 0; j < old; j++)
-            made->state[row * width + index[nn_mlp_moved(mlp, learner->net->mlp, learner->places[j])]] =
-                learner->state[i * old + j];
+        for (size_t j = i; j < old; j++, at++) {
+            size_t column = index[nn_mlp_moved(mlp, learner->net->mlp, learner->places[j])];
+            size_t least = row < column ? row : column, most = row < column ? column : row;
+            made->state[least * width - least * (least + 1) / 2 + most] = learner->state[at];
+        }
     }
-    made->state[width * (width + 2) + 1] = learner->state[old * (old + 2) + 1];
 }
 
 static forage_status grow(model_learner *learner, size_t arms, size_t users, forage_error *error)
@@ -353,8 +363,8 @@ static forage_status save(const model_learner *learner, nn_checkpoint *checkpoin
 {
     FORAGE_TRY(neural_save(learner->net, checkpoint, error));
     if (learner->exact) {
-        size_t shape[2] = {learner->weights, learner->weights};
-        return nn_checkpoint_add(checkpoint, "covariance.inverse", NN_F64, 2, shape, learner->state, error);
+        size_t count = la_packed(learner->weights);
+        return nn_checkpoint_add(checkpoint, "covariance.inverse", NN_F64, 1, &count, learner->state, error);
     }
     return nn_checkpoint_add(checkpoint, "covariance.diagonal", NN_F32, 1, &learner->net->mlp->value_count,
                              learner->sums, error);
@@ -369,9 +379,9 @@ static forage_status load(model_learner *learner, const nn_checkpoint *checkpoin
         FORAGE_TRY(build(learner, arm_heads, &exact, error));
     }
     if (exact) {
-        size_t width = learner->weights, shape[2] = {width, width};
-        FORAGE_TRY(nn_checkpoint_read(checkpoint, "covariance.inverse", NN_F64, 2, shape, learner->state, error));
-        for (size_t i = 0; i < width * width; i++)
+        size_t count = la_packed(learner->weights);
+        FORAGE_TRY(nn_checkpoint_read(checkpoint, "covariance.inverse", NN_F64, 1, &count, learner->state, error));
+        for (size_t i = 0; i < count; i++)
             good = good && isfinite(learner->state[i]);
     } else {
         size_t count = learner->net->mlp->value_count;
@@ -392,7 +402,7 @@ static forage_status load(model_learner *learner, const nn_checkpoint *checkpoin
 static size_t memory(const model_learner *learner)
 {
     size_t width = learner->weights;
-    size_t covariance = learner->exact ? (width * (width + 4)) * sizeof(double) + width * sizeof(size_t)
+    size_t covariance = learner->exact ? (la_packed(width) + 5 * width) * sizeof(double) + width * sizeof(size_t)
                                        : 2 * learner->net->mlp->value_count * sizeof(float);
     return sizeof *learner + neural_memory(learner->net) + covariance;
 }

@@ -1,9 +1,6 @@
 /*
  * ridge.c: Bayesian linear regression (the formulas stand in ridge.h).
  *
- * Features that come from rectified units are zero about half of the time, so products run over rows of P and skip
- * those of zeros.
- *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/ridge.h"
@@ -13,192 +10,153 @@
 
 /* Where the parts of a state lie. */
 typedef struct parts {
-    double *inverse, *moment, *mean;
-    double *squares, *weight;
+    double *inverse, *moment, *mean, *squares, *weight;
 } parts;
 
-static parts parts_of(double *state, size_t width)
+static parts parts_of(const model_ridge *ridge, double *state)
 {
-    double *moment = state + width * width, *mean = moment + width;
-    return (parts){state, moment, mean, mean + width, mean + width + 1};
+    double *moment = state + la_packed(ridge->width), *mean = moment + ridge->width;
+    return (parts){state, moment, mean, mean + ridge->width, mean + ridge->width + 1};
 }
 
-void model_ridge_clear(double *state, size_t width, double ridge)
+/* Where row i of a packed matrix begins, with the number on the diagonal. */
+static size_t row_at(size_t width, size_t i)
 {
-    memset(state, 0, model_ridge_size(width) * sizeof *state);
+    return i * width - i * (i + 1) / 2 + i;
+}
+
+void model_ridge_clear(const model_ridge *ridge, double *state)
+{
+    memset(state, 0, model_ridge_size(ridge->width) * sizeof *state);
+    for (size_t i = 0; i < ridge->width; i++)
+        state[row_at(ridge->width, i)] = 1.0 / ridge->prior;
+}
+
+static void widen(const float *x, size_t width, double *out)
+{
     for (size_t i = 0; i < width; i++)
-        state[i * width + i] = 1.0 / ridge;
+        out[i] = (double)x[i];
 }
 
-/* product = P x; returns x' P x. */
-static double multiply(const double *inverse, size_t width, const float *x, double *restrict product)
+void model_ridge_learn(const model_ridge *ridge, double *state, const float *x, double reward, double weight,
+                       double *scratch)
 {
-    double square = 0.0;
-    memset(product, 0, width * sizeof *product);
-    for (size_t i = 0; i < width; i++) {
-        double factor = (double)x[i];
-        const double *row = inverse + i * width;
-        if (x[i] == 0.0F)
-            continue;
-        for (size_t j = 0; j < width; j++)
-            product[j] += factor * row[j];
-    }
+    parts p = parts_of(ridge, state);
+    size_t width = ridge->width;
+    double *wide = scratch, *gain = scratch + width;
+    widen(x, width, wide);
+    double square = ridge->kernels->multiply(width, p.inverse, wide, gain);
+    double factor = weight / (1.0 + weight * square), error = reward - ridge->kernels->dot(width, p.mean, wide);
     for (size_t i = 0; i < width; i++)
-        square += product[i] * (double)x[i];
-    return square;
-}
-
-void model_ridge_learn(double *state, size_t width, const float *x, double reward, double weight, double *scratch)
-{
-    parts p = parts_of(state, width);
-    double square = multiply(p.inverse, width, x, scratch);
-    double factor = weight / (1.0 + weight * square), error = reward - model_ridge_mean(state, width, x);
-    for (size_t i = 0; i < width; i++) {
-        double *restrict row = p.inverse + i * width, scaled = factor * scratch[i];
-        for (size_t j = 0; j < width; j++)
-            row[j] -= scaled * scratch[j];
-        p.mean[i] += scaled * error;
-        p.moment[i] += weight * reward * (double)x[i];
-    }
+        ridge->kernels->add(width - i, -factor * gain[i], gain + i, p.inverse + row_at(width, i));
+    ridge->kernels->add(width, factor * error, gain, p.mean);
+    ridge->kernels->add(width, weight * reward, wide, p.moment);
     *p.squares += weight * reward * reward;
     *p.weight += weight;
 }
 
-void model_ridge_begin(double *state, size_t width)
+void model_ridge_begin(const model_ridge *ridge, double *state)
 {
-    memset(state, 0, model_ridge_size(width) * sizeof *state);
+    memset(state, 0, model_ridge_size(ridge->width) * sizeof *state);
 }
 
-void model_ridge_add(double *state, size_t width, const float *x, double reward, double weight)
+void model_ridge_add(const model_ridge *ridge, double *state, const float *x, double reward, double weight,
+                     double *wide)
 {
-    parts p = parts_of(state, width);
+    parts p = parts_of(ridge, state);
+    size_t width = ridge->width;
+    widen(x, width, wide);
     for (size_t i = 0; i < width; i++) {
-        double *restrict row = p.inverse + i * width, factor = weight * (double)x[i];
-        if (x[i] == 0.0F)
-            continue;
-        for (size_t j = 0; j <= i; j++)
-            row[j] += factor * (double)x[j];
-        p.moment[i] += factor * reward;
+        if (wide[i] != 0.0) /* as units at rest are */
+            ridge->kernels->add(width - i, weight * wide[i], wide + i, p.inverse + row_at(width, i));
     }
+    ridge->kernels->add(width, weight * reward, wide, p.moment);
     *p.squares += weight * reward * reward;
     *p.weight += weight;
 }
 
-/* The lower triangle of `a` becomes its Cholesky factor. A pivot that rounding made too small stays at `least`. */
-static void factorise(double *a, size_t width, double least)
+void model_ridge_rescale(const model_ridge *ridge, double *state, size_t first, double scale)
 {
-    for (size_t i = 0; i < width; i++) {
-        double *row = a + i * width;
-        for (size_t j = 0; j <= i; j++) {
-            const double *other = a + j * width;
-            double sum = row[j];
-            for (size_t k = 0; k < j; k++)
-                sum -= row[k] * other[k];
-            row[j] = j < i ? sum / other[j] : sqrt(sum > least ? sum : least);
-        }
+    parts p = parts_of(ridge, state);
+    for (size_t i = 0; i < ridge->width; i++) {
+        double *row = p.inverse + row_at(ridge->width, i), own = i < first ? 1.0 : scale;
+        for (size_t j = i; j < ridge->width; j++)
+            row[j - i] *= own * (j < first ? 1.0 : scale);
+        p.moment[i] *= own;
     }
 }
 
-void model_ridge_rescale(double *state, size_t width, size_t first, double scale)
+/* R with R'R = `from` with more on its diagonal: at least `more`, and more than that only where rounding has left
+ * `from` without a root. */
+static void factorise(size_t width, const double *from, double more, double *root)
 {
-    parts p = parts_of(state, width);
-    for (size_t i = first; i < width; i++) {
-        for (size_t j = 0; j <= i; j++)
-            p.inverse[i * width + j] *= j < first ? scale : scale * scale;
-        p.moment[i] *= scale;
+    for (;; more *= 10.0) {
+        memcpy(root, from, la_packed(width) * sizeof *root);
+        for (size_t i = 0; i < width; i++)
+            root[row_at(width, i)] += more;
+        if (la_cholesky(width, root))
+            return;
     }
 }
 
-void model_ridge_try(const double *state, size_t width, double ridge, size_t first, double scale, double *m,
-                     double *scratch)
+void model_ridge_try(const model_ridge *ridge, const double *state, size_t first, double scale, double *m,
+                     double *packed)
 {
-    const double *moment = state + width * width;
-    for (size_t i = 0; i < width; i++) {
-        double own = i < first ? 1.0 : scale;
-        for (size_t j = 0; j <= i; j++)
-            scratch[i * width + j] = state[i * width + j] * own * (j < first ? 1.0 : scale) + (i == j ? ridge : 0.0);
-        m[i] = moment[i] * own;
-    }
-    factorise(scratch, width, ridge * 1e-3);
-    for (size_t i = 0; i < width; i++) {
-        for (size_t j = 0; j < i; j++)
-            m[i] -= scratch[i * width + j] * m[j];
-        m[i] /= scratch[i * width + i];
-    }
-    for (size_t i = width; i-- > 0;) {
-        m[i] /= scratch[i * width + i];
-        for (size_t j = 0; j < i; j++)
-            m[j] -= scratch[i * width + j] * m[i];
-    }
+    size_t width = ridge->width;
+    const double *moment = state + la_packed(width);
+    /* With S the scales, (S A S + prior I)^-1 S b, times S, is (A + prior S^-2)^-1 b. */
+    memcpy(packed, state, la_packed(width) * sizeof *packed);
     for (size_t i = first; i < width; i++)
-        m[i] *= scale;
-}
-
-/* With L the factor of the sums plus ridge, in `p.inverse`: P = L^-T L^-1. The rows of L^-1 come one by one, as row i
- * needs those before it. */
-void model_ridge_settle(double *state, size_t width, double ridge, double *scratch)
-{
-    parts p = parts_of(state, width);
+        packed[row_at(width, i)] += ridge->prior * (1.0 / (scale * scale) - 1.0);
     for (size_t i = 0; i < width; i++)
-        p.inverse[i * width + i] += ridge;
-    factorise(p.inverse, width, ridge * 1e-3);
-    memset(scratch, 0, width * width * sizeof *scratch);
-    for (size_t i = 0; i < width; i++) {
-        const double *row = p.inverse + i * width;
-        double *out = scratch + i * width;
-        for (size_t k = 0; k < i; k++) {
-            const double *done = scratch + k * width;
-            for (size_t j = 0; j <= k; j++)
-                out[j] -= row[k] * done[j];
-        }
-        for (size_t j = 0; j < i; j++)
-            out[j] /= row[i];
-        out[i] = 1.0 / row[i];
+        packed[row_at(width, i)] += ridge->prior;
+    if (!la_cholesky(width, packed)) {
+        memset(m, 0, width * sizeof *m);
+        return;
     }
-    memset(p.inverse, 0, width * width * sizeof *p.inverse);
-    for (size_t k = 0; k < width; k++) {
-        const double *row = scratch + k * width;
-        for (size_t i = 0; i <= k; i++) {
-            double *restrict out = p.inverse + i * width, factor = row[i];
-            for (size_t j = 0; j <= i; j++)
-                out[j] += factor * row[j];
-        }
+    memcpy(m, moment, width * sizeof *m);
+    for (size_t i = 0; i < width; i++) { /* R' y = b */
+        const double *row = packed + row_at(width, i);
+        m[i] /= row[0];
+        ridge->kernels->add(width - i - 1, -m[i], row + 1, m + i + 1);
     }
-    for (size_t i = 0; i < width; i++) {
-        for (size_t j = 0; j < i; j++)
-            p.inverse[j * width + i] = p.inverse[i * width + j];
-    }
-    for (size_t i = 0; i < width; i++) {
-        double sum = 0.0;
-        for (size_t j = 0; j < width; j++)
-            sum += p.inverse[i * width + j] * p.moment[j];
-        p.mean[i] = sum;
+    for (size_t i = width; i-- > 0;) { /* R m = y */
+        const double *row = packed + row_at(width, i);
+        m[i] = (m[i] - ridge->kernels->dot(width - i - 1, row + 1, m + i + 1)) / row[0];
     }
 }
 
-double model_ridge_mean(const double *state, size_t width, const float *x)
+void model_ridge_settle(const model_ridge *ridge, double *state, double *packed)
 {
-    const double *mean = state + width * (width + 1);
+    parts p = parts_of(ridge, state);
+    factorise(ridge->width, p.inverse, ridge->prior, packed);
+    la_triangle_invert(ridge->width, packed);
+    la_triangle_square(ridge->width, packed, p.inverse);
+    (void)ridge->kernels->multiply(ridge->width, p.inverse, p.moment, p.mean);
+}
+
+double model_ridge_mean(const model_ridge *ridge, const double *state, const float *x)
+{
+    const double *mean = state + la_packed(ridge->width) + ridge->width;
     double sum = 0.0;
-    for (size_t i = 0; i < width; i++)
+    for (size_t i = 0; i < ridge->width; i++)
         sum += mean[i] * (double)x[i];
     return sum;
 }
 
-double model_ridge_square(const double *state, size_t width, const float *x, double *scratch)
+double model_ridge_square(const model_ridge *ridge, const double *state, const float *x, double *scratch)
 {
-    double square = multiply(state, width, x, scratch);
+    widen(x, ridge->width, scratch);
+    double square = ridge->kernels->multiply(ridge->width, state, scratch, scratch + ridge->width);
     return square > 0.0 ? square : 0.0;
 }
 
-void model_ridge_noise(const double *state, size_t width, double a0, double b0, double *a, double *b)
+void model_ridge_noise(const model_ridge *ridge, const double *state, double a0, double b0, double *a, double *b)
 {
-    const double *moment = state + width * width, *mean = moment + width;
-    double explained = 0.0;
-    for (size_t i = 0; i < width; i++)
-        explained += moment[i] * mean[i];
-    double rest = mean[width] - explained; /* at least 0 but for rounding */
-    *a = a0 + 0.5 * mean[width + 1];
+    const double *moment = state + la_packed(ridge->width), *mean = moment + ridge->width;
+    /* What is left is at least 0 but for rounding. */
+    double rest = mean[ridge->width] - ridge->kernels->dot(ridge->width, moment, mean);
+    *a = a0 + 0.5 * mean[ridge->width + 1];
     *b = b0 + 0.5 * (rest > 0.0 ? rest : 0.0);
 }
 
@@ -213,25 +171,18 @@ double model_ridge_draw_variance(double a, double b, forage_rng *rng)
     return b / (gamma > 1e-300 ? gamma : 1e-300);
 }
 
-void model_ridge_root(const double *state, size_t width, double *root)
+void model_ridge_root(const model_ridge *ridge, const double *state, double *root)
 {
-    double least = 1e-300;
-    for (size_t i = 0; i < width; i++)
-        least = fmax(least, state[i * width + i] * 1e-14);
-    memcpy(root, state, width * width * sizeof *root);
-    factorise(root, width, least);
+    double largest = 0.0;
+    for (size_t i = 0; i < ridge->width; i++)
+        largest = fmax(largest, state[row_at(ridge->width, i)]);
+    factorise(ridge->width, state, fmax(1e-15 * largest, 1e-100), root);
 }
 
-void model_ridge_draw(const double *state, size_t width, const double *root, double sigma, forage_rng *rng,
-                      double *beta, double *scratch)
+void model_ridge_draw(const model_ridge *ridge, const double *state, const double *root, double sigma, forage_rng *rng,
+                      double *beta)
 {
-    const double *mean = state + width * (width + 1);
-    for (size_t i = 0; i < width; i++)
-        scratch[i] = sigma * forage_rng_normal(rng);
-    for (size_t i = 0; i < width; i++) {
-        double sum = mean[i];
-        for (size_t j = 0; j <= i; j++)
-            sum += root[i * width + j] * scratch[j];
-        beta[i] = sum;
-    }
+    memcpy(beta, state + la_packed(ridge->width) + ridge->width, ridge->width * sizeof *beta);
+    for (size_t i = 0; i < ridge->width; i++)
+        ridge->kernels->add(ridge->width - i, sigma * forage_rng_normal(rng), root + row_at(ridge->width, i), beta + i);
 }

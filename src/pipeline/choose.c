@@ -296,6 +296,10 @@ forage_status pipeline_choose(forage_pipeline *pipeline, const forage_request *r
         bool deviation = deviates && needs & (FORAGE_POLICY_USES_DEVIATION | FORAGE_POLICY_USES_DRAWS);
         FORAGE_TRY(estimate(pipeline, request, count, deviation, &estimates, error));
         pipeline->estimated = true;
+        if (pipeline->learner && scratch->by_arm) { /* candidates of an arm share a draw */
+            estimates.groups = scratch->place;
+            estimates.group_count = scratch->seen.count;
+        }
         if (draws) {
             estimates.draw = draw;
             estimates.context = pipeline;

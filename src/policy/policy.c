@@ -90,6 +90,20 @@ static forage_status check_values(const float *values, size_t count, bool positi
                        isfinite(values[i]) ? "it must be at least 0" : "it must be finite");
 }
 
+static forage_status check_groups(const forage_policy *policy, const forage_estimates *estimates, forage_error *error)
+{
+    size_t i = 0;
+    if (estimates->group_count > policy->candidates)
+        return forage_fail(error, FORAGE_INVALID, "%zu groups, but the policy was made for at most %zu candidates",
+                           estimates->group_count, policy->candidates);
+    while (i < estimates->count && estimates->groups[i] < estimates->group_count)
+        i++;
+    if (i < estimates->count)
+        return forage_fail(error, FORAGE_INVALID, "the group of candidate %zu is %u, but there are %zu groups", i,
+                           estimates->groups[i], estimates->group_count);
+    return FORAGE_OK;
+}
+
 static forage_status check(const forage_policy *policy, const forage_estimates *estimates, size_t positions,
                            forage_error *error)
 {
@@ -111,6 +125,8 @@ static forage_status check(const forage_policy *policy, const forage_estimates *
         return forage_fail(error, FORAGE_INVALID, "%s needs estimates of the candidates' rewards", info->name);
     FORAGE_TRY(check_values(estimates->mean, estimates->count, false, "mean", error));
     bool normals = info->needs & FORAGE_POLICY_USES_DRAWS && !estimates->draw;
+    if (normals && estimates->groups)
+        FORAGE_TRY(check_groups(policy, estimates, error));
     if (!normals && !(info->needs & FORAGE_POLICY_USES_DEVIATION))
         return FORAGE_OK;
     if (!estimates->deviation)

@@ -33,6 +33,8 @@ typedef struct situation {
     bool draws; /* a model that draws by itself: correlated draws */
     float mean[MOST], deviation[MOST];
     float shared; /* deviation of what all candidates have in common, in draws */
+    uint32_t groups[MOST];
+    size_t group_count; /* 0: none */
 } situation;
 
 static void draw_correlated(void *context, forage_rng *rng, float *values)
@@ -47,26 +49,54 @@ static void draw_correlated(void *context, forage_rng *rng, float *values)
 
 static forage_estimates estimates_of(situation *at)
 {
-    return (forage_estimates){at->count, at->mean, at->deviation, at->draws ? draw_correlated : NULL, at};
+    return (forage_estimates){.count = at->count,
+                              .mean = at->mean,
+                              .deviation = at->deviation,
+                              .draw = at->draws ? draw_correlated : NULL,
+                              .context = at,
+                              .groups = at->group_count ? at->groups : NULL,
+                              .group_count = at->group_count};
 }
 
-static size_t situations(situation all[8])
+static size_t situations(situation all[10])
 {
     size_t n = 0;
-    memset(all, 0, 8 * sizeof *all);
-    all[n++] = (situation){"one", 1, false, {0.3F}, {0.1F}, 0};
-    all[n++] = (situation){"two", 2, false, {0.1F, 0.2F}, {0.1F, 0.05F}, 0};
-    all[n++] = (situation){"ties", 5, false, {0.25F, 0.25F, 0.1F, 0.25F, 0.1F}, {0.1F, 0.1F, 0.2F, 0.1F, 0.2F}, 0};
-    all[n++] =
-        (situation){"scales", 6, false, {0.5F, -1, 0.49F, 0.3F, 0.45F, 0.2F}, {1e-3F, 1, 1e-2F, 0.1F, 0, 0.3F}, 0};
-    all[n++] = (situation){"fixed", 4, false, {0.5F, 0.5F, 0.4F, 0.5F}, {0, 0, 0, 0}, 0};
+    memset(all, 0, 10 * sizeof *all);
+    all[n++] = (situation){.name = "one", .count = 1, .mean = {0.3F}, .deviation = {0.1F}};
+    all[n++] = (situation){.name = "two", .count = 2, .mean = {0.1F, 0.2F}, .deviation = {0.1F, 0.05F}};
+    all[n++] = (situation){.name = "ties",
+                           .count = 5,
+                           .mean = {0.25F, 0.25F, 0.1F, 0.25F, 0.1F},
+                           .deviation = {0.1F, 0.1F, 0.2F, 0.1F, 0.2F}};
+    all[n++] = (situation){.name = "scales",
+                           .count = 6,
+                           .mean = {0.5F, -1, 0.49F, 0.3F, 0.45F, 0.2F},
+                           .deviation = {1e-3F, 1, 1e-2F, 0.1F, 0, 0.3F}};
+    all[n++] = (situation){.name = "fixed", .count = 4, .mean = {0.5F, 0.5F, 0.4F, 0.5F}};
     all[n] = (situation){.name = "many", .count = 50};
     for (size_t i = 0; i < 50; i++) {
         all[n].mean[i] = 0.05F + 0.003F * (float)((7 * i) % 50);
         all[n].deviation[i] = 0.01F + 0.002F * (float)((3 * i) % 11);
     }
     n++;
-    all[n++] = (situation){"draws", 4, true, {0.1F, 0.15F, 0.2F, 0.12F}, {0.05F, 0.02F, 0.05F, 0.1F}, 0.1F};
+    all[n++] = (situation){.name = "draws",
+                           .count = 4,
+                           .draws = true,
+                           .mean = {0.1F, 0.15F, 0.2F, 0.12F},
+                           .deviation = {0.05F, 0.02F, 0.05F, 0.1F},
+                           .shared = 0.1F};
+    all[n++] = (situation){.name = "groups",
+                           .count = 6,
+                           .mean = {0.2F, 0.1F, 0.2F, 0.15F, 0.1F, 0.2F},
+                           .deviation = {0.1F, 0.2F, 0.1F, 0.1F, 0.2F, 0.1F},
+                           .groups = {0, 2, 0, 1, 2, 0},
+                           .group_count = 4};
+    all[n++] = (situation){.name = "fixed groups",
+                           .count = 5,
+                           .mean = {0.2F, 0.2F, 0.2F, 0.15F, 0.15F},
+                           .deviation = {0, 0, 0, 0.1F, 0.1F},
+                           .groups = {0, 1, 0, 2, 2},
+                           .group_count = 3};
     return n;
 }
 
@@ -116,7 +146,7 @@ typedef void visit_function(const forage_policy_info *info, const char *settings
 
 static void visit_all(visit_function *visit)
 {
-    situation all[8];
+    situation all[10];
     size_t n = situations(all);
     for (size_t p = 0; p < policy_count(); p++) {
         const forage_policy_info *info = forage_policies(NULL)[p];
@@ -271,7 +301,7 @@ static void check_frequencies(const forage_policy_info *info, const char *settin
                      rest_expected);
         }
         double freedom = cells > 1 ? cells - 1 : 0;
-        if (statistic > freedom + 4 * sqrt(2 * freedom) + 1e-6)
+        if (statistic > freedom + 6 * sqrt(2 * freedom) + (freedom > 0 ? 7 : 1e-6)) /* once in 100,000 */
             fail_msg("%s %s, %s, position %zu: chi-square %.1f with %g degrees of freedom", info->name, settings,
                      at->name, p, statistic, freedom);
     }
@@ -379,23 +409,41 @@ static void test_refused(void **state)
     for (size_t p = 0; p < policy_count(); p++) {
         const forage_policy_info *info = forage_policies(NULL)[p];
         forage_policy *policy = make(info, "", 3, 2);
-        refused(policy, &(forage_estimates){0, mean, spread, NULL, NULL}, 1, "no candidates");
-        refused(policy, &(forage_estimates){4, mean, spread, NULL, NULL}, 1, "at most 3");
-        refused(policy, &(forage_estimates){3, mean, spread, NULL, NULL}, 3, "1 to 2");
-        refused(policy, &(forage_estimates){3, mean, spread, NULL, NULL}, 0, "1 to 2");
-        refused(policy, &(forage_estimates){1, mean, spread, NULL, NULL}, 2, "more than");
+        refused(policy, &(forage_estimates){.count = 0, .mean = mean, .deviation = spread, .draw = NULL}, 1,
+                "no candidates");
+        refused(policy, &(forage_estimates){.count = 4, .mean = mean, .deviation = spread, .draw = NULL}, 1,
+                "at most 3");
+        refused(policy, &(forage_estimates){.count = 3, .mean = mean, .deviation = spread, .draw = NULL}, 3, "1 to 2");
+        refused(policy, &(forage_estimates){.count = 3, .mean = mean, .deviation = spread, .draw = NULL}, 0, "1 to 2");
+        refused(policy, &(forage_estimates){.count = 1, .mean = mean, .deviation = spread, .draw = NULL}, 2,
+                "more than");
         if (info->needs & FORAGE_POLICY_USES_MEAN) {
-            refused(policy, &(forage_estimates){3, NULL, spread, NULL, NULL}, 1, "needs estimates");
-            refused(policy, &(forage_estimates){3, bad, spread, NULL, NULL}, 1, "candidate 1");
-            refused(policy, &(forage_estimates){3, endless, spread, NULL, NULL}, 2, "candidate 2");
+            refused(policy, &(forage_estimates){.count = 3, .mean = NULL, .deviation = spread, .draw = NULL}, 1,
+                    "needs estimates");
+            refused(policy, &(forage_estimates){.count = 3, .mean = bad, .deviation = spread, .draw = NULL}, 1,
+                    "candidate 1");
+            refused(policy, &(forage_estimates){.count = 3, .mean = endless, .deviation = spread, .draw = NULL}, 2,
+                    "candidate 2");
         }
         if (info->needs & (FORAGE_POLICY_USES_DEVIATION | FORAGE_POLICY_USES_DRAWS)) {
-            refused(policy, &(forage_estimates){3, mean, NULL, NULL, NULL}, 1, "standard error");
-            refused(policy, &(forage_estimates){3, mean, endless, NULL, NULL}, 1, "candidate 2");
-            refused(policy, &(forage_estimates){3, mean, negative, NULL, NULL}, 1, "candidate 1");
+            refused(policy, &(forage_estimates){.count = 3, .mean = mean, .deviation = NULL, .draw = NULL}, 1,
+                    "standard error");
+            refused(policy, &(forage_estimates){.count = 3, .mean = mean, .deviation = endless, .draw = NULL}, 1,
+                    "candidate 2");
+            refused(policy, &(forage_estimates){.count = 3, .mean = mean, .deviation = negative, .draw = NULL}, 1,
+                    "candidate 1");
         }
         if (info->needs & FORAGE_POLICY_USES_DRAWS)
-            refused(policy, &(forage_estimates){3, mean, NULL, draw_nonsense, NULL}, 1, "candidate 2");
+            refused(policy, &(forage_estimates){.count = 3, .mean = mean, .deviation = NULL, .draw = draw_nonsense}, 1,
+                    "candidate 2");
+        if (info->needs & FORAGE_POLICY_USES_DRAWS) {
+            const uint32_t groups[] = {0, 1, 3};
+            forage_estimates grouped = {.count = 3, .mean = mean, .deviation = spread, .groups = groups};
+            grouped.group_count = 3;
+            refused(policy, &grouped, 1, "group of candidate 2");
+            grouped.group_count = 4;
+            refused(policy, &grouped, 1, "4 groups");
+        }
         forage_policy_free(policy);
     }
 }

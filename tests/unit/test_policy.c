@@ -42,7 +42,7 @@ static forage_policy *make(const char *name, size_t candidates, const char *cons
 static uint32_t choose(forage_policy *policy, const float *mean, const float *deviation, size_t count, uint64_t step,
                        double *row)
 {
-    const forage_estimates estimates = {count, mean, deviation, NULL, NULL};
+    const forage_estimates estimates = {.count = count, .mean = mean, .deviation = deviation};
     forage_error error = {0};
     forage_rng rng;
     uint32_t chosen;
@@ -278,7 +278,7 @@ static void test_estimated(void **state)
 {
     static const char *const few[][2] = {{"samples", "20"}}, *const none[][2] = {{"samples", "0"}};
     const float mean[] = {0.3F, 0.5F};
-    const forage_estimates estimates = {2, mean, NULL, draw_coin, NULL};
+    const forage_estimates estimates = {.count = 2, .mean = mean, .draw = draw_coin};
     forage_policy *sampled = make("thompson", 2, few, 1), *bare = make("thompson", 2, none, 1);
     forage_error error = {0};
     forage_rng rng;
