@@ -33,7 +33,7 @@
     {"heads", FORAGE_PARAM_CHOICE, "auto", 0, 0, "auto|arms|shared", \
      "arms: an output for each arm; shared: one for all, arms are embedded; auto: arms when candidates have no features " \
      "of their own and there are at most 256 arms"}, \
-    {"user-size", FORAGE_PARAM_INTEGER, "8", 0, 256, NULL, "numbers per user's embedding; 0: users are not seen"}, \
+    {"user-size", FORAGE_PARAM_INTEGER, "0", 0, 256, NULL, "numbers per user's embedding; 0: users are not seen"}, \
     {"arm-size", FORAGE_PARAM_INTEGER, "8", 1, 256, NULL, "numbers per arm's embedding, where outputs are shared"}, \
     {"loss", FORAGE_PARAM_CHOICE, "squared", 0, 0, "squared|logistic", \
      "what the network is trained by; logistic: for rewards of 0 and 1"}, \
@@ -45,7 +45,7 @@
     {"batch-size", FORAGE_PARAM_INTEGER, "128", 1, 1 << 16, NULL, "lessons per step"}, \
     {"epochs", FORAGE_PARAM_INTEGER, "20", 1, 10000, NULL, "passes over the buffer per refit, as far as steps go"}, \
     {"steps", FORAGE_PARAM_INTEGER, "1000", 1, 1000000, NULL, "steps per refit, at most"}, \
-    {"buffer", FORAGE_PARAM_INTEGER, "50000", 1, 1 << 30, NULL, "the last lessons that a refit learns from"}, \
+    {"buffer", FORAGE_PARAM_INTEGER, "200000", 1, 1 << 30, NULL, "the last lessons that a refit learns from"}, \
     {"refit-every", FORAGE_PARAM_INTEGER, default_every, 1, 1e9, NULL, \
      "lessons until the first refit, and least between two"}, \
     {"refit-growth", FORAGE_PARAM_REAL, default_growth, 1, 1000, NULL, \

@@ -20,12 +20,12 @@
 #include <string.h>
 
 static const forage_param params[] = {
-    {"ridge", FORAGE_PARAM_REAL, "0.25", 1e-6, 1e9, NULL,
+    {"ridge", FORAGE_PARAM_REAL, "0.5", 1e-6, 1e9, NULL,
      "strength of the prior: weights are near 0 with variance sigma^2 / ridge"},
-    {"a0", FORAGE_PARAM_REAL, "6", 1e-3, 1e9, NULL, "prior of the noise: shape; worth 2 a0 lessons"},
-    {"b0", FORAGE_PARAM_REAL, "6", 1e-12, 1e18, NULL, "prior of the noise: scale; its variance is about b0 / a0"},
+    {"a0", FORAGE_PARAM_REAL, "2", 1e-3, 1e9, NULL, "prior of the noise: shape; worth 2 a0 lessons"},
+    {"b0", FORAGE_PARAM_REAL, "0.25", 1e-12, 1e18, NULL, "prior of the noise: scale; its variance is about b0 / a0"},
     {"skip", FORAGE_PARAM_BOOLEAN, "true", 0, 0, NULL, "the regression sees the features themselves, too"},
-    NEURAL_PARAMS("64,32", "200", "1.25"),
+    NEURAL_PARAMS("64,16", "200", "1.25"),
 };
 
 struct model_learner {

@@ -31,7 +31,7 @@ static const forage_param params[] = {
      "standard deviation of a reward around its mean, in deviations of the rewards: scales the deviation"},
     {"covariance", FORAGE_PARAM_CHOICE, "auto", 0, 0, "auto|diagonal|exact",
      "what is kept of Z; auto: exact for networks of at most 256 weights"},
-    NEURAL_PARAMS("32,32", "100", "1.1"),
+    NEURAL_PARAMS("64,16", "100", "1.1"),
 };
 
 struct model_learner {

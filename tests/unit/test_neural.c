@@ -506,6 +506,43 @@ static void what_no_linear_model_learns(void **state)
     }
 }
 
+/* Users whose taste nothing but their own clicks tells: each likes one arm. */
+static void what_users_like(void **state)
+{
+    (void)state;
+    enum { PEOPLE = 30, CHOICES = 3, LESSONS = 6000 };
+    static const forage_learner_shape shape = {1, 0, CHOICES, PEOPLE, CHOICES};
+    static const char *const settings[] = {"user-size", "8", NULL};
+    for (size_t m = 0; m < 2; m++) {
+        forage_learner *learner = learner_of(models[m], settings, &shape, 1);
+        forage_error error = {0};
+        forage_rng rng;
+        const float bias = 1.0F;
+        size_t right = 0;
+        forage_rng_seed(&rng, 31);
+        for (size_t i = 0; i < LESSONS; i++) {
+            uint32_t user = (uint32_t)forage_rng_integers(&rng, PEOPLE), arm = (uint32_t)(i % CHOICES);
+            forage_lesson lesson = {.user = user, .arm = arm, .request = &bias, .weight = 1.0F, .propensity = NAN};
+            lesson.reward = forage_rng_double(&rng) < (user % CHOICES == arm ? 0.8 : 0.2) ? 1.0F : 0.0F;
+            must(forage_learner_learn(learner, &lesson, 1, &error), &error);
+        }
+        for (uint32_t user = 0; user <= PEOPLE; user++) {
+            float mean[CHOICES];
+            forage_candidates candidates = {
+                .count = CHOICES, .user = user < PEOPLE ? user : FORAGE_NONE, .request = &bias, .arms = world_arms};
+            forage_learner_estimate(learner, &candidates, mean, NULL);
+            for (size_t a = 0; user == PEOPLE && a < CHOICES; a++) /* nobody in particular */
+                assert_true(fabsf(mean[a] - 0.4F) < 0.2F);
+            size_t like = user % CHOICES;
+            right +=
+                user < PEOPLE && mean[like] > mean[(like + 1) % CHOICES] && mean[like] > mean[(like + 2) % CHOICES];
+        }
+        printf("# %s: %zu of %d users understood\n", models[m], right, PEOPLE);
+        assert_true(right >= 25);
+        forage_learner_free(learner);
+    }
+}
+
 static char *slurp(const char *path, size_t *size)
 {
     char *bytes = NULL;
@@ -534,7 +571,8 @@ static char *known(const forage_learner *learner, size_t *size)
     return bytes;
 }
 
-static const char *const few[] = {"refit-every", "64", "refit-lag", "40", "steps", "60", "buffer", "150", NULL};
+static const char *const few[] = {"refit-every", "64",  "refit-lag", "40", "steps", "60",
+                                  "buffer",      "150", "user-size", "4",  NULL};
 static const char *const logistic[] = {"refit-every", "64",     "refit-lag", "40",   "steps",
                                        "60",          "buffer", "150",       "loss", "logistic",
                                        "covariance",  "exact",  "layers",    "9,5",  NULL};
@@ -583,8 +621,8 @@ static void any_speed_gives_the_same_bytes(void **state)
 static void in_a_thread_or_not_is_the_same(void **state)
 {
     (void)state;
-    static const char *const here[] = {"refit-every", "64",  "refit-lag",  "40",    "steps", "60",
-                                       "buffer",      "150", "background", "false", NULL};
+    static const char *const here[] = {"refit-every", "64",         "refit-lag", "40",        "steps", "60", "buffer",
+                                       "150",         "background", "false",     "user-size", "4",     NULL};
     for (size_t m = 0; m < 2; m++) {
         double sums[2];
         for (size_t i = 0; i < 2; i++) {
@@ -602,7 +640,8 @@ static void in_a_thread_or_not_is_the_same(void **state)
 static void nobody_waits_for_a_refit(void **state)
 {
     (void)state;
-    static const char *const never[] = {"refit-every", "1000000", "steps", "60", "buffer", "150", NULL};
+    static const char *const never[] = {"refit-every", "1000000",   "steps", "60", "buffer",
+                                        "150",         "user-size", "4",     NULL};
     for (size_t m = 0; m < 2; m++) {
         forage_learner *learner = learner_of(models[m], few, &arms_shape, 1),
                        *other = learner_of(models[m], never, &arms_shape, 1);
@@ -765,6 +804,7 @@ int main(void)
         cmocka_unit_test(regression_is_numpys),
         cmocka_unit_test(regression_scales_and_draws),
         cmocka_unit_test(what_no_linear_model_learns),
+        cmocka_unit_test(what_users_like),
         cmocka_unit_test(any_speed_gives_the_same_bytes),
         cmocka_unit_test(in_a_thread_or_not_is_the_same),
         cmocka_unit_test(nobody_waits_for_a_refit),
