@@ -27,7 +27,7 @@ static bool parse(arena_request *r, int argc, char **argv, int *code)
          "classification:FILE, replay:FILE or log:FILE"},
         {"agents", CLI_LIST, &r->agents, "A,B,...",
          "who plays: random, oracle, bayes, short names with parameters (linucb:alpha=0.3), FILE.yaml:NAME. A comma "
-         "before a digit belongs to a parameter's list (hidden=64,32); semicolons separate, too, and the "
+         "before a digit belongs to a parameter's list (layers=64,32); semicolons separate, too, and the "
          "option may be given several times (default: a table that suits the environment)"},
         {"agents-file", CLI_TEXT, &r->options.agents_file, "FILE", "all pipelines of a YAML file play, too"},
         {"seeds", CLI_COUNT, &r->seeds, "N", "plays of each agent, for means and intervals (default: 1)"},
