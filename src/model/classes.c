@@ -263,7 +263,6 @@ double classes_smooth(const classes *c, double hazard, const classes_events *eve
             later[k] *= likely[k] * scale;
             any += c->share[k] * later[k];
         }
-        scratch->changes += (double)(change * any);
         for (size_t k = 0; k < c->count; k++) {
             later[k] = stay * later[k] + change * any;
             before[k] *= later[k];

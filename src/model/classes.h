@@ -56,7 +56,6 @@ typedef struct classes_scratch {
     float *belief, *likely; /* [window x most] */
     double *scale;          /* [window] */
     float *same;            /* [window] */
-    double changes;         /* expected changes of class, added up by classes_smooth */
 } classes_scratch;
 forage_status classes_scratch_create(classes_scratch *scratch, size_t window, size_t most, forage_error *error);
 void classes_scratch_release(classes_scratch *scratch);

@@ -180,6 +180,110 @@ static void scatter(const classes_search *s, classes *c, size_t count, forage_rn
     c->count = count;
 }
 
+/* Another user who is rather of class k than not, from a random place on; SIZE_MAX where there is none. */
+static size_t someone(const classes_search *s, const classes *c, size_t k, size_t not_this, forage_rng *rng)
+{
+    size_t at = (size_t)forage_rng_integers(rng, s->count);
+    for (size_t i = 0; i < s->count; i++, at = at + 1 < s->count ? at + 1 : 0) {
+        if (s->users[at] != not_this && s->belief[s->users[at] * c->most + k] > 0.5F)
+            return s->users[at];
+    }
+    return SIZE_MAX;
+}
+
+/* Class k becomes what one of its users did, and its rates as far as a few events make them. */
+static void resemble(const classes_search *s, classes *c, size_t k, size_t from, size_t user, double users)
+{
+    const double sure = 8;
+    for (size_t arm = 0; arm < c->arms; arm++) {
+        double h = c->hits[arm * c->most + from], m = c->misses[arm * c->most + from], n = fmax(h + m, 1e-9);
+        c->hits[arm * c->most + k] = fmin(sure / n, 1) * h;
+        c->misses[arm * c->most + k] = fmin(sure / n, 1) * m;
+    }
+    for (size_t e = user * s->events->window; e < user * s->events->window + s->events->length[user]; e++) {
+        double click = (double)(s->events->weight[e] * s->events->reward[e]);
+        c->hits[s->events->arm[e] * c->most + k] += click;
+        c->misses[s->events->arm[e] * c->most + k] += (double)s->events->weight[e] - click;
+    }
+    c->users[k] = users;
+}
+
+/* One class of c's, the larger the likelier, becomes two that look like two of its users. False where it cannot. */
+static bool split(const classes_search *s, classes *c, forage_rng *rng)
+{
+    double total = 0, left;
+    size_t k = 0, one, two;
+    for (size_t j = 0; j < c->count; j++)
+        total += c->users[j];
+    left = total * forage_rng_double(rng);
+    while (k + 1 < c->count && left >= c->users[k])
+        left -= c->users[k++];
+    if (c->count == c->most || (one = someone(s, c, k, SIZE_MAX, rng)) == SIZE_MAX ||
+        (two = someone(s, c, k, one, rng)) == SIZE_MAX)
+        return false;
+    resemble(s, c, c->count, k, one, c->users[k] / 2);
+    resemble(s, c, k, k, two, c->users[k] / 2);
+    c->count++;
+    return true;
+}
+
+/* What the evidence of the rates loses when two classes become one. */
+static double loss_of_joining(const classes_search *s, const classes *c, size_t j, size_t k)
+{
+    double a = s->prior->a, b = s->prior->b, none = log_beta(a, b), sum = 0;
+    for (size_t arm = 0; arm < c->arms; arm++) {
+        const double *h = c->hits + arm * c->most, *m = c->misses + arm * c->most;
+        if (h[j] + m[j] > 0 && h[k] + m[k] > 0)
+            sum += log_beta(a + h[j], b + m[j]) + log_beta(a + h[k], b + m[k]) - none -
+                   log_beta(a + h[j] + h[k], b + m[j] + m[k]);
+    }
+    return sum;
+}
+
+/* The two classes that are most alike become one. False where there is one alone. */
+static bool unite(classes_search *s, classes *c)
+{
+    size_t first = 0, second = 0, last = c->count - 1;
+    double least = INFINITY;
+    for (size_t j = 0; j < c->count; j++) {
+        for (size_t k = j + 1; k < c->count; k++) {
+            double lost = loss_of_joining(s, c, j, k);
+            if (lost < least) {
+                least = lost;
+                first = j;
+                second = k;
+            }
+        }
+    }
+    s->work += c->arms * c->count * c->count * 8;
+    if (second == 0)
+        return false;
+    for (size_t arm = 0; arm < c->arms; arm++) {
+        double *h = c->hits + arm * c->most, *m = c->misses + arm * c->most;
+        h[first] += h[second];
+        m[first] += m[second];
+        h[second] = h[last];
+        m[second] = m[last];
+        h[last] = m[last] = 0;
+    }
+    c->users[first] += c->users[second];
+    c->users[second] = c->users[last];
+    c->users[last] = 0;
+    c->count--;
+    return true;
+}
+
+/* The start of a try: classes of before split or united, in turns; where that cannot be, and every fourth time, new
+ * ones. */
+static void start(classes_search *s, const classes *c, classes *tried, size_t number, forage_rng *rng)
+{
+    classes_copy(tried, c);
+    if (number % 4 == 1 ? unite(s, tried) : number % 4 < 3 && split(s, tried, rng))
+        return;
+    gather(s, tried);
+    scatter(s, tried, c->most, rng);
+}
+
 bool classes_find(classes_search *search, classes *c, size_t tries, forage_rng *rng)
 {
     classes *best = &search->spare[0], *other = &search->spare[1], *next = &search->spare[2];
@@ -188,11 +292,9 @@ bool classes_find(classes_search *search, classes *c, size_t tries, forage_rng *
     bool won = false;
     search->work = 0;
     classes_copy(best, c);
-    double bound = improve(search, best, next, CHECK, old_count, went);
+    double bound = improve(search, best, next, TURNS, old_count, went);
     for (size_t t = 0; t < tries; t++) {
-        gather(search, other); /* the first start is that of no classes at all */
-        if (t > 0)
-            scatter(search, other, t % 2 && best->count < c->most ? best->count + 1 : c->most, rng);
+        start(search, c, other, t, rng);
         double reached = improve(search, other, next, TURNS, old_count, went);
         if (reached > bound + MARGIN) {
             classes *swap = best;

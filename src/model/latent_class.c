@@ -29,8 +29,7 @@ enum {
     FIRST_SEARCH = 250,
     SWEEP_WORK = 200, /* a sweep of this much work is worth the wait of a lesson */
     SEARCH_WORK = 1000,
-    PATIENCE = 20,       /* searches in vain, after which they become rarer */
-    HAZARD_PRIOR = 1000, /* weight of the parameter among the hazard's observations, in lessons */
+    PATIENCE = 20, /* searches in vain, after which they become rarer */
 };
 
 /* Whole numbers of the state, in one array so that they are saved together. VAIN: searches since the last that found
@@ -38,14 +37,14 @@ enum {
 enum { LESSONS, NEXT_SWEEP, NEXT_SEARCH, SEARCHES, VAIN, COUNT, WHOLE };
 
 struct model_learner {
-    classes_prior prior; /* with the hazard of beliefs, the parameter: quick to notice that somebody changes */
+    classes_prior prior;
+    double calm; /* the hazard for finding classes: a high one would let one user be explained by several */
     bool draws_class;
     size_t users, window, tries;
     classes now;  /* all counts, and what they make expect */
     classes past; /* those of them that stem from no window */
     uint64_t seed;
     uint64_t *progress; /* [WHOLE] */
-    double *calm;       /* [1] the hazard that was learned */
 
     uint32_t *length, *arm; /* [users], [users x window] */
     float *reward, *weight; /* [users x window] */
@@ -86,7 +85,6 @@ static void release(model_learner *l)
         classes_release(&l->spare[i]);
     classes_scratch_release(&l->scratch);
     forage_free(l->progress);
-    forage_free(l->calm);
     forage_free(l->length);
     forage_free(l->arm);
     forage_free(l->reward);
@@ -170,12 +168,11 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
     l->window = (size_t)forage_params_integer(given, "window");
     l->tries = (size_t)forage_params_integer(given, "tries");
     l->progress = forage_calloc(WHOLE, sizeof *l->progress);
-    l->calm = forage_calloc(1, sizeof *l->calm);
-    if (!l->progress || !l->calm) {
+    if (!l->progress) {
         release(l);
         return no_memory(arms, setup->shape->users, error);
     }
-    *l->calm = l->prior.hazard;
+    l->calm = l->prior.hazard / 10;
     l->progress[COUNT] = 1;
     l->progress[NEXT_SWEEP] = FIRST_SWEEP;
     l->progress[NEXT_SEARCH] = FIRST_SEARCH;
@@ -313,27 +310,23 @@ static void sweep(model_learner *l)
 {
     classes *c = &l->now, *fresh = &l->spare[0];
     classes_events events = events_of(l);
-    double steps = 0;
     uint64_t work = c->arms * c->count * 8;
     classes_weigh(c, &l->prior);
     classes_copy(fresh, &l->past);
     memset(fresh->users, 0, c->most * sizeof *fresh->users);
     fresh->count = c->count;
-    l->scratch.changes = 0;
     for (size_t u = 0; u < l->users; u++) {
         size_t length = l->length[u], at = u * l->window;
         if (!length)
             continue;
-        (void)classes_smooth(c, *l->calm, &events, u, &l->scratch);
+        (void)classes_smooth(c, l->calm, &events, u, &l->scratch);
         for (size_t e = 0; e < length; e++)
             classes_count(fresh, l->arm[at + e], l->reward[at + e], l->weight[at + e], l->scratch.belief + e * c->most);
         for (size_t k = 0; k < c->count; k++)
             fresh->users[k] += (double)l->scratch.belief[(length - 1) * c->most + k];
-        steps += (double)(length - 1);
         work += length * c->count * 2;
     }
     classes_copy(c, fresh);
-    *l->calm = fmin(l->prior.hazard, (HAZARD_PRIOR * l->prior.hazard + l->scratch.changes) / (HAZARD_PRIOR + steps));
     classes_expect(c, &l->prior);
     renew_beliefs(l);
     wait_for(l->progress[LESSONS], l->progress[LESSONS] / 50, work / SWEEP_WORK, &l->progress[NEXT_SWEEP]);
@@ -378,7 +371,7 @@ static void find_classes(model_learner *l)
     size_t old_count = l->now.count;
     forage_rng rng;
     classes_search search = {.prior = &l->prior,
-                             .hazard = *l->calm,
+                             .hazard = l->calm,
                              .events = &events,
                              .users = l->chosen,
                              .count = choose_users(l),
@@ -448,7 +441,7 @@ typedef struct part {
     void *data;
 } part;
 
-enum { PARTS = 12 };
+enum { PARTS = 11 };
 
 static void parts_of(const model_learner *l, part parts[PARTS])
 {
@@ -460,7 +453,6 @@ static void parts_of(const model_learner *l, part parts[PARTS])
         {"past.hits", NN_F64, 2, {now->arms, most}, past->hits},
         {"past.misses", NN_F64, 2, {now->arms, most}, past->misses},
         {"users", NN_F64, 1, {most, 0}, now->users},
-        {"hazard", NN_F64, 1, {1, 0}, l->calm},
         {"progress", NN_U64, 1, {WHOLE, 0}, l->progress},
         {"window.length", NN_U32, 1, {l->users, 0}, l->length},
         {"window.arm", NN_U32, 2, {l->users, l->window}, l->arm},
@@ -522,8 +514,6 @@ static forage_status load(model_learner *l, const nn_checkpoint *checkpoint, for
     if (whole[COUNT] < 1 || whole[COUNT] > l->now.most || whole[LESSONS] >= whole[NEXT_SWEEP] ||
         whole[LESSONS] >= whole[NEXT_SEARCH])
         wrong = "progress";
-    if (!(*l->calm <= l->prior.hazard))
-        wrong = "hazard";
     if (!windows_are_sound(l))
         wrong = "window";
     if (wrong)
