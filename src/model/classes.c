@@ -215,11 +215,11 @@ static double step(const classes *c, double hazard, const float *belief, const f
     return (double)sum;
 }
 
-void classes_filter(const classes *c, double hazard, uint32_t arm, float reward, float weight, float *belief)
+double classes_filter(const classes *c, double hazard, uint32_t arm, float reward, float weight, float *belief)
 {
     float likely[CLASSES_LIMIT];
     (void)emit(c, arm, reward, weight, likely);
-    (void)step(c, hazard, belief, likely, belief);
+    return step(c, hazard, belief, likely, belief);
 }
 
 static double forward(const classes *c, double hazard, const classes_events *events, size_t user,

@@ -24,6 +24,7 @@
 #include <string.h>
 
 enum {
+    BANK = 3,           /* hazards that beliefs are kept for: the parameter, ten times, a hundred times as much */
     SEARCH_USERS = 512, /* a search looks at this many users at most */
     FIRST_SWEEP = 64,   /* lessons */
     FIRST_SEARCH = 250,
@@ -32,13 +33,17 @@ enum {
     PATIENCE = 20, /* searches in vain, after which they become rarer */
 };
 
+/* Trust in a hazard follows from how likely it made the last thousand lessons or so, and never falls below a little. */
+static const double TRUST_MEMORY = 0.999, LEAST_TRUST = 1e-3, GREATEST_HAZARD = 0.1;
+
 /* Whole numbers of the state, in one array so that they are saved together. VAIN: searches since the last that found
  * something; COUNT: of classes. */
 enum { LESSONS, NEXT_SWEEP, NEXT_SEARCH, SEARCHES, VAIN, COUNT, WHOLE };
 
 struct model_learner {
-    classes_prior prior;
-    double calm; /* the hazard for finding classes: a high one would let one user be explained by several */
+    classes_prior
+        prior; /* its hazard is that of finding classes: a high one would let one user be explained by several */
+    double hazards[BANK], parting; /* parting: the hazard by which entries are told to be of another class */
     bool draws_class;
     size_t users, window, tries;
     classes now;  /* all counts, and what they make expect */
@@ -48,7 +53,8 @@ struct model_learner {
 
     uint32_t *length, *arm; /* [users], [users x window] */
     float *reward, *weight; /* [users x window] */
-    float *belief;          /* [users x most] */
+    float *belief[BANK];    /* [users x most] */
+    double *trust;          /* [BANK] in each hazard, sums to 1 */
 
     /* Scratch. */
     classes spare[3];
@@ -64,7 +70,9 @@ static const forage_param params[] = {
     {"classes", FORAGE_PARAM_INTEGER, "8", 1, CLASSES_LIMIT, NULL, "there are at most this many classes of users"},
     {"a", FORAGE_PARAM_REAL, "1", 1e-2, 1e6, NULL, "clicks that each class is taken to have given each arm beforehand"},
     {"b", FORAGE_PARAM_REAL, "1", 1e-2, 1e6, NULL, "the same of impressions without a click"},
-    {"hazard", FORAGE_PARAM_REAL, "0.001", 0, 0.5, NULL, "probability that a user changes class before an event"},
+    {"hazard", FORAGE_PARAM_REAL, "0.0003", 0, 0.1, NULL,
+     "probability that a user changes class before an event, in quiet times; ten and a hundred times as much is "
+     "reckoned with where that explains better what happens"},
     {"concentration", FORAGE_PARAM_REAL, "1", 1e-3, 1e6, NULL,
      "weight of the prior of the classes' shares, in users; small: what is not needed dies out"},
     {"draw", FORAGE_PARAM_CHOICE, "rates", 0, 0, "rates|class",
@@ -89,7 +97,9 @@ static void release(model_learner *l)
     forage_free(l->arm);
     forage_free(l->reward);
     forage_free(l->weight);
-    forage_free(l->belief);
+    for (size_t j = 0; j < BANK; j++)
+        forage_free(l->belief[j]);
+    forage_free(l->trust);
     forage_free(l->rounds);
     forage_free(l->drawn);
     forage_free(l);
@@ -109,17 +119,20 @@ static bool extend(void **block, size_t old, size_t count, size_t size)
 static bool reserve_users(model_learner *l, size_t users)
 {
     size_t old = l->users, w = l->window, most = l->now.most;
-    void *blocks[5] = {l->length, l->arm, l->reward, l->weight, l->belief};
+    void *blocks[4] = {l->length, l->arm, l->reward, l->weight};
     bool done = users < SIZE_MAX / 64 / w / most && extend(&blocks[0], old, users, sizeof *l->length) &&
                 extend(&blocks[1], old * w, users * w, sizeof *l->arm) &&
                 extend(&blocks[2], old * w, users * w, sizeof *l->reward) &&
-                extend(&blocks[3], old * w, users * w, sizeof *l->weight) &&
-                extend(&blocks[4], old * most, users * most, sizeof *l->belief);
+                extend(&blocks[3], old * w, users * w, sizeof *l->weight);
     l->length = blocks[0];
     l->arm = blocks[1];
     l->reward = blocks[2];
     l->weight = blocks[3];
-    l->belief = blocks[4];
+    for (size_t j = 0; j < BANK && done; j++) {
+        void *belief = l->belief[j];
+        done = extend(&belief, old * most, users * most, sizeof **l->belief);
+        l->belief[j] = belief;
+    }
     return done;
 }
 
@@ -168,11 +181,17 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
     l->window = (size_t)forage_params_integer(given, "window");
     l->tries = (size_t)forage_params_integer(given, "tries");
     l->progress = forage_calloc(WHOLE, sizeof *l->progress);
-    if (!l->progress) {
+    l->trust = forage_calloc(BANK, sizeof *l->trust);
+    if (!l->progress || !l->trust) {
         release(l);
         return no_memory(arms, setup->shape->users, error);
     }
-    l->calm = l->prior.hazard / 10;
+    for (size_t j = 0; j < BANK; j++) {
+        l->hazards[j] = fmin(l->prior.hazard * (j == 0 ? 1 : j == 1 ? 10 : 100), GREATEST_HAZARD);
+        l->trust[j] = 1. / BANK;
+    }
+    l->parting = 3 * l->prior.hazard;
+    l->prior.hazard /= 3;
     l->progress[COUNT] = 1;
     l->progress[NEXT_SWEEP] = FIRST_SWEEP;
     l->progress[NEXT_SEARCH] = FIRST_SEARCH;
@@ -196,15 +215,18 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
 
 /* ---- estimates ---- */
 
-/* The user's class at the next event. */
+/* The user's class at the next event, whichever hazard is the right one. */
 static void belief_of(const model_learner *l, uint32_t user, float *belief)
 {
     const classes *c = &l->now;
     bool known = user < l->users && l->length[user] > 0;
-    for (size_t k = 0; k < c->count; k++)
-        belief[k] =
-            known ? (float)(1 - l->prior.hazard) * l->belief[user * c->most + k] + (float)l->prior.hazard * c->share[k]
-                  : c->share[k];
+    for (size_t k = 0; k < c->count; k++) {
+        double sum = 0;
+        for (size_t j = 0; j < BANK && known; j++)
+            sum += l->trust[j] * ((1 - l->hazards[j]) * (double)l->belief[j][user * c->most + k] +
+                                  l->hazards[j] * (double)c->share[k]);
+        belief[k] = known ? (float)sum : c->share[k];
+    }
 }
 
 /* The rate's mean, and its mean square over classes and rates. */
@@ -292,11 +314,12 @@ static classes_events events_of(const model_learner *l)
 static void renew_beliefs(model_learner *l)
 {
     const classes *c = &l->now;
-    for (size_t u = 0; u < l->users; u++) {
-        float *belief = l->belief + u * c->most;
+    for (size_t u = 0; u < l->users * BANK; u++) {
+        size_t j = u % BANK, user = u / BANK;
+        float *belief = l->belief[j] + user * c->most;
         memcpy(belief, c->share, c->most * sizeof *belief);
-        for (size_t e = u * l->window; e < u * l->window + l->length[u]; e++)
-            classes_filter(c, l->prior.hazard, l->arm[e], l->reward[e], l->weight[e], belief);
+        for (size_t e = user * l->window; e < user * l->window + l->length[user]; e++)
+            (void)classes_filter(c, l->hazards[j], l->arm[e], l->reward[e], l->weight[e], belief);
     }
 }
 
@@ -319,7 +342,7 @@ static void sweep(model_learner *l)
         size_t length = l->length[u], at = u * l->window;
         if (!length)
             continue;
-        (void)classes_smooth(c, l->calm, &events, u, &l->scratch);
+        (void)classes_smooth(c, l->prior.hazard, &events, u, &l->scratch);
         for (size_t e = 0; e < length; e++)
             classes_count(fresh, l->arm[at + e], l->reward[at + e], l->weight[at + e], l->scratch.belief + e * c->most);
         for (size_t k = 0; k < c->count; k++)
@@ -371,12 +394,12 @@ static void find_classes(model_learner *l)
     size_t old_count = l->now.count;
     forage_rng rng;
     classes_search search = {.prior = &l->prior,
-                             .hazard = l->calm,
+                             .hazard = l->prior.hazard,
                              .events = &events,
                              .users = l->chosen,
                              .count = choose_users(l),
                              .past = &l->past,
-                             .belief = l->belief,
+                             .belief = l->belief[0],
                              .scratch = &l->scratch,
                              .spare = l->spare,
                              .went = l->went};
@@ -395,20 +418,38 @@ static void find_classes(model_learner *l)
 
 /* ---- lessons ---- */
 
+/* Beliefs about the user after a lesson, and the trust in the hazards that they stand on. */
+static void update_beliefs(model_learner *l, const forage_lesson *lesson)
+{
+    double likely[BANK], total = 0, most = 0;
+    for (size_t j = 0; j < BANK; j++) {
+        float *belief = l->belief[j] + lesson->user * l->now.most;
+        likely[j] = classes_filter(&l->now, l->hazards[j], lesson->arm, lesson->reward, lesson->weight, belief);
+        most = fmax(most, likely[j]);
+    }
+    for (size_t j = 0; j < BANK; j++) {
+        l->trust[j] = pow(l->trust[j], TRUST_MEMORY) * likely[j] / most;
+        total += l->trust[j];
+    }
+    for (size_t j = 0; j < BANK; j++)
+        l->trust[j] = (l->trust[j] / total + LEAST_TRUST) / (1 + BANK * LEAST_TRUST);
+}
+
 static void learn_of_user(model_learner *l, const forage_lesson *lesson)
 {
     size_t user = lesson->user, at = user * l->window + l->length[user]++;
-    float *belief = l->belief + user * l->now.most;
-    if (l->length[user] == 1)
-        memcpy(belief, l->now.share, l->now.most * sizeof *belief);
+    float belief[CLASSES_LIMIT];
+    for (size_t j = 0; j < BANK && l->length[user] == 1; j++)
+        memcpy(l->belief[j] + user * l->now.most, l->now.share, l->now.most * sizeof *belief);
     l->arm[at] = lesson->arm;
     l->reward[at] = lesson->reward;
     l->weight[at] = lesson->weight;
-    classes_filter(&l->now, l->prior.hazard, lesson->arm, lesson->reward, lesson->weight, belief);
+    update_beliefs(l, lesson);
+    belief_of(l, lesson->user, belief);
     classes_count(&l->now, lesson->arm, lesson->reward, lesson->weight, belief);
     if (l->length[user] == l->window) {
         classes_events events = events_of(l);
-        classes_condense(&l->now, &l->past, l->prior.hazard, &events, user, &l->scratch);
+        classes_condense(&l->now, &l->past, l->parting, &events, user, &l->scratch);
     }
 }
 
@@ -420,7 +461,7 @@ static void learn(model_learner *l, const forage_lesson *lesson)
     } else {
         float belief[CLASSES_LIMIT];
         memcpy(belief, l->now.share, l->now.most * sizeof *belief);
-        classes_filter(&l->now, l->prior.hazard, lesson->arm, lesson->reward, lesson->weight, belief);
+        (void)classes_filter(&l->now, 0, lesson->arm, lesson->reward, lesson->weight, belief);
         classes_count(&l->now, lesson->arm, lesson->reward, lesson->weight, belief);
         classes_count(&l->past, lesson->arm, lesson->reward, lesson->weight, belief);
     }
@@ -441,7 +482,7 @@ typedef struct part {
     void *data;
 } part;
 
-enum { PARTS = 11 };
+enum { PARTS = 14 };
 
 static void parts_of(const model_learner *l, part parts[PARTS])
 {
@@ -458,7 +499,10 @@ static void parts_of(const model_learner *l, part parts[PARTS])
         {"window.arm", NN_U32, 2, {l->users, l->window}, l->arm},
         {"window.reward", NN_F32, 2, {l->users, l->window}, l->reward},
         {"window.weight", NN_F32, 2, {l->users, l->window}, l->weight},
-        {"belief", NN_F32, 2, {l->users, most}, l->belief},
+        {"trust", NN_F64, 1, {BANK, 0}, l->trust},
+        {"belief.0", NN_F32, 2, {l->users, most}, l->belief[0]},
+        {"belief.1", NN_F32, 2, {l->users, most}, l->belief[1]},
+        {"belief.2", NN_F32, 2, {l->users, most}, l->belief[2]},
     };
     memcpy(parts, list, sizeof list);
 }
@@ -529,13 +573,13 @@ static double saved_size(const model_online_setup *setup)
     double most = (double)forage_params_integer(setup->params, "classes");
     double window = (double)forage_params_integer(setup->params, "window");
     return (double)setup->shape->arms * most * 4 * sizeof(double) +
-           (double)setup->shape->users * (4 + 12 * window + 4 * most);
+           (double)setup->shape->users * (4 + 12 * window + 4 * BANK * most);
 }
 
 static size_t memory(const model_learner *l)
 {
     return sizeof *l + classes_memory(&l->now) * 5 + l->now.arms * (sizeof *l->rounds + sizeof *l->drawn) +
-           l->users * (4 + 12 * l->window + 4 * l->now.most) + l->window * (8 * l->now.most + 12);
+           l->users * (4 + 12 * l->window + 4 * BANK * l->now.most) + l->window * (8 * l->now.most + 12);
 }
 
 static const model_online online = {
