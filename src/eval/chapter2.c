@@ -7,6 +7,7 @@
 #include "forage/eval.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { DIARY = 20, MOST_AGENTS = 14 };
 
@@ -35,19 +36,19 @@ static const arena_plan plans[FORAGE_CHAPTER2_PLAYS] = {
                                    DIARY,
                                    {"popular", "batched", NIGHTLY, "linucb", "lints", "latent", "bayes", "oracle"}},
     [FORAGE_CHAPTER2_NEW_ITEMS] =
-        {"new-items", 100000, 2, 0, {"popular", "batched", "greedy", "linucb", "lints", "latent", "oracle"}},
+        {"new-items", 100000, 3, 0, {"popular", "batched", "greedy", "linucb", "lints", "latent", "oracle"}},
     [FORAGE_CHAPTER2_DRIFT] =
-        {"drift", 100000, 2, 0, {"popular", "batched", NIGHTLY, "linucb", "lints", "latent", "bayes", "oracle"}},
+        {"drift", 100000, 3, 0, {"popular", "batched", NIGHTLY, "linucb", "lints", "latent", "bayes", "oracle"}},
     [FORAGE_CHAPTER2_FEEDBACK_LOOP] = {"feedback-loop",
                                        100000,
                                        2,
                                        0,
                                        {"popular", "batched", NIGHTLY, "greedy", "linucb", "lints", "latent",
                                         "oracle"}},
-    [FORAGE_CHAPTER2_SLATE] = {"slate", 100000, 2, 0, {"random", "popular", "linucb", "lints", "latent", "oracle"}},
+    [FORAGE_CHAPTER2_SLATE] = {"slate", 100000, 3, 0, {"random", "popular", "linucb", "lints", "latent", "oracle"}},
     [FORAGE_CHAPTER2_DELAYED] =
-        {"delayed", 100000, 2, 0, {"random", "popular", "linucb", "lints", "latent", "bayes", "oracle"}},
-    [FORAGE_CHAPTER2_LARGE] = {"large", 50000, 1, 0, {"random", "popular", "linucb", "lints", "oracle"}},
+        {"delayed", 100000, 3, 0, {"random", "popular", "linucb", "lints", "latent", "bayes", "oracle"}},
+    [FORAGE_CHAPTER2_LARGE] = {"large", 5000, 1, 0, {"random", "popular", "linucb", "oracle"}},
 };
 
 /* Progress of the whole chapter out of that of its arenas. */
@@ -68,21 +69,39 @@ static bool report(void *context, const char *stage, uint64_t done, uint64_t tot
                                   text);
 }
 
+enum { RANDOM_ROWS = 200000 }; /* that the batched model reads beforehand; as many as visits in shorter plays */
+
+/* The agents of a plan; names that are not the plan's own are written to `texts`. */
+static size_t agents_of(const arena_plan *plan, uint64_t visits, char texts[MOST_AGENTS][64],
+                        const char *agents[MOST_AGENTS])
+{
+    size_t count = 0;
+    for (; count < MOST_AGENTS && plan->agents[count]; count++) {
+        agents[count] = plan->agents[count];
+        if (visits == 0 || visits >= RANDOM_ROWS || strncmp(agents[count], "batched", 7) != 0)
+            continue;
+        snprintf(texts[count], sizeof texts[count], "%s:pretrain=%llu", plan->agents[count],
+                 (unsigned long long)visits);
+        agents[count] = texts[count];
+    }
+    return count;
+}
+
 static forage_status play(const forage_chapter2_options *options, size_t which, forage_arena *arena,
                           forage_error *error)
 {
     const arena_plan *plan = &plans[which];
+    char texts[MOST_AGENTS][64];
+    const char *agents[MOST_AGENTS];
     const char *scenario = options->scenario ? options->scenario : "petshop";
     const char *name = plan->environment ? plan->environment : scenario;
     chapter_progress progress = {options->progress, name, which};
     const forage_progress inner = {report, &progress};
-    size_t count = 0;
-    while (count < MOST_AGENTS && plan->agents[count])
-        count++;
+    const size_t count = agents_of(plan, options->visits, texts, agents);
     const forage_arena_options arena_options = {
         .environment = name,
         .environment_options = {.visits = options->visits ? options->visits : plan->visits},
-        .agents = plan->agents,
+        .agents = agents,
         .agent_count = count,
         .seeds = options->seeds ? options->seeds : plan->seeds,
         .seed = options->seed ? options->seed : 1,

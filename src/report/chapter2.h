@@ -9,6 +9,7 @@
 /* In the order in which the page shows them. */
 enum chapter2_chart {
     CHAPTER2_REGRET,
+    CHAPTER2_STUCK,
     CHAPTER2_PERSONAS,
     CHAPTER2_NEWCOMERS,
     CHAPTER2_ANNA,

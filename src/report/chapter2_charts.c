@@ -25,7 +25,8 @@ typedef struct style {
 
 static const style styles[] = {
     {"latent", FORAGE_INK_BLUE, false},         {"linucb", FORAGE_INK_GREEN, false},
-    {"lints", FORAGE_INK_SKY, false},           {"greedy", FORAGE_INK_PURPLE, false},
+    {"lints", FORAGE_INK_SKY, false},           {"egreedy", FORAGE_INK_ORANGE, true},
+    {"squarecb", FORAGE_INK_SKY, true},         {"greedy", FORAGE_INK_PURPLE, false},
     {"batched", FORAGE_INK_VERMILLION, false},  {"batched-nightly", FORAGE_INK_ORANGE, false},
     {"neural-linear", FORAGE_INK_PURPLE, true}, {"popular", FORAGE_INK_GREY, false},
     {"bayes", FORAGE_INK_BLACK, true},          {"oracle", FORAGE_INK_BLACK, false},
@@ -117,19 +118,36 @@ static bool add_curves(const forage_arena *arena, const char *const *names, curv
     return !pool->failed;
 }
 
-static bool regret_chart(const forage_arena *arena, report_pool *pool, forage_chart *chart)
+/* Regret of some agents. `bands` false: only the means, where one agent's luck would press all others flat. */
+static bool regret_lines(const forage_arena *arena, const char *const *names, bool bands, report_pool *pool,
+                         forage_chart *chart)
 {
-    static const char *const names[] = {"batched", "batched-nightly", "greedy", "linucb", "latent", "bayes", NULL};
     charts_part part = {0};
     if (!charts_start(pool, chart, 1, LINES_MOST, 0, &part) || !add_curves(arena, names, CURVE_REGRET, pool, &part))
         return false;
+    for (size_t l = 0; !bands && l < part.panel->series_count; ++l)
+        part.series[l].low = part.series[l].high = NULL;
     part.panel->x.label = "Visits";
     part.panel->y = (forage_chart_axis){.label = "Clicks lost to the oracle, in all", .zero = true};
+    chart->summary = pool_format(pool, "Sums over visits, means of %zu plays%s.", arena->seeds,
+                                 bands && arena->seeds > 1 ? " with 95 % bands" : "");
+    return !pool->failed;
+}
+
+static bool regret_chart(const forage_arena *arena, report_pool *pool, forage_chart *chart)
+{
+    static const char *const names[] = {"batched", "batched-nightly", "linucb", "lints", "latent", "bayes", NULL};
     chart->name = "regret";
     chart->title = "Regret: clicks that the oracle would have earned more";
-    chart->summary = pool_format(pool, "Sums over visits, means of %zu plays%s.", arena->seeds,
-                                 arena->seeds > 1 ? " with 95 % bands" : "");
-    return !pool->failed;
+    return regret_lines(arena, names, true, pool, chart);
+}
+
+static bool stuck_chart(const forage_arena *arena, report_pool *pool, forage_chart *chart)
+{
+    static const char *const names[] = {"greedy", "egreedy", "squarecb", "linucb", NULL};
+    chart->name = "greedy";
+    chart->title = "The same model, with and without exploring: regret";
+    return regret_lines(arena, names, false, pool, chart);
 }
 
 static bool newcomers_chart(const forage_arena *arena, report_pool *pool, forage_chart *chart)
@@ -264,7 +282,7 @@ static bool add_bars(const forage_arena *arena, size_t offset, const char *label
         inks[count++] = look.ink;
     }
     part->series[0] = (forage_chart_series){.mark = FORAGE_MARK_BARS, .inks = inks};
-    part->panel->x = (forage_chart_axis){.label = label, .percent = true, .zero = true, .high = 1};
+    part->panel->x = (forage_chart_axis){.label = label, .percent = true, .zero = true};
     part->panel->y = (forage_chart_axis){.categories = names, .category_count = count};
     return charts_estimates(pool, values, sizeof *values, count, part->series, true);
 }
@@ -273,13 +291,12 @@ static bool loop_chart(const forage_arena *arena, report_pool *pool, forage_char
 {
     charts_part parts[2] = {{0}};
     if (!charts_start(pool, chart, 2, 1, 0, parts) ||
-        !add_bars(arena, offsetof(forage_arena_agent, share_last), "Share of the oracle’s click rate, last tenth", pool,
+        !add_bars(arena, offsetof(forage_arena_agent, share_last), "Share of the oracle, last tenth", pool,
                   &parts[0]) ||
-        !add_bars(arena, offsetof(forage_arena_agent, coverage), "Share of the catalogue shown at least once", pool,
-                  &parts[1]))
+        !add_bars(arena, offsetof(forage_arena_agent, coverage), "Share of the catalogue", pool, &parts[1]))
         return false;
     parts[0].panel->title = "What it earns";
-    parts[1].panel->title = "What it tries";
+    parts[1].panel->title = "Shown at least once";
     chart->columns = 2;
     chart->name = "own-traffic";
     chart->title = "Learning from one’s own traffic, in a shop of products that differ";
@@ -351,7 +368,7 @@ bool chapter2_describe(const void *record, report_pool *pool, forage_chart *char
     }
     const forage_arena *shop = &chapter->arenas[FORAGE_CHAPTER2_SHOP];
     const forage_arena *new_users = &chapter->arenas[FORAGE_CHAPTER2_NEW_USERS];
-    return regret_chart(shop, pool, &charts[CHAPTER2_REGRET]) &&
+    return regret_chart(shop, pool, &charts[CHAPTER2_REGRET]) && stuck_chart(shop, pool, &charts[CHAPTER2_STUCK]) &&
            personas_chart(shop, pool, &charts[CHAPTER2_PERSONAS]) &&
            newcomers_chart(new_users, pool, &charts[CHAPTER2_NEWCOMERS]) &&
            anna_chart(new_users, pool, &charts[CHAPTER2_ANNA]) &&

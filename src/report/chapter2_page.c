@@ -42,6 +42,13 @@ static const char *clicks_estimate(report_pool *pool, const forage_estimate *est
                        clicks(pool, estimate->high));
 }
 
+/* What the batched model has read beforehand. */
+static const char *random_rows(const report_story *story)
+{
+    uint64_t visits = arena_of(story, FORAGE_CHAPTER2_SHOP)->visits;
+    return pool_count(story->pool, visits < 200000 ? visits : 200000);
+}
+
 /* The learner (no reference, no batched model) with the least regret. */
 static const forage_arena_agent *best_learner(const forage_arena *arena)
 {
@@ -119,7 +126,7 @@ static void scores_table(const report_story *story, const forage_arena *arena, c
 
 static void newcomers_table(const report_story *story, const forage_arena *arena)
 {
-    static const char *const header[] = {"Agent", "Clicks lost in 60 visits", "Visits to 90 % of the oracle"};
+    static const char *const header[] = {"Agent", "Clicks lost in 60 visits", "Visits until 90 % of the oracle"};
     report_pool *pool = story->pool;
     const char **cells = pool_take(pool, 3 * arena->agent_count + 1, sizeof *cells);
     size_t rows = 0;
@@ -130,10 +137,9 @@ static void newcomers_table(const report_story *story, const forage_arena *arena
         const char **row = &cells[3 * rows++];
         row[0] = agent->name;
         row[1] = pool_fixed_estimate(pool, &agent->first60, 2);
-        row[2] = agent->reached_90 >= 1 ? pool_fixed_estimate(pool, &agent->visits_to_90, 1)
-                 : agent->reached_90 > 0
-                     ? pool_format(pool, "more than %s", pool_fixed(pool, agent->visits_to_90.value, 1))
-                     : "not within 60";
+        row[2] = agent->reached_90 >= 1  ? pool_fixed_estimate(pool, &agent->visits_to_90, 1)
+                 : agent->reached_90 > 0 ? pool_format(pool, "> %s", pool_fixed(pool, agent->visits_to_90.value, 1))
+                                         : pool_format(pool, "> %d", FORAGE_ARENA_NEWCOMER);
     }
     if (cells)
         page_table(story->html, pool, NULL, header, 3, cells, rows);
@@ -153,9 +159,10 @@ static void recovery_table(const report_story *story, const forage_arena *arena,
             continue;
         const char **row = &cells[3 * rows++];
         row[0] = agent->name;
-        row[1] = agent->recovered[0] >= 1  ? clicks(pool, agent->recovery[0].value)
-                 : agent->recovered[0] > 0 ? pool_format(pool, "more than %s", clicks(pool, agent->recovery[0].value))
-                                           : "not until the end";
+        row[1] = agent->recovered[0] >= 1 ? pool_count(pool, (uint64_t)llround(agent->recovery[0].value))
+                 : agent->recovered[0] > 0
+                     ? pool_format(pool, "> %s", clicks(pool, agent->recovery[0].value))
+                     : pool_format(pool, "> %s", pool_count(pool, arena->visits - arena->events[0].visit));
         row[2] = pool_percent(pool, agent->share_last.value);
     }
     if (cells)
@@ -173,7 +180,7 @@ static void diary_table(const report_story *story, const forage_arena *arena, co
         const char *group = page->item_group < arena->item_group_count ? arena->item_groups[page->item_group] : "";
         row[0] = pool_format(pool, "%zu", i + 1);
         row[1] = pool_format(pool, "%s, product %u", group, (unsigned)page->item);
-        row[2] = page->reward > 0 ? "click" : "–";
+        row[2] = page->reward > 0 ? "✓" : "–";
         row[3] = pool_percent(pool, (double)page->mean);
         row[4] = pool_percent(pool, page->truth);
         row[5] = pool_percent(pool, page->best);
@@ -204,7 +211,8 @@ static void arena_section(const report_story *story)
         "is their regret. <code>bayes</code> knows the table of personas and must find out each user’s persona "
         "from their clicks: nobody who learns can be expected to do better. The batched model "
         "(<code>batched</code>, and <code>batched-nightly</code>, which is retrained on what it has seen) has read "
-        "200,000 visits of random traffic before the first visit. The others begin with nothing.");
+        "%s visits of random traffic before the first visit. The others begin with nothing.",
+        random_rows(story));
     page_end_section(story->html);
 }
 
@@ -241,6 +249,7 @@ static void greedy_section(const report_story *story)
         story->html,
         "<code>greedy</code> has the same model as <code>linucb</code> and always shows what looks best. What it has "
         "underrated once it does not show again, so nothing corrects it.");
+    story_figure(story, CHAPTER2_STUCK);
     story_figure(story, CHAPTER2_PERSONAS);
     size_t worst = 0;
     for (size_t g = 1; greedy && oracle && g < shop->user_group_count; ++g) {
@@ -343,8 +352,8 @@ static void lessons_section(const report_story *story)
         report_format(
             story->html,
             "<li>Without a log, learning at every visit reaches %s of the oracle’s click rate in the last tenth "
-            "(<code>%s</code>); the batched model, with 200,000 random visits to begin with, %s.</li>\n",
-            pool_percent(pool, best->share_last.value), pool_html(pool, best->name),
+            "(<code>%s</code>); the batched model, with %s random visits to begin with, %s.</li>\n",
+            pool_percent(pool, best->share_last.value), pool_html(pool, best->name), random_rows(story),
             pool_percent(pool, SCORE(shop, "batched", share_last)));
     if (kind)
         report_format(story->html,

@@ -14,7 +14,7 @@ from cli import forage, refused
 DATA = pathlib.Path(os.environ.get("FORAGE_DATA", cli.SOURCE / "../shared/data"))
 QUICK = ("--seeds", 1)  # one world in each experiment: intervals are missing, everything else is there
 CHARTS = ["loss", "personas", "calibration", "new-users", "new-products", "drift", "feedback-loop"]
-CHARTS_2 = ["regret", "personas", "newcomers", "anna", "changes", "own-traffic", "other-shops"]
+CHARTS_2 = ["regret", "greedy", "personas", "newcomers", "anna", "changes", "own-traffic", "other-shops"]
 HAVE_GNUPLOT = shutil.which("gnuplot") is not None
 
 
