@@ -20,30 +20,31 @@ typedef struct arena_plan {
     const char *agents[MOST_AGENTS]; /* up to the first NULL */
 } arena_plan;
 
-/* Retrained four times in 200,000 visits, as often as a night's training is due in a shop of such traffic. */
+/* Retrained four times in a play. */
 #define NIGHTLY "batched-nightly:refit=50000"
+#define NIGHTLY_SHORT "batched-nightly:refit=25000"
 
 static const arena_plan plans[FORAGE_CHAPTER2_PLAYS] = {
     [FORAGE_CHAPTER2_SHOP] = {NULL,
                               200000,
-                              2,
+                              3,
                               0,
                               {"random", "popular", "batched", NIGHTLY, "greedy", "egreedy", "linucb", "lints",
                                "squarecb", "neural-linear", "latent", "bayes", "oracle"}},
     [FORAGE_CHAPTER2_NEW_USERS] = {"new-users",
                                    200000,
-                                   2,
+                                   3,
                                    DIARY,
                                    {"popular", "batched", NIGHTLY, "linucb", "lints", "latent", "bayes", "oracle"}},
     [FORAGE_CHAPTER2_NEW_ITEMS] =
         {"new-items", 100000, 3, 0, {"popular", "batched", "greedy", "linucb", "lints", "latent", "oracle"}},
     [FORAGE_CHAPTER2_DRIFT] =
-        {"drift", 100000, 3, 0, {"popular", "batched", NIGHTLY, "linucb", "lints", "latent", "bayes", "oracle"}},
+        {"drift", 100000, 3, 0, {"popular", "batched", NIGHTLY_SHORT, "linucb", "lints", "latent", "bayes", "oracle"}},
     [FORAGE_CHAPTER2_FEEDBACK_LOOP] = {"feedback-loop",
                                        100000,
-                                       2,
+                                       3,
                                        0,
-                                       {"popular", "batched", NIGHTLY, "greedy", "linucb", "lints", "latent",
+                                       {"popular", "batched", NIGHTLY_SHORT, "greedy", "linucb", "lints", "latent",
                                         "oracle"}},
     [FORAGE_CHAPTER2_SLATE] = {"slate", 100000, 3, 0, {"random", "popular", "linucb", "lints", "latent", "oracle"}},
     [FORAGE_CHAPTER2_DELAYED] =

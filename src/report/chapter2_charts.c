@@ -277,6 +277,10 @@ static bool add_bars(const forage_arena *arena, size_t offset, const char *label
         if (strcmp(agent->name, "oracle") == 0)
             continue;
         memcpy(&values[count], (const char *)agent + offset, sizeof values[count]);
+        if (isfinite(values[count].low)) { /* shares of a whole */
+            values[count].low = fmax(0, values[count].low);
+            values[count].high = fmin(1, values[count].high);
+        }
         style look = style_of(agent->name);
         names[count] = look.name;
         inks[count++] = look.ink;

@@ -104,7 +104,7 @@ enum { SCORES = 6 };
 static void scores_table(const report_story *story, const forage_arena *arena, const char *caption)
 {
     static const char *const header[SCORES] = {
-        "Agent", "Regret, clicks", "Click rate", "Last tenth", "Of the oracle, at the end", "Growth of regret"};
+        "Agent", "Regret, clicks", "Click rate", "Last tenth", "Of the oracle, at the end", "Growth exponent"};
     report_pool *pool = story->pool;
     const char **cells = pool_take(pool, SCORES * arena->agent_count + 1, sizeof *cells);
     for (size_t a = 0; cells && a < arena->agent_count; ++a) {
@@ -116,9 +116,8 @@ static void scores_table(const report_story *story, const forage_arena *arena, c
         row[2] = pool_percent(pool, agent->rate.value);
         row[3] = pool_percent(pool, agent->rate_last.value);
         row[4] = pool_percent(pool, agent->share_last.value);
-        row[5] = isfinite(agent->exponent.value) && agent->regret.value > 1
-                     ? pool_format(pool, "t^%s", pool_fixed(pool, agent->exponent.value, 2))
-                     : "–";
+        row[5] = isfinite(agent->exponent.value) && agent->regret.value > 1 ? pool_fixed(pool, agent->exponent.value, 2)
+                                                                            : "–";
     }
     if (cells)
         page_table(story->html, pool, caption, header, SCORES, cells, arena->agent_count);
@@ -302,13 +301,15 @@ static void anna_section(const report_story *story)
 
 static void changes_section(const report_story *story)
 {
+    const forage_arena *drift = arena_of(story, FORAGE_CHAPTER2_DRIFT);
     page_section(story->html, "changes", "The world changes");
     page_say(
         story->html,
-        "In one shop half of the puppies grow up at half time: their owners’ tastes change from one visit to the "
+        "In one shop tastes change at half time (%s): what these users click is another thing from one visit to the "
         "next, and some customers change slowly all along. In the other a tenth of the catalogue is launched at half "
         "time, some of it better than all before. Recovered is who is back at 95\u00a0%% of the share of the oracle’s "
-        "click rate that they had before.");
+        "click rate that they had before.",
+        drift->event_count > 0 ? pool_html(story->pool, drift->events[0].label) : "no event");
     story_figure(story, CHAPTER2_CHANGES);
     recovery_table(story, arena_of(story, FORAGE_CHAPTER2_DRIFT), "After tastes changed");
     recovery_table(story, arena_of(story, FORAGE_CHAPTER2_NEW_ITEMS), "After the launch");
