@@ -64,13 +64,13 @@ typedef struct bandit {
     float *requests, *features, *truth, *mean, *deviation;
     uint32_t *arms;
     bool thompson;
-    const forage_candidates *question; /* whose values are drawn */
+    forage_candidates question; /* whose values are drawn */
 } bandit;
 
 static void draw(void *context, forage_rng *rng, float *values)
 {
     bandit *one = context;
-    forage_learner_draw(one->learner, one->question, rng, values);
+    forage_learner_draw(one->learner, &one->question, rng, values);
 }
 
 static void release(bandit *one)
@@ -136,7 +136,7 @@ static uint32_t step(bandit *one, size_t number, forage_rng *rng, forage_error *
     uint32_t chosen = 0;
     double propensity = 0, reward = 0.3 * (forage_rng_double(rng) - 0.5);
     if (one->thompson) {
-        one->question = &question;
+        one->question = question;
         estimates.draw = draw;
         estimates.context = one;
         if (forage_learner_draws_normals(one->learner))

@@ -94,7 +94,9 @@ static forage_learner *make(const json_t *settings, const char *refresh, const f
     must(forage_model_find("linear-ridge", &info, &error), &error);
     must(forage_params_create(&info->table, &params, &error), &error);
     json_object_foreach((json_t *)(uintptr_t)settings, key, value)
+    {
         must(forage_params_set(params, key, json_string_value(value), &error), &error);
+    }
     if (refresh)
         must(forage_params_set(params, "refresh", refresh, &error), &error);
     must(forage_device_open(device_name, 1, &device, &error), &error);
