@@ -26,7 +26,7 @@ static void use(forage_learner *learner)
     for (int round = 0; round < 3; round++) {
         forage_learner_estimate(learner, &question, mean, deviation);
         for (size_t c = 0; c < CANDIDATES; c++)
-            fuzz_check(isfinite(mean[c]) && deviation[c] >= 0, "an estimate is a number");
+            fuzz_check(isfinite(mean[c]) && isfinite(deviation[c]) && deviation[c] >= 0, "an estimate is a number");
         forage_learner_draw(learner, &question, &rng, mean);
         for (size_t c = 0; c < CANDIDATES; c++)
             fuzz_check(isfinite(mean[c]), "a draw is a number");

@@ -651,6 +651,10 @@ forage_status neural_load(neural *net, const nn_checkpoint *checkpoint, forage_e
     uint64_t schedule[5];
     double reward[2];
     FORAGE_TRY(nn_mlp_load(net->mlp, checkpoint, "", net->mlp->values, error));
+    for (size_t i = 0; i < net->mlp->value_count; i++) {
+        if (!(fabsf(net->mlp->values[i]) <= 1e6F)) /* so that no sum of products of them overflows */
+            return malformed(checkpoint, "weights", "a weight is larger than any that was learned", error);
+    }
     refresh(net, net->mlp);
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "schedule", NN_U64, 1, (size_t[]){5}, schedule, error));
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "reward", NN_F64, 1, (size_t[]){2}, reward, error));

@@ -575,12 +575,12 @@ static forage_status load(model_learner *learner, const nn_checkpoint *checkpoin
     size_t shape[2] = {learner->states, learner->size};
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "head.scale", NN_F64, 1, (size_t[]){1}, &learner->scale, error));
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "head.state", NN_F64, 2, shape, learner->state, error));
-    bool good = isfinite(learner->scale) && learner->scale > 0.0;
+    bool good = learner->scale >= 1e-12 && learner->scale <= 1e12;
     for (size_t i = 0; i < learner->states * learner->size; i++)
-        good = good && isfinite(learner->state[i]);
+        good = good && fabs(learner->state[i]) <= 1e25; /* what follows is finite in float32 */
     if (!good)
         return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "head.state",
-                              "there are numbers that are not finite");
+                              "there are numbers that are not finite, or too large");
     FORAGE_TRY(neural_load(learner->net, checkpoint, error));
     neural_resume(learner->net);
     return FORAGE_OK;

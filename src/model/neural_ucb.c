@@ -382,12 +382,12 @@ static forage_status load(model_learner *learner, const nn_checkpoint *checkpoin
         size_t count = la_packed(learner->weights);
         FORAGE_TRY(nn_checkpoint_read(checkpoint, "covariance.inverse", NN_F64, 1, &count, learner->state, error));
         for (size_t i = 0; i < count; i++)
-            good = good && isfinite(learner->state[i]);
+            good = good && fabs(learner->state[i]) <= 1e25; /* what follows is finite in float32 */
     } else {
         size_t count = learner->net->mlp->value_count;
         FORAGE_TRY(nn_checkpoint_read(checkpoint, "covariance.diagonal", NN_F32, 1, &count, learner->sums, error));
         for (size_t i = 0; i < count; i++) {
-            good = good && isfinite(learner->sums[i]) && learner->sums[i] > 0.0F;
+            good = good && learner->sums[i] >= 1e-12F && learner->sums[i] <= 1e30F;
             learner->factor[i] = 1.0F / learner->sums[i];
         }
     }
