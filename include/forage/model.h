@@ -281,7 +281,7 @@ FORAGE_API const forage_learner_shape *forage_learner_shape_of(const forage_lear
 
 /* mean[count] and deviation[count], the standard error of the mean (not of a single reward); deviation may be NULL, and
  * is filled with 0 by a model without FORAGE_HAS_DEVIATION. Arms and users that nobody knows get what the prior says.
- * Never fails, nothing is NaN. */
+ * Features must be finite, which is not checked here (a pipeline has done so). Never fails, nothing is NaN. */
 FORAGE_API void forage_learner_estimate(forage_learner *learner, const forage_candidates *candidates, float *mean,
                                         float *deviation);
 /* One joint draw of the candidates' mean rewards from the posterior: values[count]. */

@@ -81,8 +81,8 @@ static int free_golden(void **state)
 
 /* ---- learners ---- */
 
-static forage_learner *make(const json_t *settings, const char *refresh, const forage_learner_shape *shape,
-                            const char *device_name)
+static forage_learner *make_on(const json_t *settings, const char *refresh, const forage_learner_shape *shape,
+                               const char *device_name, int threads)
 {
     const forage_model_info *info;
     forage_params *params;
@@ -99,10 +99,16 @@ static forage_learner *make(const json_t *settings, const char *refresh, const f
     }
     if (refresh)
         must(forage_params_set(params, "refresh", refresh, &error), &error);
-    must(forage_device_open(device_name, 1, &device, &error), &error);
+    must(forage_device_open(device_name, threads, &device, &error), &error);
     must(forage_learner_create(info, params, shape, &device, 0, &learner, &error), &error);
     forage_params_free(params);
     return learner;
+}
+
+static forage_learner *make(const json_t *settings, const char *refresh, const forage_learner_shape *shape,
+                            const char *device_name)
+{
+    return make_on(settings, refresh, shape, device_name, 1);
 }
 
 static const forage_learner_shape small = {D, K, ARMS, 0, CANDIDATES};
@@ -173,6 +179,40 @@ static void test_same_on_every_device(void **state)
             assert_memory_equal(first, now, sizeof first);
             forage_learner_free(learner);
         }
+    }
+}
+
+/* So many candidates that several threads share them. */
+static void test_same_for_any_number_of_threads(void **state)
+{
+    enum { MANY = 30011 };
+    static float features[MANY * K], first[3][MANY], now[3][MANY];
+    static uint32_t arms[MANY];
+    static const char *const forms[] = {"shared", "hybrid"};
+    const forage_learner_shape shape = {D, K, ARMS, 0, MANY};
+    const forage_candidates question = {MANY, FORAGE_NONE, golden.question_x, features, arms};
+    (void)state;
+    for (size_t i = 0; i < MANY; i++) {
+        for (size_t j = 0; j < K; j++)
+            features[i * K + j] = golden.z[(i * 7 + j) % LESSONS][j] + (float)(i % 101);
+        arms[i] = i % 5 ? (uint32_t)(i % ARMS) : FORAGE_NONE;
+    }
+    for (size_t f = 0; f < 2; f++) {
+        json_t *settings = json_pack("{s:s}", "form", forms[f]);
+        for (int threads = 1; threads <= 3; threads++) {
+            forage_error error = {0};
+            forage_rng rng;
+            forage_learner *learner = make_on(settings, NULL, &shape, "auto", threads);
+            must(forage_learner_learn(learner, golden.lessons, LESSONS, &error), &error);
+            forage_rng_seed(&rng, 4);
+            forage_learner_estimate(learner, &question, now[0], now[1]);
+            forage_learner_draw(learner, &question, &rng, now[2]);
+            if (threads == 1)
+                memcpy(first, now, sizeof first);
+            assert_memory_equal(first, now, sizeof first);
+            forage_learner_free(learner);
+        }
+        json_decref(settings);
     }
 }
 
@@ -448,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_numpy),
         cmocka_unit_test(test_same_on_every_device),
+        cmocka_unit_test(test_same_for_any_number_of_threads),
         cmocka_unit_test(test_the_papers_hybrid),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_taking_back_from_a_window),
