@@ -249,6 +249,25 @@ static void estimate_shared(model_learner *learner, const forage_candidates *can
     finish(learner, candidates->count, spread, mean, deviation);
 }
 
+/* The squares of `count` different arms become deviations, where each arm has a noise of its own. */
+static void deviate_arms(model_learner *learner, size_t count)
+{
+    float growth = (float)learner->state[RIDGE_GROWTH], fixed = (float)(learner->noise * learner->noise) * growth;
+    float *restrict squares = learner->arm_squares;
+    if (!learner->estimated) {
+        for (size_t s = 0; s < count; s++)
+            squares[s] = deviate(fixed, squares[s]);
+        return;
+    }
+    double common = common_variance(learner, NULL);
+    for (size_t s = 0; s < count; s++) {
+        size_t arm = learner->distinct[s];
+        const double *numbers = arm < learner->arms ? learner->numbers + arm * ARM_NUMBERS : NULL;
+        double spread = variance(learner, numbers ? numbers[ARM_EVENTS] : 0, numbers ? numbers[ARM_RESIDUAL] : 0);
+        squares[s] = deviate((float)fmax(spread, common) * growth, squares[s]);
+    }
+}
+
 void model_linear_estimate(model_learner *learner, const forage_candidates *candidates, float *mean, float *deviation)
 {
     size_t arms = 0;
@@ -260,18 +279,10 @@ void model_linear_estimate(model_learner *learner, const forage_candidates *cand
         estimate_shared(learner, candidates, arms, mean, deviation);
         return;
     }
-    double common = deviation ? common_variance(learner, NULL) : 0;
-    for (size_t s = 0; s < arms; s++) {
-        size_t arm = learner->distinct[s];
-        bool known = arm < learner->arms;
-        const double *numbers = known ? learner->numbers + arm * ARM_NUMBERS : NULL;
+    for (size_t s = 0; s < arms; s++)
         learner->arm_means[s] = tame(learner->arm_means[s]);
-        if (!deviation)
-            continue;
-        double spread = variance(learner, known ? numbers[ARM_EVENTS] : 0, known ? numbers[ARM_RESIDUAL] : 0);
-        spread = fmax(spread, common);
-        learner->arm_squares[s] = deviate((float)(spread * learner->state[RIDGE_GROWTH]), learner->arm_squares[s]);
-    }
+    if (deviation)
+        deviate_arms(learner, arms);
     for (size_t c = 0; c < candidates->count; c++)
         mean[c] = learner->arm_means[learner->slots[c]];
     for (size_t c = 0; deviation && c < candidates->count; c++)
