@@ -14,12 +14,6 @@ from cli import forage, refused
 SHORT = ("--visits", 3000)
 
 
-def there(agents):
-    """Those of a list that this program has."""
-    listed = forage("arena", "--list").out.split()
-    return ",".join(name for name in agents.split(",") if name.split(":")[0] in listed)
-
-
 def untimed(text):
     """The numbers that do not depend on the clock."""
     record = json.loads(text)
@@ -32,9 +26,9 @@ def untimed(text):
 
 
 def test_the_command_of_the_book():
-    result = forage("arena", "petshop", "--agents", there("random,popular,linucb,bayes,oracle"), *SHORT, "--seeds", 2, "--json")
+    result = forage("arena", "petshop", "--agents", "random,popular,linucb,bayes,oracle", *SHORT, "--seeds", 2, "--json")
     record = result.json()
-    assert ",".join(record["agents"]) == there("random,popular,linucb,bayes,oracle")
+    assert list(record["agents"]) == ["random", "popular", "linucb", "bayes", "oracle"]
     for name, agent in record["agents"].items():
         assert isinstance(agent["regret"], float) and isinstance(agent["ctr"], float), name
         assert agent["regret_low"] <= agent["regret"] <= agent["regret_high"]
@@ -51,10 +45,10 @@ def test_the_command_of_the_book():
 
 
 def test_same_for_any_threads():
-    command = ["arena", "new-users", "--agents", "linucb,linucb:alpha=0.2,random", *SHORT, "--seeds", 2, "--json", "--threads"]
+    command = ["arena", "new-users", "--agents", "linucb,lints,latent,neural-linear,random", *SHORT, "--seeds", 2, "--json", "--threads"]
     one = untimed(forage(*command, 1).out)
     assert one == untimed(forage(*command, 3).out)
-    assert len({agent["hash"] for agent in one["agents"].values()}) == 3
+    assert len({agent["hash"] for agent in one["agents"].values()}) == 5
     assert len(one["agents"]["linucb"]["diary"]) <= 20
 
 
@@ -96,24 +90,56 @@ def test_lists_of_agents():
     assert names("--agents", "random;oracle") == ["random", "oracle"]
     assert names("--agents", "random", "--agents", "oracle,bayes") == ["random", "oracle", "bayes"]
     assert names("--agents", "linucb:alpha=0.3:ridge=2,linucb") == ["linucb:alpha=0.3:ridge=2", "linucb"]
+    assert names("--agents", "neural-linear:layers=16,8,random") == ["neural-linear:layers=16,8", "random"]
     everyone = names()
-    assert {"random", "linucb", "bayes", "oracle"} <= set(everyone)
+    assert {"random", "popular", "greedy", "linucb", "bayes", "oracle"} <= set(everyone)
 
 
 def test_a_file_of_agents():
-    example = forage("arena", "--list").out
-    assert "linucb" in example and "new-users" in example and "oracle" in example
+    listed = forage("arena", "--list").out
+    assert all(name in listed for name in ("linucb", "new-users", "oracle", "bayes", "random"))
+    pathlib.Path("mine.yaml").write_text("pipelines:\n  bold: {model: linear-ridge, policy: ucb, alpha: 3}\n"
+                                         "  cautious: {model: linear-ridge, policy: ucb, alpha: 0.5}\n", encoding="utf-8")
+    result = forage("arena", "petshop", *SHORT, "--agents-file", "mine.yaml", "--agents", "oracle", "--json").json()
+    names = list(result["agents"])
+    assert len(names) == 3 and names[0] == "oracle" and "bold" in names[1] and "cautious" in names[2], names
+    one = forage("arena", "petshop", *SHORT, "--agents", "mine.yaml:bold", "--json").json()["agents"]
+    assert one["mine.yaml:bold"]["hash"] == result["agents"][names[1]]["hash"]
+
+
+def test_the_batched_model_is_taught_before():
+    agents = forage("arena", "petshop", "--visits", 5000, "--agents", "batched:pretrain=20000,popular", "--json").json()["agents"]
+    batched = agents["batched:pretrain=20000"]
+    assert batched["model"] == "embedding-mlp" and batched["regret"] < agents["popular"]["regret"]
+    pathlib.Path("t.csv").write_text("a,b\n1,x\n2,y\n", encoding="utf-8")
+    refused("arena", "classification:t.csv", "--agents", "batched", "--quiet", says=["batched", "pretrain=0"])
+
+
+def test_a_log():
+    rows = ["user_id,item_id,clicked,propensity_score"]
+    rows += ["u%d,i%d,%d,0.25" % (i % 20, i % 4, i % 4 == 2 and i % 3 > 0) for i in range(4000)]
+    pathlib.Path("log.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    record = forage("arena", "log:log.csv", "--agents", "linucb,random", "--json").json()
+    agents = record["agents"]
+    assert record["kind"] == "log" and abs(record["logged_ctr"] - 1 / 6) < 0.01
+    # Uniform choice has weight 1 in every row; who learned that one item is better weighs its rows.
+    assert abs(agents["random"]["ips"] - record["logged_ctr"]) < 1e-12 and agents["random"]["snips"] == agents["random"]["ips"]
+    assert 0.6 < agents["linucb"]["snips"] < 0.7
+    assert agents["linucb"]["regret"] is None and agents["linucb"]["visits_per_second"] > 0
+    refused("arena", "log:log.csv", "--agents", "oracle", "--quiet", says=["oracle"])
+    text = forage("arena", "log:log.csv", "--agents", "linucb,random").out
+    assert "The log's own: 0.166" in text and "SNIPS" in text and "events/s" in text
 
 
 def test_a_labelled_table():
     lines = ["%d %d %d %d" % (i % 7, i * i % 5, i % 3, 1 + i % 3) for i in range(1500)]
     pathlib.Path("table.trn").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    record = forage("arena", "--env", "classification:table.trn", "--label", "last", "--agents", there("linucb,squarecb,random"), "--order",
+    record = forage("arena", "--env", "classification:table.trn", "--label", "last", "--agents", "linucb,squarecb,random", "--order",
                     "numpy:1", "--json").json()
     agents = record["agents"]
     assert record["visits"] == 1500 and record["items"] == 3
     assert abs(agents["random"]["loss"] - 2 / 3) < 0.06
-    assert agents["linucb"]["loss"] < 0.2
+    assert agents["linucb"]["loss"] < 0.2 and agents["squarecb"]["loss"] < 0.3
     assert abs(agents["linucb"]["regret"] - agents["linucb"]["loss"] * 1500) < 1e-6
     refused("arena", "--env", "classification:table.trn", "--agents", "bayes", "--quiet", says=["bayes"])
 
