@@ -98,15 +98,16 @@ static bool bench_arena(const char *agent, const char *kind, const char *path, c
     double seconds = seconds_of_cpu() - start;
     snprintf(what, sizeof what, "%s, %s", agent, kind);
     printf("%-44s %9.0f events/s   hash %016llx   estimate %.4f (the log: %.4f)\n", what,
-           (double)arena.visits / seconds, (unsigned long long)arena.agents[0].hash, arena.agents[0].snips.value,
-           arena.agents[0].rate.value);
+           (double)arena.visits / seconds,
+           (unsigned long long)forage_checksum(&arena.agents[0].snips.value, sizeof(double), 0),
+           arena.agents[0].snips.value, arena.agents[0].rate.value);
     forage_arena_release(&arena);
     return true;
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const agents[] = {"linucb"};
+    static const char *const agents[] = {"squarecb", "linucb", "shared", "hybrid"};
     size_t count = argc > 1 ? (size_t)strtoull(argv[1], NULL, 10) : 200000;
     char folder[] = "/tmp/forage-bench-XXXXXX", text[64], items[64], binary[64];
     forage_error error = {0};
