@@ -31,7 +31,7 @@ struct pipeline_batch {
     forage_binding *binding;
     float *mean, *deviation; /* [slots x items] */
     uint32_t *holder;        /* [slots] user + 1 */
-    size_t slots;
+    size_t slots, items;
     uint32_t *pair_users, *pair_items; /* [items] */
 };
 
@@ -65,6 +65,15 @@ static void drop_model(pipeline_batch *batch)
     batch->shop = NULL;
 }
 
+static void release_scores(pipeline_batch *batch)
+{
+    forage_free(batch->mean);
+    forage_free(batch->deviation);
+    forage_free(batch->holder);
+    forage_free(batch->pair_users);
+    forage_free(batch->pair_items);
+}
+
 void pipeline_batch_free(pipeline_batch *batch)
 {
     if (!batch)
@@ -75,11 +84,7 @@ void pipeline_batch_free(pipeline_batch *batch)
     forage_free(batch->codes);
     forage_free(batch->reward);
     forage_free(batch->values);
-    forage_free(batch->mean);
-    forage_free(batch->deviation);
-    forage_free(batch->holder);
-    forage_free(batch->pair_users);
-    forage_free(batch->pair_items);
+    release_scores(batch);
     forage_free(batch);
 }
 
@@ -105,17 +110,37 @@ forage_status pipeline_batch_create(const forage_pipeline_spec *spec, const fora
         FORAGE_TRY(forage_device_open("auto", 1, &batch->own_device, error));
         batch->device = &batch->own_device;
     }
-    size_t row = catalogue->items * 2 * sizeof(float);
-    batch->slots = CACHE_LIMIT / row;
-    batch->slots = batch->slots > catalogue->users + 1 ? catalogue->users + 1 : batch->slots < 1 ? 1 : batch->slots;
-    batch->mean = forage_alloc(batch->slots, catalogue->items * sizeof *batch->mean);
-    batch->deviation = forage_alloc(batch->slots, catalogue->items * sizeof *batch->deviation);
-    batch->holder = forage_calloc(batch->slots, sizeof *batch->holder);
-    batch->pair_users = forage_alloc(catalogue->items, sizeof *batch->pair_users);
-    batch->pair_items = forage_alloc(catalogue->items, sizeof *batch->pair_items);
-    return batch->mean && batch->deviation && batch->holder && batch->pair_users && batch->pair_items
-               ? FORAGE_OK
-               : no_memory(error);
+    return pipeline_batch_grow(batch, error);
+}
+
+forage_status pipeline_batch_grow(pipeline_batch *batch, forage_error *error)
+{
+    size_t items = batch->catalogue->items, users = batch->catalogue->users;
+    size_t slots = CACHE_LIMIT / (items * 2 * sizeof(float));
+    slots = slots > users + 1 ? users + 1 : slots < 1 ? 1 : slots;
+    float *mean = forage_alloc(slots, items * sizeof *mean);
+    float *deviation = forage_alloc(slots, items * sizeof *deviation);
+    uint32_t *holder = forage_calloc(slots, sizeof *holder);
+    uint32_t *pair_users = forage_alloc(items, sizeof *pair_users),
+             *pair_items = forage_alloc(items, sizeof *pair_items);
+    bool good = mean && deviation && holder && pair_users && pair_items;
+    if (good) { /* nothing is kept of what was scored: users may have moved to another slot */
+        release_scores(batch);
+        batch->slots = slots;
+        batch->items = items;
+        batch->mean = mean;
+        batch->deviation = deviation;
+        batch->holder = holder;
+        batch->pair_users = pair_users;
+        batch->pair_items = pair_items;
+        return FORAGE_OK;
+    }
+    forage_free(mean);
+    forage_free(deviation);
+    forage_free(holder);
+    forage_free(pair_users);
+    forage_free(pair_items);
+    return no_memory(error);
 }
 
 /* ---- events ---- */
@@ -165,15 +190,13 @@ static forage_status grow(pipeline_batch *batch, forage_error *error)
     return FORAGE_OK;
 }
 
-forage_status pipeline_batch_reserve(pipeline_batch *batch, forage_error *error)
+forage_status pipeline_batch_reserve(pipeline_batch *batch, size_t count, forage_error *error)
 {
-    if (batch->count < batch->capacity)
-        return FORAGE_OK;
-    if (batch->window && batch->count >= 2 * batch->window) {
+    if (batch->count + count > batch->capacity && batch->window && batch->count >= 2 * batch->window)
         slide(batch);
-        return FORAGE_OK;
-    }
-    return grow(batch, error);
+    while (batch->count + count > batch->capacity)
+        FORAGE_TRY(grow(batch, error));
+    return FORAGE_OK;
 }
 
 void pipeline_batch_store(pipeline_batch *batch, uint32_t user, uint32_t item, float reward, const uint32_t *codes,
@@ -192,13 +215,12 @@ void pipeline_batch_store(pipeline_batch *batch, uint32_t user, uint32_t item, f
     batch->count++;
 }
 
-bool pipeline_batch_due(const pipeline_batch *batch, uint64_t lessons)
+bool pipeline_batch_due(const pipeline_batch *batch)
 {
-    (void)lessons;
     if (batch->stored <= batch->pretrain)
-        return batch->stored == batch->pretrain && batch->fitted_at != batch->stored;
-    return batch->refit &&
-           batch->stored - (batch->fitted_at > batch->pretrain ? batch->fitted_at : batch->pretrain) >= batch->refit;
+        return batch->pretrain && batch->stored == batch->pretrain;
+    uint64_t last = batch->fitted_at > batch->pretrain ? batch->fitted_at : batch->pretrain;
+    return batch->refit && batch->stored - last >= batch->refit;
 }
 
 /* ---- fitting ---- */
@@ -304,17 +326,28 @@ forage_status pipeline_batch_fit(pipeline_batch *batch, const forage_progress *p
 
 /* ---- estimates ---- */
 
-/* Scores all items for a user into a slot of the cache. */
+/* Scores all items for a user into a slot of the cache. Users and items that turned up after the fit are worth what
+ * the average of all is. */
 static forage_status score(pipeline_batch *batch, uint32_t user, size_t slot, forage_error *error)
 {
-    size_t items = forage_vocabulary_count(batch->shop->items);
-    for (size_t i = 0; i < items; i++) {
-        batch->pair_users[i] = user;
+    size_t items = batch->items, known = forage_vocabulary_count(batch->shop->items);
+    size_t users = batch->users ? forage_vocabulary_count(batch->shop->users) : 0;
+    float *mean = batch->mean + slot * items, *deviation = batch->deviation + slot * items;
+    double sum = 0, wide = 0;
+    for (size_t i = 0; i < known; i++) {
+        batch->pair_users[i] = user < users ? user : FORAGE_NONE;
         batch->pair_items[i] = (uint32_t)i;
     }
     FORAGE_TRY(forage_model_score_pairs(batch->binding, batch->users ? batch->pair_users : NULL, batch->pair_items,
-                                        items, batch->mean + slot * items,
-                                        batch->deviates ? batch->deviation + slot * items : NULL, error));
+                                        known, mean, batch->deviates ? deviation : NULL, error));
+    for (size_t i = 0; i < known && known < items; i++) {
+        sum += (double)mean[i];
+        wide = batch->deviates ? fmax(wide, (double)deviation[i]) : 0;
+    }
+    for (size_t i = known; i < items; i++) {
+        mean[i] = (float)(sum / (double)known);
+        deviation[i] = (float)wide;
+    }
     batch->holder[slot] = user + 1;
     return FORAGE_OK;
 }
@@ -322,7 +355,6 @@ static forage_status score(pipeline_batch *batch, uint32_t user, size_t slot, fo
 forage_status pipeline_batch_estimate(pipeline_batch *batch, const forage_request *request, const uint32_t *items,
                                       size_t count, float *mean, float *deviation, forage_error *error)
 {
-    size_t width = batch->catalogue->items;
     if (!batch->model) { /* nothing is known yet: all are the same, and the policy leaves it to chance */
         for (size_t i = 0; i < count; i++)
             mean[i] = 0;
@@ -330,11 +362,11 @@ forage_status pipeline_batch_estimate(pipeline_batch *batch, const forage_reques
             deviation[i] = 1;
         return FORAGE_OK;
     }
-    uint32_t user = request->user < batch->catalogue->users ? request->user : FORAGE_NONE;
+    uint32_t user = request->user;
     size_t slot = user == FORAGE_NONE ? batch->slots - 1 : user % batch->slots;
     if (batch->holder[slot] != user + 1 || user == FORAGE_NONE)
         FORAGE_TRY(score(batch, user, slot, error));
-    const float *means = batch->mean + slot * width, *deviations = batch->deviation + slot * width;
+    const float *means = batch->mean + slot * batch->items, *deviations = batch->deviation + slot * batch->items;
     for (size_t i = 0; i < count; i++) {
         size_t item = items ? items[i] : i;
         mean[i] = means[item];
@@ -342,11 +374,6 @@ forage_status pipeline_batch_estimate(pipeline_batch *batch, const forage_reques
             deviation[i] = batch->deviates ? deviations[item] : 0;
     }
     return FORAGE_OK;
-}
-
-bool pipeline_batch_has_deviation(const pipeline_batch *batch)
-{
-    return batch->deviates;
 }
 
 uint64_t pipeline_batch_refits(const pipeline_batch *batch)

@@ -37,25 +37,25 @@ void pipeline_scratch_release(pipeline_scratch *scratch)
     *scratch = (pipeline_scratch){0};
 }
 
-forage_status pipeline_scratch_prepare(pipeline_scratch *scratch, const pipeline_plan *plan, size_t positions,
-                                       forage_error *error)
+forage_status pipeline_scratch_create(pipeline_scratch *scratch, const pipeline_plan *plan, size_t positions,
+                                      forage_error *error)
 {
-    size_t capacity = plan->by_arm ? plan->arms : plan->items;
-    pipeline_scratch made = {.items = plan->items, .arms = plan->arms, .capacity = capacity};
+    size_t items = plan->catalogue->items, arms = pipeline_plan_arms(plan), capacity = plan->by_arm ? arms : items;
+    pipeline_scratch made = {.items = items, .arms = arms, .capacity = capacity};
     bool good = true;
     /* One more than needed, so that nothing is of size 0. */
 #define MAKE(field, count) good = (made.field = forage_calloc((count) + 1, sizeof *made.field)) != NULL && good
     MAKE(request, plan->request_width);
     MAKE(arms_seen, capacity);
-    MAKE(place, plan->by_arm ? plan->items : 0);
-    MAKE(arm_mark, plan->arms);
-    MAKE(arm_place, plan->arms);
-    MAKE(marks, plan->items);
+    MAKE(place, plan->by_arm ? items : 0);
+    MAKE(arm_mark, arms);
+    MAKE(arm_place, arms);
+    MAKE(marks, items);
     MAKE(raw_mean, capacity);
     MAKE(raw_deviation, capacity);
     MAKE(raw_draw, capacity);
-    MAKE(mean, plan->items);
-    MAKE(deviation, plan->items);
+    MAKE(mean, items);
+    MAKE(deviation, items);
     MAKE(chosen, positions);
     MAKE(items_shown, positions);
     MAKE(propensity, positions);
@@ -70,7 +70,6 @@ forage_status pipeline_scratch_prepare(pipeline_scratch *scratch, const pipeline
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory for requests");
     }
 #undef MAKE
-    pipeline_scratch_release(scratch);
     *scratch = made;
     return FORAGE_OK;
 }
@@ -159,6 +158,20 @@ static size_t seen_place(const pipeline_scratch *scratch, size_t index)
     return scratch->by_arm ? scratch->place[index] : index;
 }
 
+/* What was seen, from `from` on, as many as the learner takes at a time: the catalogue may have grown since it was
+ * made. */
+static forage_candidates piece(const forage_pipeline *pipeline, size_t from)
+{
+    forage_candidates part = pipeline->scratch.seen;
+    part.count -= from;
+    if (part.count > pipeline->at_once)
+        part.count = pipeline->at_once;
+    part.arms += from;
+    if (part.features)
+        part.features += from * pipeline->plan.candidate_width;
+    return part;
+}
+
 /* From what was seen to the candidates, each with its own appeal; `deviation` may be NULL. */
 static void spread(forage_pipeline *pipeline, size_t count, bool deviation)
 {
@@ -178,7 +191,10 @@ static void draw(void *context, forage_rng *rng, float *values)
 {
     forage_pipeline *pipeline = context;
     pipeline_scratch *scratch = &pipeline->scratch;
-    forage_learner_draw(pipeline->learner, &scratch->seen, rng, scratch->raw_draw);
+    for (size_t i = 0; i < scratch->seen.count; i += pipeline->at_once) {
+        const forage_candidates part = piece(pipeline, i);
+        forage_learner_draw(pipeline->learner, &part, rng, scratch->raw_draw + i);
+    }
     for (size_t i = 0; i < pipeline->candidate_count; i++) {
         float value = scratch->raw_draw[seen_place(scratch, i)], unsure, lift;
         if (pipeline->appeal) {
@@ -202,8 +218,11 @@ static forage_status estimate(forage_pipeline *pipeline, const forage_request *r
     if (pipeline->batch)
         return pipeline_batch_estimate(pipeline->batch, request, scratch->candidates, count, scratch->mean,
                                        deviation ? scratch->deviation : NULL, error);
-    forage_learner_estimate(pipeline->learner, &scratch->seen, scratch->raw_mean,
-                            deviation ? scratch->raw_deviation : NULL);
+    for (size_t i = 0; i < scratch->seen.count; i += pipeline->at_once) {
+        const forage_candidates part = piece(pipeline, i);
+        forage_learner_estimate(pipeline->learner, &part, scratch->raw_mean + i,
+                                deviation ? scratch->raw_deviation + i : NULL);
+    }
     if (apart)
         spread(pipeline, count, deviation);
     return FORAGE_OK;

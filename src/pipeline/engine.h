@@ -43,7 +43,8 @@ struct forage_pipeline {
     pipeline_waiting *waiting;
     pipeline_scratch scratch;
     forage_rng rng;
-    bool normals; /* draws of the learner are independent normals */
+    size_t at_once; /* the learner sees at most this many candidates at a time */
+    bool normals;   /* draws of the learner are independent normals */
     size_t positions, columns;
     uint32_t initial_pulls;
     uint32_t *pulls; /* [arms] */
@@ -52,9 +53,9 @@ struct forage_pipeline {
     bool estimated;         /* it went through the model: what the slate was expected to earn is known */
 };
 
-/* Makes room, or more of it. */
-forage_status pipeline_scratch_prepare(pipeline_scratch *scratch, const pipeline_plan *plan, size_t positions,
-                                       forage_error *error);
+/* Room for as many items and arms as the catalogue has now. */
+forage_status pipeline_scratch_create(pipeline_scratch *scratch, const pipeline_plan *plan, size_t positions,
+                                      forage_error *error);
 void pipeline_scratch_release(pipeline_scratch *scratch);
 size_t pipeline_scratch_memory(const pipeline_scratch *scratch);
 /* A number that `marks` does not hold. */

@@ -194,11 +194,12 @@ void pipeline_plan_see(pipeline_plan *plan, const forage_request *request)
     }
 }
 
-forage_status pipeline_plan_reserve(pipeline_plan *plan, uint32_t user, uint32_t item, forage_error *error)
+forage_status pipeline_plan_reserve(pipeline_plan *plan, uint32_t user, uint32_t item, size_t count,
+                                    forage_error *error)
 {
     for (size_t i = 0; i < plan->grouping_count; i++)
-        FORAGE_TRY(
-            pipeline_history_reserve(plan->groupings[i].history, plan->groupings[i].popularity ? item : user, error));
+        FORAGE_TRY(pipeline_history_reserve(plan->groupings[i].history, plan->groupings[i].popularity ? item : user,
+                                            count, error));
     return FORAGE_OK;
 }
 

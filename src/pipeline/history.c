@@ -145,17 +145,16 @@ static size_t places(uint8_t class)
     return class ? (size_t)1 << (class - 1) : 0;
 }
 
-forage_status pipeline_history_reserve(pipeline_history *history, uint32_t user, forage_error *error)
+forage_status pipeline_history_reserve(pipeline_history *history, uint32_t user, size_t count, forage_error *error)
 {
     if (user >= history->users)
         return FORAGE_OK;
     const owner *who = &history->owners[user];
-    uint8_t next = (uint8_t)(who->class + 1);
-    if (who->count < places(who->class) || history->free[next] != FORAGE_NONE ||
-        history->pool_used + places(next) <= history->pool_capacity)
+    /* Doubling up to what `count` further groups need takes less than this, also for as many different owners. */
+    size_t wanted = 4 * (who->count + count), capacity = 2 * history->pool_capacity + wanted;
+    if (who->count + count <= places(who->class) || history->pool_used + wanted <= history->pool_capacity)
         return FORAGE_OK;
-    size_t capacity = 2 * history->pool_capacity + places(next) + 64;
-    if (next + 1 >= CLASSES || capacity >= FORAGE_NONE)
+    if (who->class + 3 >= CLASSES || capacity >= FORAGE_NONE)
         return no_memory(error);
     pipeline_memory *pool = forage_realloc(history->pool, history->pool_capacity, capacity, sizeof *pool);
     if (!pool)

@@ -39,7 +39,12 @@ enum {
 };
 #define PIPELINE_MEASURES "rate,count,recency,clicks,shown,bound"
 
-enum { PIPELINE_CROSS_LIMIT = 3, PIPELINE_WIDTH_LIMIT = 4096, PIPELINE_FEATURE_LIMIT = 256 };
+enum {
+    PIPELINE_POSITION_LIMIT = 1000,
+    PIPELINE_CROSS_LIMIT = 3,
+    PIPELINE_WIDTH_LIMIT = 4096,
+    PIPELINE_FEATURE_LIMIT = 256
+};
 
 /* One entry of the list. Texts belong to it. */
 typedef struct pipeline_feature {
@@ -121,8 +126,8 @@ forage_status pipeline_history_create(size_t users, size_t groups, double half_l
                                       pipeline_history **history, forage_error *error);
 void pipeline_history_free(pipeline_history *history);
 forage_status pipeline_history_grow(pipeline_history *history, size_t users, size_t groups, forage_error *error);
-/* Makes sure that the next `add` for this user finds room. */
-forage_status pipeline_history_reserve(pipeline_history *history, uint32_t user, forage_error *error);
+/* Makes sure that the next `count` calls of `add` for this user find room. */
+forage_status pipeline_history_reserve(pipeline_history *history, uint32_t user, size_t count, forage_error *error);
 /* An impression of `group`, of that weight, that earned `reward`. Either may be FORAGE_NONE: then it counts where it
  * can. */
 void pipeline_history_add(pipeline_history *history, uint32_t user, uint32_t group, float reward, float weight);
@@ -201,6 +206,8 @@ forage_status pipeline_plan_create(const forage_pipeline_spec *spec, const forag
 void pipeline_plan_release(pipeline_plan *plan);
 /* The catalogue has grown: items, users, arms. On failure all is as it was, but for room. */
 forage_status pipeline_plan_grow(pipeline_plan *plan, forage_error *error);
+/* Arms that the catalogue makes as it is now. */
+size_t pipeline_plan_arms(const pipeline_plan *plan);
 size_t pipeline_plan_memory(const pipeline_plan *plan);
 
 /* Turns the histories to the request's user. Before the next two. */
@@ -212,7 +219,8 @@ void pipeline_candidate_features(const pipeline_plan *plan, const forage_request
 /* The request was seen: scales take note. */
 void pipeline_plan_see(pipeline_plan *plan, const forage_request *request);
 /* An item was shown to a user and earned a reward. */
-forage_status pipeline_plan_reserve(pipeline_plan *plan, uint32_t user, uint32_t item, forage_error *error);
+forage_status pipeline_plan_reserve(pipeline_plan *plan, uint32_t user, uint32_t item, size_t count,
+                                    forage_error *error);
 void pipeline_plan_happened(pipeline_plan *plan, uint32_t user, uint32_t item, float reward, float weight);
 
 /* ---- waiting.c ---- */
@@ -258,16 +266,19 @@ typedef struct pipeline_batch pipeline_batch;
 forage_status pipeline_batch_create(const forage_pipeline_spec *spec, const forage_pipeline_options *options,
                                     pipeline_batch **batch, forage_error *error);
 void pipeline_batch_free(pipeline_batch *batch);
-forage_status pipeline_batch_reserve(pipeline_batch *batch, forage_error *error);
+/* Makes sure that `count` events find room. */
+forage_status pipeline_batch_reserve(pipeline_batch *batch, size_t count, forage_error *error);
+/* The catalogue has grown. */
+forage_status pipeline_batch_grow(pipeline_batch *batch, forage_error *error);
 /* Stores an event; there is room. */
 void pipeline_batch_store(pipeline_batch *batch, uint32_t user, uint32_t item, float reward, const uint32_t *codes,
                           const float *values);
-bool pipeline_batch_due(const pipeline_batch *batch, uint64_t lessons);
+/* Is it time to fit? */
+bool pipeline_batch_due(const pipeline_batch *batch);
 forage_status pipeline_batch_fit(pipeline_batch *batch, const forage_progress *progress, forage_error *error);
 /* The estimates of the candidates. */
 forage_status pipeline_batch_estimate(pipeline_batch *batch, const forage_request *request, const uint32_t *items,
                                       size_t count, float *mean, float *deviation, forage_error *error);
-bool pipeline_batch_has_deviation(const pipeline_batch *batch);
 uint64_t pipeline_batch_refits(const pipeline_batch *batch);
 size_t pipeline_batch_memory(const pipeline_batch *batch);
 

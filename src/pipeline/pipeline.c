@@ -70,7 +70,8 @@ static forage_status create_parts(forage_pipeline *pipeline, const forage_pipeli
     pipeline_plan *plan = &pipeline->plan;
     const forage_catalogue *catalogue = options->catalogue;
     FORAGE_TRY(pipeline_plan_create(spec, catalogue, plan, error));
-    FORAGE_TRY(pipeline_scratch_prepare(&pipeline->scratch, plan, pipeline->positions, error));
+    FORAGE_TRY(pipeline_scratch_create(&pipeline->scratch, plan, pipeline->positions, error));
+    pipeline->at_once = pipeline->scratch.capacity;
     FORAGE_TRY(create_model(pipeline, options, error));
     FORAGE_TRY(forage_policy_create(spec->policy, spec->policy_params, catalogue->items, pipeline->positions,
                                     &pipeline->policy, error));
@@ -90,6 +91,9 @@ forage_status forage_pipeline_create(const forage_pipeline_spec *spec, const for
     *result = NULL;
     if (options->catalogue->items == 0)
         return forage_fail(error, FORAGE_INVALID, "the catalogue has no items");
+    if (options->positions > PIPELINE_POSITION_LIMIT)
+        return forage_fail(error, FORAGE_INVALID, "%zu positions; slates have at most %d", options->positions,
+                           PIPELINE_POSITION_LIMIT);
     forage_pipeline *pipeline = forage_calloc(1, sizeof *pipeline);
     if (!pipeline)
         return no_memory(error);
@@ -105,27 +109,49 @@ forage_status forage_pipeline_create(const forage_pipeline_spec *spec, const for
     return status;
 }
 
-forage_status forage_pipeline_grow(forage_pipeline *pipeline, forage_error *error)
+/* Room first; what is seen from outside changes when all of it is there. */
+static forage_status grow_parts(forage_pipeline *pipeline, pipeline_scratch *scratch, forage_policy **policy,
+                                forage_error *error)
 {
     pipeline_plan *plan = &pipeline->plan;
     const forage_catalogue *catalogue = plan->catalogue;
-    size_t arms = plan->arms;
-    forage_policy *policy;
+    size_t arms = pipeline_plan_arms(plan);
+    FORAGE_TRY(pipeline_scratch_create(scratch, plan, pipeline->positions, error));
     FORAGE_TRY(forage_policy_create(pipeline->spec->policy, pipeline->spec->policy_params, catalogue->items,
-                                    pipeline->positions, &policy, error));
-    forage_policy_free(pipeline->policy);
-    pipeline->policy = policy;
-    FORAGE_TRY(pipeline_plan_grow(plan, error));
-    FORAGE_TRY(pipeline_scratch_prepare(&pipeline->scratch, plan, pipeline->positions, error));
-    if (pipeline->appeal)
-        FORAGE_TRY(pipeline_appeal_grow(pipeline->appeal, plan->items, error));
-    uint32_t *pulls = forage_realloc(pipeline->pulls, arms + 1, plan->arms + 1, sizeof *pulls);
+                                    pipeline->positions, policy, error));
+    uint32_t *pulls = forage_realloc(pipeline->pulls, plan->arms + 1, arms + 1, sizeof *pulls);
     if (!pulls)
         return no_memory(error);
-    for (size_t i = arms; i < plan->arms; i++)
-        pulls[i] = 0;
     pipeline->pulls = pulls;
-    return pipeline->learner ? forage_learner_grow(pipeline->learner, plan->arms, catalogue->users, error) : FORAGE_OK;
+    for (size_t i = plan->arms; i < arms; i++)
+        pulls[i] = 0;
+    if (pipeline->appeal)
+        FORAGE_TRY(pipeline_appeal_grow(pipeline->appeal, catalogue->items, error));
+    if (pipeline->batch)
+        FORAGE_TRY(pipeline_batch_grow(pipeline->batch, error));
+    if (pipeline->learner)
+        FORAGE_TRY(forage_learner_grow(pipeline->learner, arms, catalogue->users, error));
+    return pipeline_plan_grow(plan, error);
+}
+
+forage_status forage_pipeline_grow(forage_pipeline *pipeline, forage_error *error)
+{
+    pipeline_scratch scratch = {0};
+    forage_policy *policy = NULL;
+    const forage_catalogue *catalogue = pipeline->plan.catalogue;
+    if (catalogue->items < pipeline->plan.items || catalogue->users < pipeline->plan.users)
+        return forage_fail(error, FORAGE_INVALID, "a catalogue does not shrink");
+    forage_status status = grow_parts(pipeline, &scratch, &policy, error);
+    if (status != FORAGE_OK) {
+        pipeline_scratch_release(&scratch);
+        forage_policy_free(policy);
+        return status;
+    }
+    pipeline_scratch_release(&pipeline->scratch);
+    forage_policy_free(pipeline->policy);
+    pipeline->scratch = scratch;
+    pipeline->policy = policy;
+    return FORAGE_OK;
 }
 
 /* ---- checking ---- */
@@ -221,41 +247,46 @@ typedef struct outcome {
     size_t place;
     uint32_t item;
     float expected; /* what the model expected of the item's arm */
-    const uint32_t *codes;
-    const float *values;
+    float reward;
 } outcome;
 
-/* The learner's part: with what the item's own appeal explains taken off the reward where it takes any number. */
-static forage_status teach_learner(forage_pipeline *pipeline, forage_lesson lesson, const outcome *outcome,
-                                   forage_error *error)
+/* A lesson as the learner gets it: its weight by its place, and what the item's own appeal explains taken off the
+ * reward, where the model takes any number. */
+static float prepare_lesson(const forage_pipeline *pipeline, const outcome *outcome, forage_lesson *lesson)
 {
     float unsure, lift = pipeline->appeal ? pipeline_appeal_lift(pipeline->appeal, outcome->item, &unsure) : 0;
-    if (!pipeline->learner)
-        return FORAGE_OK;
-    if (!(pipeline->spec->model->capabilities & FORAGE_GIVES_PROBABILITY))
-        lesson.reward -= outcome->expected * lift;
-    return forage_learner_learn(pipeline->learner, &lesson, 1, error);
+    float expected = outcome->expected * (1 + lift);
+    lesson->reward = outcome->reward;
+    lesson->weight = pipeline_places_weight(&pipeline->places, outcome->place, expected, outcome->reward);
+    if (pipeline->spec->model && !(pipeline->spec->model->capabilities & FORAGE_GIVES_PROBABILITY))
+        lesson->reward -= outcome->expected * lift;
+    return expected;
 }
 
-/* Learns one reward. What could fail comes first. */
-static forage_status learn(forage_pipeline *pipeline, forage_lesson *lesson, const outcome *outcome,
-                           forage_error *error)
+/* Learns what came of `count` places of a decision, of all or of none: what could fail comes first. */
+static forage_status learn(forage_pipeline *pipeline, forage_lesson *lessons, const outcome *outcomes, size_t count,
+                           const uint32_t *codes, const float *values, forage_error *error)
 {
     pipeline_plan *plan = &pipeline->plan;
-    float unsure, lift = pipeline->appeal ? pipeline_appeal_lift(pipeline->appeal, outcome->item, &unsure) : 0;
-    float expected = outcome->expected * (1 + lift), reward = lesson->reward;
-    FORAGE_TRY(pipeline_plan_reserve(plan, lesson->user, outcome->item, error));
+    float expected[PIPELINE_POSITION_LIMIT];
+    for (size_t i = 0; i < count; i++) {
+        FORAGE_TRY(pipeline_plan_reserve(plan, lessons[i].user, outcomes[i].item, count, error));
+        expected[i] = prepare_lesson(pipeline, &outcomes[i], &lessons[i]);
+    }
     if (pipeline->batch)
-        FORAGE_TRY(pipeline_batch_reserve(pipeline->batch, error));
-    lesson->weight = pipeline_places_weight(&pipeline->places, outcome->place, expected, reward);
-    FORAGE_TRY(teach_learner(pipeline, *lesson, outcome, error));
-    pipeline_places_learn(&pipeline->places, outcome->place, expected, reward);
-    if (pipeline->appeal)
-        pipeline_appeal_learn(pipeline->appeal, outcome->item, outcome->expected, reward, lesson->weight);
-    pipeline_plan_happened(plan, lesson->user, outcome->item, reward, lesson->weight);
-    if (pipeline->batch)
-        pipeline_batch_store(pipeline->batch, lesson->user, outcome->item, reward, outcome->codes, outcome->values);
-    pipeline->lessons++;
+        FORAGE_TRY(pipeline_batch_reserve(pipeline->batch, count, error));
+    if (pipeline->learner)
+        FORAGE_TRY(forage_learner_learn(pipeline->learner, lessons, count, error));
+    for (size_t i = 0; i < count; i++) {
+        const outcome *what = &outcomes[i];
+        pipeline_places_learn(&pipeline->places, what->place, expected[i], what->reward);
+        if (pipeline->appeal)
+            pipeline_appeal_learn(pipeline->appeal, what->item, what->expected, what->reward, lessons[i].weight);
+        pipeline_plan_happened(plan, lessons[i].user, what->item, what->reward, lessons[i].weight);
+        if (pipeline->batch)
+            pipeline_batch_store(pipeline->batch, lessons[i].user, what->item, what->reward, codes, values);
+        pipeline->lessons++;
+    }
     return FORAGE_OK;
 }
 
@@ -266,18 +297,16 @@ static forage_status learn_kept(forage_pipeline *pipeline, const pipeline_kept *
                             .arm = pipeline->plan.arm_of[kept->items[position]],
                             .request = kept->request,
                             .features = kept->features + position * pipeline->plan.candidate_width,
-                            .reward = reward,
-                            .weight = 1,
                             .propensity = kept->propensity[position]};
-    const outcome outcome = {position, kept->items[position], kept->expected[position], kept->codes, kept->values};
-    return learn(pipeline, &lesson, &outcome, error);
+    const outcome outcome = {position, kept->items[position], kept->expected[position], reward};
+    return learn(pipeline, &lesson, &outcome, 1, kept->codes, kept->values, error);
 }
 
 /* Fits what is fitted on a schedule, if it is time. A log that cannot be fitted yet (nobody clicked so far) is
  * tried again at the next time. */
 static forage_status refit_if_due(forage_pipeline *pipeline, forage_error *error)
 {
-    if (!pipeline->batch || !pipeline_batch_due(pipeline->batch, pipeline->lessons))
+    if (!pipeline->batch || !pipeline_batch_due(pipeline->batch))
         return FORAGE_OK;
     forage_status status = pipeline_batch_fit(pipeline->batch, NULL, error);
     return status == FORAGE_NO_MEMORY ? status : FORAGE_OK;
@@ -304,6 +333,7 @@ forage_status forage_pipeline_decide(forage_pipeline *pipeline, const forage_req
                                      forage_decision *decision, forage_error *error)
 {
     pipeline_scratch *scratch = &pipeline->scratch;
+    forage_rng rng = pipeline->rng;
     pipeline_kept kept;
     bool all;
     size_t positions = request->positions ? request->positions : 1;
@@ -311,8 +341,9 @@ forage_status forage_pipeline_decide(forage_pipeline *pipeline, const forage_req
     if (pipeline_waiting_knows(pipeline->waiting, request->id, &kept))
         return forage_fail(error, FORAGE_INVALID, "decision %llu was made already", (unsigned long long)request->id);
     FORAGE_TRY(pipeline_waiting_reserve(pipeline->waiting, error));
-    FORAGE_TRY(pipeline_choose(pipeline, request, all, positions, &pipeline->rng, NULL, error));
+    FORAGE_TRY(pipeline_choose(pipeline, request, all, positions, &rng, NULL, error));
     FORAGE_TRY(pipeline_describe(pipeline, request, positions, error));
+    pipeline->rng = rng;
     keep(pipeline, request, positions);
     for (size_t i = 0; i < positions; i++) {
         uint32_t *pulls = &pipeline->pulls[pipeline->plan.arm_of[scratch->items_shown[i]]];
@@ -390,49 +421,72 @@ forage_status forage_pipeline_withdraw(forage_pipeline *pipeline, uint64_t decis
     return FORAGE_OK;
 }
 
-forage_status forage_pipeline_teach(forage_pipeline *pipeline, const forage_request *request, const uint32_t *items,
-                                    const float *propensity, const float *reward, forage_error *error)
+static forage_status check_taught(forage_pipeline *pipeline, const uint32_t *items, const float *propensity,
+                                  const float *reward, size_t positions, forage_error *error)
 {
-    pipeline_plan *plan = &pipeline->plan;
-    pipeline_scratch *scratch = &pipeline->scratch;
-    bool all;
-    size_t positions = request->positions ? request->positions : 1;
-    FORAGE_TRY(check_request(pipeline, request, positions, &all, error));
+    uint32_t mark = pipeline_scratch_mark(&pipeline->scratch);
     for (size_t i = 0; i < positions; i++) {
-        if (items[i] >= plan->items)
-            return forage_fail(error, FORAGE_INVALID, "item %u is not in the catalogue of %zu", items[i], plan->items);
+        if (items[i] >= pipeline->plan.items)
+            return forage_fail(error, FORAGE_INVALID, "item %u is not in the catalogue of %zu", items[i],
+                               pipeline->plan.items);
+        if (pipeline->scratch.marks[items[i]] == mark)
+            return forage_fail(error, FORAGE_INVALID, "item %u is in the slate twice", items[i]);
         if (!isfinite(reward[i]))
             return forage_fail(error, FORAGE_INVALID, "the reward of position %zu is not finite", i);
         if (propensity && !(propensity[i] > 0 && propensity[i] <= 1))
             return forage_fail(error, FORAGE_INVALID, "the propensity of position %zu is not above 0 and at most 1", i);
-        scratch->lessons[i] = (forage_lesson){.user = request->user,
-                                              .arm = plan->arm_of[items[i]],
-                                              .request = scratch->request,
-                                              .features = scratch->shown + i * plan->candidate_width,
-                                              .reward = reward[i],
-                                              .weight = 1,
-                                              .propensity = propensity ? propensity[i] : NAN};
-        FORAGE_TRY(pipeline_plan_reserve(plan, request->user, items[i], error));
+        pipeline->scratch.marks[items[i]] = mark;
     }
+    return FORAGE_OK;
+}
+
+/* The lessons of a slate that someone else chose. */
+static void prepare_taught(forage_pipeline *pipeline, const forage_request *request, const uint32_t *items,
+                           const float *propensity, size_t positions)
+{
+    pipeline_plan *plan = &pipeline->plan;
+    pipeline_scratch *scratch = &pipeline->scratch;
     if (pipeline->learner) {
         pipeline_plan_look(plan, request);
         pipeline_request_features(plan, request, scratch->request);
-        for (size_t i = 0; i < positions && plan->candidate_width; i++)
-            pipeline_candidate_features(plan, request, items[i], scratch->shown + i * plan->candidate_width);
-        for (size_t i = 0; i < positions && (pipeline->appeal || positions > 1); i++) {
-            const forage_lesson *lesson = &scratch->lessons[i];
-            const forage_candidates one = {1, request->user, scratch->request,
-                                           plan->candidate_width ? lesson->features : NULL, &lesson->arm};
+    }
+    for (size_t i = 0; i < positions; i++) {
+        float *features = scratch->shown + i * plan->candidate_width;
+        forage_lesson *lesson = &scratch->lessons[i];
+        *lesson = (forage_lesson){.user = request->user,
+                                  .arm = plan->arm_of[items[i]],
+                                  .request = scratch->request,
+                                  .features = features,
+                                  .propensity = propensity ? propensity[i] : NAN};
+        scratch->shown_arm_mean[i] = 0;
+        if (pipeline->learner && plan->candidate_width)
+            pipeline_candidate_features(plan, request, items[i], features);
+        if (pipeline->appeal || (pipeline->learner && positions > 1)) {
+            const forage_candidates one = {1, request->user, scratch->request, plan->candidate_width ? features : NULL,
+                                           &lesson->arm};
             forage_learner_estimate(pipeline->learner, &one, &scratch->shown_arm_mean[i], NULL);
         }
     }
+}
+
+forage_status forage_pipeline_teach(forage_pipeline *pipeline, const forage_request *request, const uint32_t *items,
+                                    const float *propensity, const float *reward, forage_error *error)
+{
+    pipeline_scratch *scratch = &pipeline->scratch;
+    outcome outcomes[PIPELINE_POSITION_LIMIT];
+    bool all;
+    size_t positions = request->positions ? request->positions : 1;
+    FORAGE_TRY(check_request(pipeline, request, positions, &all, error));
+    FORAGE_TRY(check_taught(pipeline, items, propensity, reward, positions, error));
+    prepare_taught(pipeline, request, items, propensity, positions);
+    for (size_t i = 0; i < positions; i++)
+        outcomes[i] = (outcome){i, items[i], scratch->shown_arm_mean[i], reward[i]};
+    FORAGE_TRY(learn(pipeline, scratch->lessons, outcomes, positions, request->codes, request->values, error));
     for (size_t i = 0; i < positions; i++) {
-        const outcome outcome = {i, items[i], scratch->shown_arm_mean[i], request->codes, request->values};
-        FORAGE_TRY(learn(pipeline, &scratch->lessons[i], &outcome, error));
-        uint32_t *pulls = &pipeline->pulls[plan->arm_of[items[i]]];
+        uint32_t *pulls = &pipeline->pulls[pipeline->plan.arm_of[items[i]]];
         *pulls += *pulls < UINT32_MAX;
     }
-    pipeline_plan_see(plan, request);
+    pipeline_plan_see(&pipeline->plan, request);
     pipeline->steps++;
     expire(pipeline);
     return refit_if_due(pipeline, error);

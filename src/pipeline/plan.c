@@ -81,7 +81,7 @@ static uint32_t arm_of_code(const pipeline_plan *plan, uint32_t code)
     return code < plan->missing_arm ? code : code + 1;
 }
 
-static size_t count_arms(const pipeline_plan *plan)
+size_t pipeline_plan_arms(const pipeline_plan *plan)
 {
     if (plan->arm_is_item)
         return plan->catalogue->items;
@@ -90,7 +90,7 @@ static size_t count_arms(const pipeline_plan *plan)
 
 static forage_status map_arms(pipeline_plan *plan, forage_error *error)
 {
-    size_t items = plan->catalogue->items, arms = count_arms(plan);
+    size_t items = plan->catalogue->items, arms = pipeline_plan_arms(plan);
     uint32_t *arm_of = forage_realloc(plan->arm_of, plan->items, items + 1, sizeof *arm_of);
     if (!arm_of)
         return no_memory(error);
@@ -263,7 +263,7 @@ static size_t group_count(const pipeline_plan *plan, const pipeline_grouping *gr
     if (grouping->all)
         return 1;
     if (grouping->popularity)
-        return plan->arm_is_item ? 1 : count_arms(plan);
+        return plan->arm_is_item ? 1 : pipeline_plan_arms(plan);
     if (grouping->item)
         return plan->catalogue->items;
     return pipeline_codes(&pipeline_table(plan->catalogue, FORAGE_OF_ITEM)->columns[grouping->column]);
@@ -483,8 +483,13 @@ forage_status pipeline_plan_grow(pipeline_plan *plan, forage_error *error)
                                          grouping->popularity ? plan->catalogue->items : plan->catalogue->users,
                                          group_count(plan, grouping), error));
     }
+    size_t arms = plan->arms;
     FORAGE_TRY(map_arms(plan, error));
-    FORAGE_TRY(fill_fixed(plan, plan->items, error));
+    forage_status status = fill_fixed(plan, plan->items, error);
+    if (status != FORAGE_OK) {
+        plan->arms = arms;
+        return status;
+    }
     plan->items = plan->catalogue->items;
     plan->users = plan->catalogue->users;
     return FORAGE_OK;
