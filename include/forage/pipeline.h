@@ -44,6 +44,9 @@ FORAGE_API forage_status forage_pipeline_spec_parse(const char *text, forage_pip
 /* Every pipeline of a YAML file, in its order. specs[i] are freed one by one, the array by forage_free. */
 FORAGE_API forage_status forage_pipeline_specs_load(const char *path, forage_pipeline_spec ***specs, size_t *count,
                                                     forage_error *error);
+/* The same from text; `file` is what errors call it. */
+FORAGE_API forage_status forage_pipeline_specs_parse(const char *text, size_t size, const char *file,
+                                                     forage_pipeline_spec ***specs, size_t *count, forage_error *error);
 FORAGE_API void forage_pipeline_spec_free(forage_pipeline_spec *spec);
 /* As it was written, for tables and charts. */
 FORAGE_API const char *forage_pipeline_spec_name(const forage_pipeline_spec *spec);
@@ -60,11 +63,12 @@ FORAGE_API uint64_t forage_pipeline_spec_pretrain(const forage_pipeline_spec *sp
  * decision needs room that is not there yet. */
 typedef struct forage_pipeline forage_pipeline;
 
+/* The specification and the catalogue must outlive the pipeline. */
 typedef struct forage_pipeline_options {
     const forage_catalogue *catalogue; /* must outlive the pipeline; tell it of growth by forage_pipeline_grow */
     const forage_device *device;       /* NULL: one thread */
     uint64_t seed;
-    size_t positions; /* slates have at most this many; 0: 1 */
+    size_t positions; /* slates have at most this many, 1000 at most; 0: 1 */
 } forage_pipeline_options;
 
 /* FORAGE_INVALID names the feature that refers to a missing attribute, with those there are. */
@@ -98,7 +102,8 @@ FORAGE_API forage_status forage_pipeline_observe(forage_pipeline *pipeline, cons
  * forgotten. */
 FORAGE_API forage_status forage_pipeline_withdraw(forage_pipeline *pipeline, uint64_t decision, forage_error *error);
 /* Learns from a decision that someone else made: `items` were shown with `propensity` (NULL: not known) and earned
- * `reward`. */
+ * `reward`, all [request->positions]. All of it or nothing is learned. Counts as a decision for what grows with them.
+ * With one position the pipeline knows the same as after deciding so and observing it. */
 FORAGE_API forage_status forage_pipeline_teach(forage_pipeline *pipeline, const forage_request *request,
                                                const uint32_t *items, const float *propensity, const float *reward,
                                                forage_error *error);

@@ -252,14 +252,14 @@ typedef struct outcome {
 
 /* A lesson as the learner gets it: its weight by its place, and what the item's own appeal explains taken off the
  * reward, where the model takes any number. */
-static float prepare_lesson(const forage_pipeline *pipeline, const outcome *outcome, forage_lesson *lesson)
+static float prepare_lesson(const forage_pipeline *pipeline, const outcome *what, forage_lesson *lesson)
 {
-    float unsure, lift = pipeline->appeal ? pipeline_appeal_lift(pipeline->appeal, outcome->item, &unsure) : 0;
-    float expected = outcome->expected * (1 + lift);
-    lesson->reward = outcome->reward;
-    lesson->weight = pipeline_places_weight(&pipeline->places, outcome->place, expected, outcome->reward);
+    float unsure, lift = pipeline->appeal ? pipeline_appeal_lift(pipeline->appeal, what->item, &unsure) : 0;
+    float expected = what->expected * (1 + lift);
+    lesson->reward = what->reward;
+    lesson->weight = pipeline_places_weight(&pipeline->places, what->place, expected, what->reward);
     if (pipeline->spec->model && !(pipeline->spec->model->capabilities & FORAGE_GIVES_PROBABILITY))
-        lesson->reward -= outcome->expected * lift;
+        lesson->reward -= what->expected * lift;
     return expected;
 }
 
@@ -298,8 +298,8 @@ static forage_status learn_kept(forage_pipeline *pipeline, const pipeline_kept *
                             .request = kept->request,
                             .features = kept->features + position * pipeline->plan.candidate_width,
                             .propensity = kept->propensity[position]};
-    const outcome outcome = {position, kept->items[position], kept->expected[position], reward};
-    return learn(pipeline, &lesson, &outcome, 1, kept->codes, kept->values, error);
+    const outcome what = {position, kept->items[position], kept->expected[position], reward};
+    return learn(pipeline, &lesson, &what, 1, kept->codes, kept->values, error);
 }
 
 /* Fits what is fitted on a schedule, if it is time. A log that cannot be fitted yet (nobody clicked so far) is

@@ -299,23 +299,16 @@ static forage_status parse_short(const char *text, forage_pipeline_spec **spec, 
 
 /* ---- files ---- */
 
-static forage_status open_file(const char *path, forage_config **config, const forage_config_node **pipelines,
-                               forage_error *error)
+static forage_status find_pipelines(const forage_config *config, const forage_config_node **pipelines,
+                                    forage_error *error)
 {
-    FORAGE_TRY(forage_config_load(path, config, error));
-    const forage_config_node *root = forage_config_root(*config);
-    forage_status status = forage_config_check_keys(root, "pipelines", error);
-    if (status == FORAGE_OK)
-        status = forage_config_need(root, "pipelines", pipelines, error);
-    if (status == FORAGE_OK)
-        status = forage_config_want(*pipelines, FORAGE_CONFIG_MAP, error);
-    if (status == FORAGE_OK && forage_config_count(*pipelines) == 0)
-        status = forage_config_fail(*pipelines, FORAGE_FORMAT, error, "there are no pipelines");
-    if (status != FORAGE_OK) {
-        forage_config_free(*config);
-        *config = NULL;
-    }
-    return status;
+    const forage_config_node *root = forage_config_root(config);
+    FORAGE_TRY(forage_config_check_keys(root, "pipelines", error));
+    FORAGE_TRY(forage_config_need(root, "pipelines", pipelines, error));
+    FORAGE_TRY(forage_config_want(*pipelines, FORAGE_CONFIG_MAP, error));
+    return forage_config_count(*pipelines)
+               ? FORAGE_OK
+               : forage_config_fail(*pipelines, FORAGE_FORMAT, error, "there are no pipelines");
 }
 
 static forage_status read_entry(const forage_config_node *node, const char *name, const char *path, const char *tail,
@@ -329,39 +322,42 @@ static forage_status read_entry(const forage_config_node *node, const char *name
     return finish(status, made, spec);
 }
 
+/* The entry of that name; the only one where no name is given. */
+static forage_status find_entry(const forage_config_node *pipelines, const char *name, size_t length,
+                                const forage_config_node **node, forage_error *error)
+{
+    char possible[300] = "";
+    size_t used = 0;
+    *node = length == 0 && forage_config_count(pipelines) == 1 ? forage_config_at(pipelines, 0) : NULL;
+    for (size_t i = 0; i < forage_config_count(pipelines) && !*node; i++) {
+        const char *key = forage_config_key(forage_config_at(pipelines, i));
+        if (strlen(key) == length && strncmp(key, name, length) == 0)
+            *node = forage_config_at(pipelines, i);
+        forage_append(possible, sizeof possible, &used, "%s%s", i ? ", " : "", key);
+    }
+    if (*node)
+        return FORAGE_OK;
+    return forage_config_fail(pipelines, FORAGE_UNKNOWN, error, "there is no pipeline '%.*s' here; there are %s",
+                              (int)(length > 60 ? 60 : length), name, possible);
+}
+
 /* "mine.yaml:name:alpha=1". `path_length` ends the path. */
 static forage_status parse_file(const char *text, size_t path_length, forage_pipeline_spec **spec, forage_error *error)
 {
-    const char *rest = text + path_length;
-    const forage_config_node *pipelines, *node = NULL;
-    forage_config *config;
+    const char *name = text + path_length + (text[path_length] == ':');
+    size_t length = strcspn(name, ":");
+    const forage_config_node *pipelines, *node;
+    forage_config *config = NULL;
     char *path = forage_strndup(text, path_length);
     if (!path)
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory for a specification");
-    forage_status status = open_file(path, &config, &pipelines, error);
-    if (status != FORAGE_OK) {
-        forage_free(path);
-        return status;
-    }
-    size_t length = *rest == ':' ? strcspn(rest + 1, ":") : 0;
-    for (size_t i = 0; length && i < forage_config_count(pipelines) && !node; i++) {
-        const char *key = forage_config_key(forage_config_at(pipelines, i));
-        if (strlen(key) == length && strncmp(key, rest + 1, length) == 0)
-            node = forage_config_at(pipelines, i);
-    }
-    if (length == 0 && forage_config_count(pipelines) == 1)
-        node = forage_config_at(pipelines, 0);
-    if (!node) {
-        char possible[300] = "";
-        size_t used = 0;
-        for (size_t i = 0; i < forage_config_count(pipelines); i++)
-            forage_append(possible, sizeof possible, &used, "%s%s", i ? ", " : "",
-                          forage_config_key(forage_config_at(pipelines, i)));
-        status = forage_config_fail(pipelines, FORAGE_UNKNOWN, error, "there is no '%.*s' here; there are %s",
-                                    (int)(length > 60 ? 60 : length), length ? rest + 1 : "", possible);
-    } else {
-        status = read_entry(node, text, path, length ? rest + 1 + length : "", spec, error);
-    }
+    forage_status status = forage_config_load(path, &config, error);
+    if (status == FORAGE_OK)
+        status = find_pipelines(config, &pipelines, error);
+    if (status == FORAGE_OK)
+        status = find_entry(pipelines, name, length, &node, error);
+    if (status == FORAGE_OK)
+        status = read_entry(node, text, path, name + length, spec, error);
     forage_config_free(config);
     forage_free(path);
     return status;
@@ -380,31 +376,51 @@ forage_status forage_pipeline_spec_parse(const char *text, forage_pipeline_spec 
     return parse_short(text, spec, error);
 }
 
-forage_status forage_pipeline_specs_load(const char *path, forage_pipeline_spec ***specs, size_t *count,
-                                         forage_error *error)
+static forage_status read_all(const forage_config *config, const char *file, forage_pipeline_spec ***specs,
+                              size_t *count, forage_error *error)
 {
     const forage_config_node *pipelines;
-    forage_config *config;
-    *specs = NULL;
-    *count = 0;
-    FORAGE_TRY(open_file(path, &config, &pipelines, error));
+    FORAGE_TRY(find_pipelines(config, &pipelines, error));
     size_t total = forage_config_count(pipelines), made = 0;
     forage_status status = FORAGE_OK;
     forage_pipeline_spec **list = forage_calloc(total, sizeof(void *));
     if (!list)
-        status = forage_fail(error, FORAGE_NO_MEMORY, "no memory for the pipelines of a file");
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the pipelines of a file");
     for (; status == FORAGE_OK && made < total; made += status == FORAGE_OK) {
         const forage_config_node *node = forage_config_at(pipelines, made);
-        status = read_entry(node, forage_config_key(node), path, "", &list[made], error);
+        status = read_entry(node, forage_config_key(node), file, "", &list[made], error);
     }
+    if (status == FORAGE_OK) {
+        *specs = list;
+        *count = total;
+        return FORAGE_OK;
+    }
+    for (size_t i = 0; i < made; i++)
+        forage_pipeline_spec_free(list[i]);
+    forage_free(list);
+    return status;
+}
+
+forage_status forage_pipeline_specs_parse(const char *text, size_t size, const char *file,
+                                          forage_pipeline_spec ***specs, size_t *count, forage_error *error)
+{
+    forage_config *config;
+    *specs = NULL;
+    *count = 0;
+    FORAGE_TRY(forage_config_parse(text, size, file, &config, error));
+    forage_status status = read_all(config, file, specs, count, error);
     forage_config_free(config);
-    if (status != FORAGE_OK) {
-        for (size_t i = 0; i < made; i++)
-            forage_pipeline_spec_free(list[i]);
-        forage_free(list);
-        return status;
-    }
-    *specs = list;
-    *count = total;
-    return FORAGE_OK;
+    return status;
+}
+
+forage_status forage_pipeline_specs_load(const char *path, forage_pipeline_spec ***specs, size_t *count,
+                                         forage_error *error)
+{
+    forage_config *config;
+    *specs = NULL;
+    *count = 0;
+    FORAGE_TRY(forage_config_load(path, &config, error));
+    forage_status status = read_all(config, path, specs, count, error);
+    forage_config_free(config);
+    return status;
 }
