@@ -122,8 +122,9 @@ forage_status pipeline_history_create(size_t users, size_t groups, double half_l
         history->free[i] = FORAGE_NONE;
     history->shown = forage_calloc(1, sizeof *history->shown);
     history->reward = forage_calloc(1, sizeof *history->reward);
-    forage_status status =
-        history->shown && history->reward ? pipeline_history_grow(history, users, groups, error) : no_memory(error);
+    history->square = forage_calloc(1, sizeof *history->square);
+    bool good = history->shown && history->reward && history->square;
+    forage_status status = good ? pipeline_history_grow(history, users, groups, error) : no_memory(error);
     if (status != FORAGE_OK)
         pipeline_history_free(history);
     else

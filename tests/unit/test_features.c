@@ -415,9 +415,10 @@ static void candidates_become_numbers(void **state)
     (void)state;
     layout laid;
     float features[16];
-    lay(&laid, "  model: linear-ridge\n  policy: ucb\n  arm: category\n  features:\n"
-               "   - cross: [user.city, item.category]\n   - item: price\n   - history: category\n     of: candidate\n"
-               "     measures: [count, shown]\n     prior: 4\n   - cross: [item.price, context.hour]\n");
+    lay(&laid,
+        "  model: linear-ridge\n  policy: ucb\n  arm: category\n  features:\n"
+        "   - cross: [user.city, item.category]\n   - item: price\n   - history: category\n     of: candidate\n"
+        "     measures: [count, shown]\n     prior: 4\n     half-life: 0\n   - cross: [item.price, context.hour]\n");
     pipeline_plan *plan = &laid.plan;
     assert_int_equal(plan->request_width, 0);
     assert_int_equal(plan->fixed_width, 1);
