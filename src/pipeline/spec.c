@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A user's history fades: of 0, 15, 20, 30 and 50 a half-life of 30 impressions had the least regret, or as little as any,
- * with linucb and lints on petshop, drift and new-users (seeds 500 to 505); without forgetting they lose a fifth more at
- * the pet shop, and twice as much where tastes change. */
+/* A user's history fades: of 0, 15, 20, 30 and 50 a half-life of 30 impressions had the least regret, or as little as
+ * any, with linucb and lints on petshop, drift and new-users (seeds 500 to 505); without forgetting they lose a fifth
+ * more at the pet shop, and twice as much where tastes change. */
 static const forage_param params[] = {
     {"arm", FORAGE_PARAM_TEXT, "auto", 0, 0, NULL,
      "what learns for itself: item, or an item attribute whose values are the arms; auto: an attribute if there is one "
