@@ -84,11 +84,14 @@ def back(environment, agents, name, limit):
 
 def test_drift():
     """Puppies grow up. Who forgets what a user did long ago is back soon."""
-    agents = play("drift", ["linucb:history-half-life=20", "linucb", "latent", "batched"])
-    back("drift", agents, "linucb:history-half-life=20", 6000)
-    back("drift", agents, "latent", 8000)
-    at_least("drift: regret of linucb over that of linucb that forgets",
-             agents["linucb"]["regret"] / agents["linucb:history-half-life=20"]["regret"], 1)
+    agents = play("drift", ["linucb", "linucb:history-half-life=0", "lints", "latent", "batched"])
+    back("drift", agents, "linucb", 5000)
+    back("drift", agents, "lints", 7000)
+    back("drift", agents, "latent", 5000)
+    soonest = min(agents[name]["recovery"][0]["visits"] for name in ("linucb", "lints", "latent"))
+    at_most("drift: visits to recover, the soonest of them", soonest, 3000)
+    at_least("drift: regret of linucb that never forgets over that of linucb",
+             agents["linucb:history-half-life=0"]["regret"] / agents["linucb"]["regret"], 1.3)
     at_most("drift: plays in which batched recovers", agents["batched"]["recovery"][0]["recovered"], 0)
     done()
 
