@@ -260,6 +260,11 @@ static bool check(const request *r, int *code)
         cli_misused("two outputs go to the same file");
         return false;
     }
+    size_t length = r->output ? strlen(r->output) : 0;
+    if (length > 7 && strcmp(r->output + length - 7, ".forage") == 0) {
+        cli_misused("the simulator writes CSV; 'forage export log.csv --output %s' makes it binary", r->output);
+        return false;
+    }
     if (r->json && (same(r->output, standard) || same(r->catalogue, standard) || same(r->population, standard))) {
         cli_misused("with --json standard output is taken; give the files names");
         return false;

@@ -83,6 +83,7 @@ def test_binary_log():
     damaged[len(damaged) // 2] ^= 1
     pathlib.Path("damaged.forage").write_bytes(damaged)
     refused("import", "damaged.forage", says=["damaged.forage", "a checksum does not fit"])
+    refused("simulate", "petshop", "--output", "log.forage", code=2, says=["forage export log.csv --output log.forage"])
     refused("import", "shop.forage", "--item-column", "weather", code=2, says=["says itself what its columns are"])
 
 

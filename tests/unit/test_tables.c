@@ -405,6 +405,42 @@ static void test_bad_logs(void **state)
     assert_refused(name_of("replay", "log.csv", "item_id,clicked,propensity\n1,0,1\n1,1,1\n"), NULL, "one item only");
 }
 
+/* Every allocation fails once: an error, and nothing is left (the leak checker would say so). */
+static void check_allocation(const char *name, const forage_environment_options *options)
+{
+    forage_environment *environment;
+    forage_play *play;
+    for (uint64_t nth = 1;; nth++) {
+        forage_error error = {0};
+        forage_alloc_fail_at(nth);
+        forage_status status = forage_environment_open(name, options, &environment, &error);
+        bool opened = status == FORAGE_OK;
+        if (opened)
+            status = forage_play_create(environment, 1, &play, &error);
+        forage_alloc_fail_at(0);
+        if (opened && status == FORAGE_OK)
+            forage_play_free(play);
+        if (opened)
+            forage_environment_free(environment);
+        if (status == FORAGE_OK) {
+            assert_true(nth > 20);
+            return;
+        }
+        assert_int_equal(status, FORAGE_NO_MEMORY);
+    }
+}
+
+static void test_allocation(void **state)
+{
+    (void)state;
+    const char *table = "5 x e\n6 y p\n7 x e\n";
+    check_allocation(name_of("classification", "t.data", table), &(forage_environment_options){.order = "random"});
+    check_allocation(name_of("classification", "t.data", table),
+                     &(forage_environment_options){.order = "numpy:1", .rewards = "mushroom"});
+    check_allocation(name_of("replay", "log.csv", uniform_log), &(forage_environment_options){0});
+    check_allocation(name_of("log", "log.csv", uniform_log), &(forage_environment_options){0});
+}
+
 /* The Open Bandit Dataset ($FORAGE_DATA; skipped where it is absent): its random part can be replayed, the other not.
  */
 static void test_open_bandit(void **state)
@@ -428,10 +464,10 @@ static void test_open_bandit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_orders),       cmocka_unit_test(test_context),    cmocka_unit_test(test_mushroom),
-        cmocka_unit_test(test_rewards_file), cmocka_unit_test(test_bad_tables), cmocka_unit_test(test_many_labels),
-        cmocka_unit_test(test_replay),       cmocka_unit_test(test_log),        cmocka_unit_test(test_bad_logs),
-        cmocka_unit_test(test_open_bandit),
+        cmocka_unit_test(test_orders),       cmocka_unit_test(test_context),     cmocka_unit_test(test_mushroom),
+        cmocka_unit_test(test_rewards_file), cmocka_unit_test(test_bad_tables),  cmocka_unit_test(test_many_labels),
+        cmocka_unit_test(test_replay),       cmocka_unit_test(test_log),         cmocka_unit_test(test_bad_logs),
+        cmocka_unit_test(test_allocation),   cmocka_unit_test(test_open_bandit),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
