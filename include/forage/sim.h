@@ -296,6 +296,8 @@ typedef struct forage_environment_options {
 
 typedef struct forage_environment forage_environment;
 
+/* `name`: a scenario (built-in or a file), "classification:FILE", "replay:FILE" or "log:FILE". An option that is not
+ * for this kind of environment is FORAGE_INVALID, and names the field. `options` may be NULL. */
 FORAGE_API forage_status forage_environment_open(const char *name, const forage_environment_options *options,
                                                  forage_environment **environment, forage_error *error);
 /* The shop of a scenario of one's own. Takes the scenario over: *scenario is empty afterwards, on failure too. */

@@ -97,6 +97,8 @@ static bool parse(arena_request *r, int argc, char **argv, int *code)
         *code = cli_misused("the environment is named twice: '%s' and --env %s", argv[1], r->environment);
     else if (count == 0 && !r->environment && !r->list)
         *code = cli_misused("an environment is missing; 'forage arena --list' shows what there is");
+    else if (r->json && r->csv && strcmp(r->csv, "-") == 0)
+        *code = cli_misused("--json and --csv - both want standard output");
     else {
         r->options.environment = count == 1 ? argv[1] : r->environment;
         return true;

@@ -310,6 +310,15 @@ static const double *rate_curve(const forage_arena_agent *agent)
     return agent->rate_curve;
 }
 
+static bool any_known(const double *values, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        if (isfinite(values[i]))
+            return true;
+    }
+    return false;
+}
+
 static void add_curves(picture *p, const forage_arena *arena, report_pool *pool, curve_of *curve, bool mean)
 {
     const forage_arena_agent *lines[MOST_LINES];
@@ -322,7 +331,7 @@ static void add_curves(picture *p, const forage_arena *arena, report_pool *pool,
     }
     for (size_t i = 0; i < line_count; ++i) {
         const double *y = thinned(pool, curve(lines[i]), count, points, mean);
-        if (x && y)
+        if (x && y && any_known(y, points)) /* nothing is known of rewards in a log without propensities */
             add_line(p, lines[i]->name, points, x, y);
     }
 }
@@ -371,6 +380,15 @@ static forage_status draw_charts(const forage_arena *arena, report_pool *pool, c
     return FORAGE_OK;
 }
 
+static bool judged(const forage_arena *arena)
+{
+    for (size_t a = 0; a < arena->agent_count; ++a) {
+        if (isfinite(arena->agents[a].rate.value))
+            return true;
+    }
+    return false;
+}
+
 static void head(const forage_arena *arena, report_pool *pool, report_text *text)
 {
     report_format(text, "%s: %s visits, ", pool_printable(pool, arena->environment), pool_count(pool, arena->visits));
@@ -381,6 +399,9 @@ static void head(const forage_arena *arena, report_pool *pool, report_text *text
     if (isfinite(arena->logged_rate))
         report_format(text, "The log's own: %s per visit. It was read in %s s.\n",
                       pool_fixed(pool, arena->logged_rate, 4), pool_fixed(pool, arena->load_seconds, 2));
+    if (arena->kind == FORAGE_ENVIRONMENT_LOG && !judged(arena))
+        report_add(text,
+                   "It has no propensities: agents learn from it, but what they would have earned is not known.\n");
     if (isfinite(arena->oracle_rate))
         report_format(text, "The best that is possible: %s per visit.\n", pool_fixed(pool, arena->oracle_rate, 4));
     for (size_t e = 0; e < arena->event_count; ++e)

@@ -68,6 +68,31 @@ static forage_status find_type(const char *name, const char **rest, const sim_en
     return FORAGE_OK;
 }
 
+/* An option that the kind does not look at is a misunderstanding: it is better said than ignored. */
+static forage_status check_options(const sim_environment_type *type, const forage_environment_options *options,
+                                   forage_error *error)
+{
+    bool shop = type->kind == FORAGE_ENVIRONMENT_SHOP, table = type->kind == FORAGE_ENVIRONMENT_CLASSIFICATION;
+    const struct {
+        const char *field;
+        bool given, possible;
+        const char *kinds;
+    } rules[] = {
+        {"users", options->users != 0, shop, "simulated shops"},
+        {"items", options->items != 0, shop, "simulated shops"},
+        {"label", options->label != NULL, table, "labelled tables (classification:FILE)"},
+        {"rewards", options->rewards != NULL, table, "labelled tables (classification:FILE)"},
+        {"scale", options->scale != NULL, table, "labelled tables (classification:FILE)"},
+        {"order", options->order != NULL, !shop, "files"},
+        {"uniform", options->uniform, type->kind == FORAGE_ENVIRONMENT_REPLAY, "replays (replay:FILE)"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        if (rules[i].given && !rules[i].possible)
+            return forage_fail_at(error, FORAGE_INVALID, NULL, 0, rules[i].field, "is for %s alone", rules[i].kinds);
+    }
+    return FORAGE_OK;
+}
+
 forage_status forage_environment_open(const char *name, const forage_environment_options *options,
                                       forage_environment **environment, forage_error *error)
 {
@@ -78,10 +103,12 @@ forage_status forage_environment_open(const char *name, const forage_environment
     if (!name || !*name)
         return forage_fail(error, FORAGE_INVALID, "an environment needs a name");
     FORAGE_TRY(find_type(name, &rest, &type, error));
+    options = options ? options : &defaults;
+    FORAGE_TRY(check_options(type, options, error));
     char *copy = forage_strdup(name);
     if (!copy)
         return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for an environment");
-    forage_status status = type->open(rest, options ? options : &defaults, environment, error);
+    forage_status status = type->open(rest, options, environment, error);
     if (status != FORAGE_OK) {
         forage_free(copy);
         *environment = NULL;

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "sim/builtin.h"
@@ -352,6 +353,20 @@ forage_status forage_scenario_parse(const char *text, size_t size, const char *f
     return status;
 }
 
+/* What looks like a name rather than a path was one, misspelt: what names there are helps more than what the system
+ * says about a file. */
+static forage_status explain_name(const char *name, forage_status status, forage_error *error)
+{
+    char names[256] = "";
+    size_t used = 0;
+    if (status != FORAGE_IO || strpbrk(name, "/."))
+        return status;
+    for (size_t i = 0; sim_builtins[i].name && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", sim_builtins[i].name);
+    return forage_fail_at(error, FORAGE_IO, NULL, 0, NULL,
+                          "there is no scenario '%s', and no such file; built-in are %s", name, names);
+}
+
 forage_status forage_scenario_load(const char *name_or_path, forage_scenario *scenario, forage_error *error)
 {
     const char *text = forage_scenario_builtin_text(name_or_path);
@@ -359,8 +374,10 @@ forage_status forage_scenario_load(const char *name_or_path, forage_scenario *sc
     memset(scenario, 0, sizeof *scenario);
     if (text)
         return forage_scenario_parse(text, strlen(text), name_or_path, scenario, error);
-    FORAGE_TRY(forage_config_load(name_or_path, &config, error));
-    forage_status status = from_config(config, name_or_path, scenario, error);
+    forage_status status = forage_config_load(name_or_path, &config, error);
+    if (status != FORAGE_OK)
+        return explain_name(name_or_path, status, error);
+    status = from_config(config, name_or_path, scenario, error);
     forage_config_free(config);
     return status;
 }

@@ -129,6 +129,9 @@ def test_a_log():
     refused("arena", "log:log.csv", "--agents", "oracle", "--quiet", says=["oracle"])
     text = forage("arena", "log:log.csv", "--agents", "linucb,random").out
     assert "The log's own: 0.166" in text and "SNIPS" in text and "events/s" in text
+    pathlib.Path("bare.csv").write_text("\n".join(row[:row.rindex(",")] for row in rows) + "\n", encoding="utf-8")
+    text = forage("arena", "log:bare.csv", "--agents", "linucb,random").out
+    assert "no propensities" in text and "Reward per visit" not in text and "events/s" in text
 
 
 def test_a_labelled_table():
@@ -154,7 +157,11 @@ def test_refusals():
     refused("arena", "petshop", "--agents", "linucb:alpha=-1", "--quiet", says=["alpha"], code=2)
     refused("arena", "petshop", "--seeds", "many", says=["--seeds"], code=2)
     refused("arena", "nowhere.yaml", "--quiet", says=["nowhere.yaml"])
-    refused("arena", "nowhere", "--quiet", says=["nowhere"])
+    refused("arena", "nowhere", "--quiet", says=["nowhere", "petshop, ", "slate"])
+    refused("arena", "petshop", "--label", "last", "--quiet", says=["label", "labelled tables"], code=2)
+    refused("arena", "petshop", "--order", "random", "--quiet", says=["order", "files"], code=2)
+    refused("arena", "log:log.csv", "--users", 5, "--quiet", says=["users", "shops"], code=2)
+    refused("arena", "petshop", "--json", "--csv", "-", says=["standard output"], code=2)
     refused("arena", "petshop", "--agents", "random", *SHORT, "--csv", "no/such/folder.csv", "--quiet", says=["no/such/folder.csv"])
     assert os.listdir(".") == []
 
