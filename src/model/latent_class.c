@@ -17,59 +17,22 @@
  * entry: of a user who stays of one class nothing is lost. What a user did when of another class, and rare arms if
  * there are too many, leave the window for the past: counts of the classes alone.
  */
-#include "model/classes.h"
-#include "model/descriptor.h"
+#include "model/latent_class.h"
 
 #include <math.h>
 #include <string.h>
 
-enum {
-    BANK = 3,           /* hazards that beliefs are kept for: the parameter, ten times, a hundred times as much */
-    SEARCH_USERS = 512, /* a search looks at this many users at most */
-    FIRST_SWEEP = 64,   /* lessons */
-    FIRST_SEARCH = 250,
-    SWEEP_WORK = 200, /* a sweep of this much work is worth the wait of a lesson */
-    SEARCH_WORK = 1000,
-    PATIENCE = 20, /* searches in vain, after which they become rarer */
-};
+/* Classes that a user is less likely of are left out of draws. */
+static const float LEAST_BELIEF = 0.01F;
 
-/* Trust in a hazard follows from how likely it made the last thousand lessons or so, and never falls below a little. */
-static const double TRUST_MEMORY = 0.999, LEAST_TRUST = 1e-3, GREATEST_HAZARD = 0.1;
-
-/* Whole numbers of the state, in one array so that they are saved together. VAIN: searches since the last that found
- * something; COUNT: of classes. */
-enum { LESSONS, NEXT_SWEEP, NEXT_SEARCH, SEARCHES, VAIN, COUNT, WHOLE };
-
-struct model_learner {
-    classes_prior
-        prior; /* its hazard is that of finding classes: a high one would let one user be explained by several */
-    double hazards[BANK], parting; /* parting: the hazard by which entries are told to be of another class */
-    bool draws_class;
-    size_t users, window, tries;
-    classes now;  /* all counts, and what they make expect */
-    classes past; /* those of them that stem from no window */
-    uint64_t seed;
-    uint64_t *progress; /* [WHOLE] */
-
-    uint32_t *length, *arm; /* [users], [users x window] */
-    float *reward, *weight; /* [users x window] */
-    float *belief[BANK];    /* [users x most] */
-    double *trust;          /* [BANK] in each hazard, sums to 1 */
-
-    /* Scratch. */
-    classes spare[3];
-    classes_scratch scratch;
-    uint32_t chosen[SEARCH_USERS];
-    double went[CLASSES_LIMIT][CLASSES_LIMIT];
-    uint64_t round;   /* number of the draw: candidates of one arm share their value in it */
-    uint64_t *rounds; /* [arms] */
-    float *drawn;     /* [arms] */
-};
+static const double GREATEST_HAZARD = 0.1;
 
 static const forage_param params[] = {
     {"classes", FORAGE_PARAM_INTEGER, "8", 1, CLASSES_LIMIT, NULL, "there are at most this many classes of users"},
     {"a", FORAGE_PARAM_REAL, "1", 1e-2, 1e6, NULL, "clicks that each class is taken to have given each arm beforehand"},
     {"b", FORAGE_PARAM_REAL, "1", 1e-2, 1e6, NULL, "the same of impressions without a click"},
+    {"pool", FORAGE_PARAM_BOOLEAN, "true", 0, 0, NULL,
+     "the prior's mean follows that of all rewards so far; a + b stays"},
     {"hazard", FORAGE_PARAM_REAL, "0.0003", 0, 0.1, NULL,
      "probability that a user changes class before an event, in quiet times; ten and a hundred times as much is "
      "reckoned with where that explains better what happens"},
@@ -177,11 +140,14 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
         return no_memory(arms, setup->shape->users, error);
     l->prior = (classes_prior){forage_params_real(given, "a"), forage_params_real(given, "b"),
                                forage_params_real(given, "concentration"), forage_params_real(given, "hazard")};
+    l->a = l->prior.a;
+    l->b = l->prior.b;
+    l->pooled = forage_params_boolean(given, "pool");
     l->draws_class = strcmp(forage_params_text(given, "draw"), "class") == 0;
     l->window = (size_t)forage_params_integer(given, "window");
     l->tries = (size_t)forage_params_integer(given, "tries");
     l->progress = forage_calloc(WHOLE, sizeof *l->progress);
-    l->trust = forage_calloc(BANK, sizeof *l->trust);
+    l->trust = forage_calloc(BANK + 2, sizeof *l->trust);
     if (!l->progress || !l->trust) {
         release(l);
         return no_memory(arms, setup->shape->users, error);
@@ -190,6 +156,8 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
         l->hazards[j] = fmin(l->prior.hazard * (j == 0 ? 1 : j == 1 ? 10 : 100), GREATEST_HAZARD);
         l->trust[j] = 1. / BANK;
     }
+    l->trust[BANK] = l->a;
+    l->trust[BANK + 1] = l->b;
     l->parting = 3 * l->prior.hazard;
     l->prior.hazard /= 3;
     l->progress[COUNT] = 1;
@@ -215,8 +183,7 @@ static forage_status create(const model_online_setup *setup, model_learner **lea
 
 /* ---- estimates ---- */
 
-/* The user's class at the next event, whichever hazard is the right one. */
-static void belief_of(const model_learner *l, uint32_t user, float *belief)
+void model_latent_belief(const model_learner *l, uint32_t user, float *belief)
 {
     const classes *c = &l->now;
     bool known = user < l->users && l->length[user] > 0;
@@ -251,7 +218,7 @@ static void mix(const model_learner *l, size_t arm, const float *belief, double 
 static void estimate(model_learner *l, const forage_candidates *candidates, float *mean, float *deviation)
 {
     float belief[CLASSES_LIMIT];
-    belief_of(l, candidates->user, belief);
+    model_latent_belief(l, candidates->user, belief);
     for (size_t i = 0; i < candidates->count; i++) {
         double middle, square;
         mix(l, candidates->arms[i], belief, &middle, &square);
@@ -275,7 +242,7 @@ static void draw(model_learner *l, const forage_candidates *candidates, forage_r
 {
     const classes *c = &l->now;
     float belief[CLASSES_LIMIT];
-    belief_of(l, candidates->user, belief);
+    model_latent_belief(l, candidates->user, belief);
     if (l->draws_class) {
         double left = forage_rng_double(rng);
         size_t class = 0;
@@ -292,184 +259,19 @@ static void draw(model_learner *l, const forage_candidates *candidates, forage_r
             values[i] = l->drawn[arm];
             continue;
         }
-        double sum = 0;
-        for (size_t k = 0; k < c->count; k++)
-            sum += belief[k] > 1e-4F ? (double)belief[k] * draw_rate(l, arm, k, rng) : 0;
-        values[i] = (float)sum;
+        double sum = 0, used = 0;
+        for (size_t k = 0; k < c->count; k++) {
+            if (belief[k] < LEAST_BELIEF)
+                continue;
+            sum += (double)belief[k] * draw_rate(l, arm, k, rng);
+            used += (double)belief[k];
+        }
+        values[i] = (float)(sum / used);
         if (known) {
             l->rounds[arm] = l->round;
             l->drawn[arm] = values[i];
         }
     }
-}
-
-/* ---- sweeps and searches ---- */
-
-static classes_events events_of(const model_learner *l)
-{
-    return (classes_events){l->window, l->length, l->arm, l->reward, l->weight};
-}
-
-/* Each user's belief, from what is expected now. */
-static void renew_beliefs(model_learner *l)
-{
-    const classes *c = &l->now;
-    for (size_t u = 0; u < l->users * BANK; u++) {
-        size_t j = u % BANK, user = u / BANK;
-        float *belief = l->belief[j] + user * c->most;
-        memcpy(belief, c->share, c->most * sizeof *belief);
-        for (size_t e = user * l->window; e < user * l->window + l->length[user]; e++)
-            (void)classes_filter(c, l->hazards[j], l->arm[e], l->reward[e], l->weight[e], belief);
-    }
-}
-
-static void wait_for(uint64_t lessons, uint64_t more, uint64_t worth, uint64_t *next)
-{
-    *next = lessons + (more > worth ? more : worth) + FIRST_SWEEP / 4;
-}
-
-/* One turn of variational Bayes over everybody. */
-static void sweep(model_learner *l)
-{
-    classes *c = &l->now, *fresh = &l->spare[0];
-    classes_events events = events_of(l);
-    uint64_t work = c->arms * c->count * 8;
-    classes_weigh(c, &l->prior);
-    classes_copy(fresh, &l->past);
-    memset(fresh->users, 0, c->most * sizeof *fresh->users);
-    fresh->count = c->count;
-    for (size_t u = 0; u < l->users; u++) {
-        size_t length = l->length[u], at = u * l->window;
-        if (!length)
-            continue;
-        (void)classes_smooth(c, l->prior.hazard, &events, u, &l->scratch);
-        for (size_t e = 0; e < length; e++)
-            classes_count(fresh, l->arm[at + e], l->reward[at + e], l->weight[at + e], l->scratch.belief + e * c->most);
-        for (size_t k = 0; k < c->count; k++)
-            fresh->users[k] += (double)l->scratch.belief[(length - 1) * c->most + k];
-        work += length * c->count * 2;
-    }
-    classes_copy(c, fresh);
-    classes_expect(c, &l->prior);
-    renew_beliefs(l);
-    wait_for(l->progress[LESSONS], l->progress[LESSONS] / 50, work / SWEEP_WORK, &l->progress[NEXT_SWEEP]);
-}
-
-/* The past's counts move to the classes that the users went over to. */
-static void move_past(model_learner *l, size_t old_count)
-{
-    classes *past = &l->past;
-    past->count = l->now.count;
-    l->progress[COUNT] = past->count;
-    for (size_t arm = 0; arm < past->arms; arm++) {
-        double *counts[2] = {past->hits + arm * past->most, past->misses + arm * past->most};
-        for (size_t i = 0; i < 2; i++) {
-            double moved[CLASSES_LIMIT] = {0};
-            for (size_t j = 0; j < old_count; j++) {
-                for (size_t k = 0; k < l->now.count; k++)
-                    moved[k] += counts[i][j] * l->went[j][k];
-            }
-            memcpy(counts[i], moved, past->most * sizeof *moved);
-        }
-    }
-}
-
-/* Users with two entries at least, if there are too many every so manieth. */
-static size_t choose_users(model_learner *l)
-{
-    size_t able = 0, count = 0, seen = 0;
-    for (size_t u = 0; u < l->users; u++)
-        able += l->length[u] >= 2;
-    size_t stride = (able + SEARCH_USERS - 1) / SEARCH_USERS;
-    for (size_t u = 0; u < l->users; u++) {
-        if (l->length[u] >= 2 && seen++ % stride == 0)
-            l->chosen[count++] = (uint32_t)u;
-    }
-    return count;
-}
-
-static void find_classes(model_learner *l)
-{
-    classes_events events = events_of(l);
-    size_t old_count = l->now.count;
-    forage_rng rng;
-    classes_search search = {.prior = &l->prior,
-                             .hazard = l->prior.hazard,
-                             .events = &events,
-                             .users = l->chosen,
-                             .count = choose_users(l),
-                             .past = &l->past,
-                             .belief = l->belief[0],
-                             .scratch = &l->scratch,
-                             .spare = l->spare,
-                             .went = l->went};
-    forage_rng_seed_stream(&rng, l->seed, (uint32_t)l->progress[SEARCHES]++);
-    l->progress[VAIN]++;
-    if (search.count > 1 && l->now.most > 1 && classes_find(&search, &l->now, l->tries, &rng)) {
-        move_past(l, old_count);
-        sweep(l);
-        sweep(l);
-        l->progress[VAIN] = 0;
-    }
-    /* The longer nothing new is found, the less often is it looked for. */
-    wait_for(l->progress[LESSONS], l->progress[LESSONS] / (l->progress[VAIN] < PATIENCE ? 8 : 2),
-             search.work / SEARCH_WORK, &l->progress[NEXT_SEARCH]);
-}
-
-/* ---- lessons ---- */
-
-/* Beliefs about the user after a lesson, and the trust in the hazards that they stand on. */
-static void update_beliefs(model_learner *l, const forage_lesson *lesson)
-{
-    double likely[BANK], total = 0, most = 0;
-    for (size_t j = 0; j < BANK; j++) {
-        float *belief = l->belief[j] + lesson->user * l->now.most;
-        likely[j] = classes_filter(&l->now, l->hazards[j], lesson->arm, lesson->reward, lesson->weight, belief);
-        most = fmax(most, likely[j]);
-    }
-    for (size_t j = 0; j < BANK; j++) {
-        l->trust[j] = pow(l->trust[j], TRUST_MEMORY) * likely[j] / most;
-        total += l->trust[j];
-    }
-    for (size_t j = 0; j < BANK; j++)
-        l->trust[j] = (l->trust[j] / total + LEAST_TRUST) / (1 + BANK * LEAST_TRUST);
-}
-
-static void learn_of_user(model_learner *l, const forage_lesson *lesson)
-{
-    size_t user = lesson->user, at = user * l->window + l->length[user]++;
-    float belief[CLASSES_LIMIT];
-    for (size_t j = 0; j < BANK && l->length[user] == 1; j++)
-        memcpy(l->belief[j] + user * l->now.most, l->now.share, l->now.most * sizeof *belief);
-    l->arm[at] = lesson->arm;
-    l->reward[at] = lesson->reward;
-    l->weight[at] = lesson->weight;
-    update_beliefs(l, lesson);
-    belief_of(l, lesson->user, belief);
-    classes_count(&l->now, lesson->arm, lesson->reward, lesson->weight, belief);
-    if (l->length[user] == l->window) {
-        classes_events events = events_of(l);
-        classes_condense(&l->now, &l->past, l->parting, &events, user, &l->scratch);
-    }
-}
-
-static void learn(model_learner *l, const forage_lesson *lesson)
-{
-    l->progress[LESSONS]++;
-    if (lesson->user < l->users) {
-        learn_of_user(l, lesson);
-    } else {
-        float belief[CLASSES_LIMIT];
-        memcpy(belief, l->now.share, l->now.most * sizeof *belief);
-        (void)classes_filter(&l->now, 0, lesson->arm, lesson->reward, lesson->weight, belief);
-        classes_count(&l->now, lesson->arm, lesson->reward, lesson->weight, belief);
-        classes_count(&l->past, lesson->arm, lesson->reward, lesson->weight, belief);
-    }
-    classes_expect_arm(&l->now, &l->prior, lesson->arm);
-    if (l->progress[LESSONS] >= l->progress[NEXT_SEARCH])
-        find_classes(l);
-    if (l->progress[LESSONS] >= l->progress[NEXT_SWEEP])
-        sweep(l);
 }
 
 /* ---- checkpoints ---- */
@@ -482,7 +284,7 @@ typedef struct part {
     void *data;
 } part;
 
-enum { PARTS = 14 };
+enum { PARTS = 15 };
 
 static void parts_of(const model_learner *l, part parts[PARTS])
 {
@@ -500,6 +302,7 @@ static void parts_of(const model_learner *l, part parts[PARTS])
         {"window.reward", NN_F32, 2, {l->users, l->window}, l->reward},
         {"window.weight", NN_F32, 2, {l->users, l->window}, l->weight},
         {"trust", NN_F64, 1, {BANK, 0}, l->trust},
+        {"prior", NN_F64, 1, {2, 0}, l->trust + BANK},
         {"belief.0", NN_F32, 2, {l->users, most}, l->belief[0]},
         {"belief.1", NN_F32, 2, {l->users, most}, l->belief[1]},
         {"belief.2", NN_F32, 2, {l->users, most}, l->belief[2]},
@@ -558,12 +361,16 @@ static forage_status load(model_learner *l, const nn_checkpoint *checkpoint, for
     if (whole[COUNT] < 1 || whole[COUNT] > l->now.most || whole[LESSONS] >= whole[NEXT_SWEEP] ||
         whole[LESSONS] >= whole[NEXT_SEARCH])
         wrong = "progress";
+    if (!(l->trust[BANK] > 0 && l->trust[BANK + 1] > 0))
+        wrong = "prior";
     if (!windows_are_sound(l))
         wrong = "window";
     if (wrong)
         return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, wrong,
                               "'%s' has numbers that cannot be", wrong);
     l->now.count = l->past.count = (size_t)whole[COUNT];
+    l->prior.a = l->trust[BANK];
+    l->prior.b = l->trust[BANK + 1];
     classes_expect(&l->now, &l->prior);
     return FORAGE_OK;
 }
@@ -587,7 +394,7 @@ static const model_online online = {
     .free = release,
     .estimate = estimate,
     .draw = draw,
-    .learn = learn,
+    .learn = model_latent_learn,
     .grow = grow,
     .save = save,
     .load = load,

@@ -173,7 +173,8 @@ static void test_without_users(void **state)
     forage_rng rng;
     forage_rng_seed(&rng, 5);
     forage_learner_shape nobody = {.arms = ARMS, .candidates = ARMS};
-    forage_learner *learner = online_make("latent-class", NULL, &nobody, 2);
+    static const char *const fixed[] = {"pool", "false", NULL};
+    forage_learner *learner = online_make("latent-class", fixed, &nobody, 2);
     forage_learner *simple = online_make("beta-bernoulli", NULL, &nobody, 2);
     for (size_t i = 0; i < 2000; i++) {
         uint32_t arm = (uint32_t)forage_rng_integers(&rng, ARMS);
@@ -222,12 +223,10 @@ static void test_saved_between_searches(void **state)
 
 /* ---- in the pet shop ---- */
 
-/* Thompson sampling over the categories: what 20,000 visits lose against the oracle. Knowing the personas' rates loses
- * about 1,700, showing everybody the best product of all about 4,500. */
-static void test_loses_little_in_the_pet_shop(void **state)
+/* Clicks that Thompson sampling over the categories loses against the oracle in 20,000 visits. */
+static double lost_in_the_pet_shop(uint64_t seed)
 {
     enum { VISITS = 20000, CATEGORIES = 5 };
-    (void)state;
     forage_scenario scenario;
     forage_simulator *simulator;
     forage_error error = {0};
@@ -235,14 +234,14 @@ static void test_loses_little_in_the_pet_shop(void **state)
     double lost = 0;
     uint32_t item_of[CATEGORIES], arms[CATEGORIES] = {0, 1, 2, 3, 4};
     must(forage_scenario_load("petshop", &scenario, &error), &error);
-    scenario.seed = 21;
+    scenario.seed = seed;
     must(forage_simulator_create(&scenario, NULL, &simulator, &error), &error);
     for (uint32_t item = 0; item < forage_simulator_items(simulator); item++)
         item_of[forage_simulator_category(simulator, item)] = item;
     forage_learner_shape shape = {
         .arms = CATEGORIES, .users = forage_simulator_users(simulator), .candidates = CATEGORIES};
-    forage_learner *learner = online_make("latent-class", NULL, &shape, 21);
-    forage_rng_seed(&rng, 21);
+    forage_learner *learner = online_make("latent-class", NULL, &shape, seed);
+    forage_rng_seed(&rng, seed);
     for (size_t i = 0; i < VISITS; i++) {
         uint32_t user = forage_simulator_visitor(simulator), best = 0;
         forage_candidates all = {CATEGORIES, user, NULL, NULL, arms};
@@ -256,11 +255,19 @@ static void test_loses_little_in_the_pet_shop(void **state)
         lost += forage_simulator_probability(simulator, user, forage_simulator_best_item(simulator, user)) -
                 forage_simulator_probability(simulator, user, item_of[best]);
     }
-    print_message("lost %.0f clicks\n", lost);
-    assert_true(lost > 1000 && lost < 2300);
     forage_learner_free(learner);
     forage_simulator_free(simulator);
     forage_scenario_release(&scenario);
+    return lost;
+}
+
+/* Knowing the personas' rates loses about 1,650, showing everybody the best product of all about 4,500. */
+static void test_loses_little_in_the_pet_shop(void **state)
+{
+    (void)state;
+    double lost = (lost_in_the_pet_shop(21) + lost_in_the_pet_shop(22) + lost_in_the_pet_shop(23)) / 3;
+    print_message("lost %.0f clicks\n", lost);
+    assert_true(lost > 1000 && lost < 2400);
 }
 
 int main(void)
