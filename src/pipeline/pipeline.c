@@ -397,11 +397,16 @@ forage_status forage_pipeline_observe(forage_pipeline *pipeline, const forage_fe
     forage_status status = FORAGE_OK;
     while (learned < count && status == FORAGE_OK) {
         status = observe_one(pipeline, &feedback[learned], error);
-        learned += status == FORAGE_OK;
+        if (status != FORAGE_OK)
+            break;
+        learned++;
+        /* After each, so that when a model is fitted depends neither on how feedback is put together nor on what is
+         * refused. */
+        status = refit_if_due(pipeline, error);
     }
     if (done)
         *done = learned;
-    return status == FORAGE_OK ? refit_if_due(pipeline, error) : status;
+    return status;
 }
 
 forage_status forage_pipeline_withdraw(forage_pipeline *pipeline, uint64_t decision, forage_error *error)
