@@ -165,6 +165,16 @@ static forage_status one_logged(run *r, const forage_visit *visit, log_sums *sum
     return eval_player_teach(&r->player, &visit->request, r->items, step.accepted ? &propensity : NULL, &reward, error);
 }
 
+/* Who could not take what, and when: a model knows neither. */
+static forage_status blame(const run *r, uint64_t number, forage_status status, forage_error *error)
+{
+    if (status != FORAGE_INVALID || !error)
+        return status;
+    const forage_error what = *error;
+    return forage_fail(error, status, "%s, visit %llu: %s", r->agent->name, (unsigned long long)number + 1,
+                       what.message);
+}
+
 static forage_status all_visits(run *r, forage_error *error)
 {
     forage_visit visit;
@@ -177,7 +187,9 @@ static forage_status all_visits(run *r, forage_error *error)
             FORAGE_TRY(forage_play_next(r->play, &visit, &more, error));
         if (!more)
             break;
-        FORAGE_TRY(logged ? one_logged(r, &visit, &sums, error) : one_visit(r, &visit, error));
+        forage_status status = logged ? one_logged(r, &visit, &sums, error) : one_visit(r, &visit, error);
+        if (status != FORAGE_OK)
+            return blame(r, number, status, error);
         if (++number % REPORT_EVERY == 0)
             FORAGE_TRY(eval_arena_progress(r->table, REPORT_EVERY, r->speaks, r->agent->name, error));
     }

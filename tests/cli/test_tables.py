@@ -97,6 +97,9 @@ def test_refusals():
     refused("arena", "--env", environment, "--label", "1", "--quiet", "--visits", 300, "--order", "numpy:-1",
             code=2, says=["numpy:SEED takes a whole number"])
     refused("arena", "--env", "classification:nowhere.csv", "--quiet", says=["nowhere.csv", "cannot be read"])
+    pathlib.Path("paid.csv").write_text("item,clicked\na,1\nb,5\n", encoding="utf-8")
+    refused("arena", "--env", "log:paid.csv", "--agents", "linucb,beta-ts", "--quiet", code=2,
+            says=["beta-ts, visit 2: ", "reward of 5", "between 0 and 1"])
     pathlib.Path("one.data").write_text("1 a\n2 a\n", encoding="utf-8")
     refused("arena", "--env", "classification:one.data", "--quiet", says=["the only label is 'a'"])
     pathlib.Path("zero.csv").write_text("item,clicked,propensity\na,1,0\nb,0,1\n", encoding="utf-8")
