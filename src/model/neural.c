@@ -19,7 +19,7 @@ enum { STREAM_WEIGHTS = 0, STREAM_REFITS = 1 << 10, STREAM_ARMS = 1 << 28 };
 /* What follows the features of a lesson in the ring. */
 enum { AT_REWARD, AT_WEIGHT, AT_USER, AT_ARM, ROW_EXTRA };
 
-static forage_status out_of_memory(forage_error *error)
+forage_status neural_out_of_memory(forage_error *error)
 {
     return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for the network and its last lessons");
 }
@@ -34,29 +34,20 @@ bool neural_wants_arm_heads(const model_online_setup *setup)
     return strcmp(heads, "arms") == 0;
 }
 
-static const char user_table[] = "user_embedding.weight", arm_table[] = "arm_embedding.weight";
-
-bool neural_saved_arm_heads(const nn_checkpoint *checkpoint)
-{
-    return nn_checkpoint_find(checkpoint, arm_table) == NULL;
-}
-
 static forage_status network(const neural *net, size_t arms, size_t users, nn_mlp **mlp, forage_error *error)
 {
     nn_table_spec tables[2];
     nn_mlp_spec spec = {
         .tables = tables, .number_count = net->numbers, .layer_count = net->layer_count, .layers = net->layers};
     if (net->user_size)
-        tables[spec.table_count++] = (nn_table_spec){user_table, users ? users : 1, net->user_size};
+        tables[spec.table_count++] = (nn_table_spec){NEURAL_USER_TABLE, users ? users : 1, net->user_size};
     if (!net->arm_heads)
-        tables[spec.table_count++] = (nn_table_spec){arm_table, arms ? arms : 1, net->arm_size};
+        tables[spec.table_count++] = (nn_table_spec){NEURAL_ARM_TABLE, arms ? arms : 1, net->arm_size};
     spec.head_count = net->arm_heads && arms ? arms : 1;
     return nn_mlp_create(&spec, net->setup->device->isa, mlp, error);
 }
 
-/* What stands in for a user that nobody knows is the average of those that training has met (whose embedding is not 0);
- * an arm that nobody knows is worth what its features say: 0. Neither changes when the network grows. */
-static void refresh(const neural *net, nn_mlp *mlp)
+void neural_refresh(const neural *net, nn_mlp *mlp)
 {
     nn_mlp_refresh(mlp);
     if (!net->arm_heads) {
@@ -112,7 +103,7 @@ static void initialise(const neural *net, nn_mlp *mlp)
             mlp->values[layer->bias + o] = (float)((2.0 * forage_rng_double(&rng) - 1.0) * bound);
     }
     draw_arms(net, mlp);
-    refresh(net, mlp);
+    neural_refresh(net, mlp);
 }
 
 static forage_status read_params(neural *net, forage_error *error)
@@ -191,7 +182,7 @@ forage_status neural_create(const model_online_setup *setup, bool arm_heads, con
     *net = NULL;
     neural *made = forage_calloc(1, sizeof *made);
     if (!made)
-        return out_of_memory(error);
+        return neural_out_of_memory(error);
     made->setup = setup;
     made->hooks = *hooks;
     made->arm_heads = arm_heads;
@@ -209,7 +200,7 @@ forage_status neural_create(const model_online_setup *setup, bool arm_heads, con
     FORAGE_TRY_GOTO(network(made, made->arms, made->users, &made->origin, error), fail);
     FORAGE_TRY_GOTO(nn_trainer_create(made->next, &made->settings, made->batch, 1, &made->trainer, error), fail);
     if (!allocate(made)) {
-        status = out_of_memory(error);
+        status = neural_out_of_memory(error);
         goto fail;
     }
     initialise(made, made->origin);
@@ -345,10 +336,10 @@ static nn_inputs draw_batch(neural *net, uint64_t first, uint64_t end, forage_rn
                        .count = net->batch};
 }
 
-static bool all_finite(const float *values, size_t count)
+bool neural_weights_are_sane(const nn_mlp *mlp)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (!isfinite(values[i]))
+    for (size_t i = 0; i < mlp->value_count; i++) {
+        if (!(fabsf(mlp->values[i]) <= 1e6F))
             return false;
     }
     return true;
@@ -395,8 +386,8 @@ static void refit(void *context)
         double rate = net->rate * (1.0 - (double)step / (double)total);
         (void)nn_trainer_step(net->trainer, &inputs, net->drawn.reward, rate, 0);
     }
-    refresh(net, net->next);
-    net->failed = !all_finite(net->next->values, net->next->value_count);
+    neural_refresh(net, net->next);
+    net->failed = !neural_weights_are_sane(net->next);
     if (!net->failed && net->hooks.settle)
         net->hooks.settle(net->hooks.context, first, end);
 }
@@ -405,7 +396,7 @@ static void refit_begin(neural *net)
 {
     net->refitting = true;
     nn_mlp_copy(net->next, net->next->values, net->mlp, net->mlp->values);
-    refresh(net, net->next);
+    neural_refresh(net, net->next);
     nn_background_start(&net->background, refit, net, net->in_thread);
 }
 
@@ -416,15 +407,14 @@ static void refit_end(neural *net)
     if (net->failed)
         return;
     nn_mlp_copy(net->mlp, net->mlp->values, net->next, net->next->values);
-    refresh(net, net->mlp);
+    neural_refresh(net, net->mlp);
     net->reward_mean = net->next_mean;
     net->reward_scale = net->next_scale;
     if (net->hooks.swap)
         net->hooks.swap(net->hooks.context, net->started, net->events);
 }
 
-/* Writes lesson number `event` into the ring. False when there is no memory for its block. */
-static bool ring_write(neural *net, uint64_t event, const neural_row *row)
+bool neural_ring_write(neural *net, uint64_t event, const neural_row *row)
 {
     float **block = &net->blocks[event % net->ring / NEURAL_BLOCK];
     if (!*block)
@@ -442,7 +432,7 @@ static bool ring_write(neural *net, uint64_t event, const neural_row *row)
 
 void neural_keep(neural *net, const neural_row *row)
 {
-    if (!ring_write(net, net->events, row))
+    if (!neural_ring_write(net, net->events, row))
         return; /* memory has run out: this lesson takes no part in refits */
     net->events++;
     if (net->events == net->mark) {
@@ -464,28 +454,6 @@ static void refit_abandon(neural *net)
     atomic_store(&net->give_up, true);
     nn_background_wait(&net->background);
     atomic_store(&net->give_up, false);
-}
-
-/* What a checkpoint under way needs in one piece. */
-struct neural_packed {
-    float *weights; /* of nn_mlp_save */
-    uint64_t schedule[5];
-    double reward[2];
-    float *x, *rewards, *weight;
-    uint32_t *user, *arm;
-};
-
-static void packed_free(neural_packed *packed)
-{
-    if (!packed)
-        return;
-    forage_free(packed->weights);
-    forage_free(packed->x);
-    forage_free(packed->rewards);
-    forage_free(packed->weight);
-    forage_free(packed->user);
-    forage_free(packed->arm);
-    forage_free(packed);
 }
 
 void neural_free(neural *net)
@@ -511,11 +479,11 @@ void neural_free(neural *net)
     forage_free(net->scratch.row);
     forage_free(net->scratch.forward);
     forage_free(net->scratch.settle);
-    packed_free(net->packed);
+    neural_packed_free(net->packed);
     forage_free(net);
 }
 
-/* ---- growth and checkpoints ---- */
+/* ---- growth ---- */
 
 void neural_growth_release(neural_growth *growth)
 {
@@ -538,7 +506,7 @@ forage_status neural_growth_create(const neural *net, size_t arms, size_t users,
     initialise(net, growth->origin);
     initialise(net, growth->mlp);
     nn_mlp_copy(growth->mlp, growth->mlp->values, net->mlp, net->mlp->values);
-    refresh(net, growth->mlp);
+    neural_refresh(net, growth->mlp);
     return FORAGE_OK;
 fail:
     neural_growth_release(growth);
@@ -563,133 +531,6 @@ void neural_resume(neural *net)
 {
     if (net->refitting)
         refit_begin(net);
-}
-
-/* The lessons that are in the ring, oldest first. */
-static size_t ring_count(const neural *net)
-{
-    return net->events < net->ring ? (size_t)net->events : net->ring;
-}
-
-static bool packed_create(size_t count, size_t numbers, neural_packed **packed)
-{
-    neural_packed *made = *packed = forage_calloc(1, sizeof *made);
-    if (!made)
-        return false;
-    made->x = forage_alloc(count + 1, (numbers + 1) * sizeof *made->x);
-    made->rewards = forage_alloc(count + 1, sizeof *made->rewards);
-    made->weight = forage_alloc(count + 1, sizeof *made->weight);
-    made->user = forage_alloc(count + 1, sizeof *made->user);
-    made->arm = forage_alloc(count + 1, sizeof *made->arm);
-    return made->x && made->rewards && made->weight && made->user && made->arm;
-}
-
-forage_status neural_save(neural *net, nn_checkpoint *checkpoint, forage_error *error)
-{
-    size_t count = ring_count(net), shape[2] = {count, net->numbers};
-    packed_free(net->packed);
-    if (!packed_create(count, net->numbers, &net->packed))
-        return out_of_memory(error);
-    neural_packed *packed = net->packed;
-    for (size_t i = 0; i < count; i++) {
-        neural_row row = neural_row_at(net, net->events - count + i);
-        memcpy(packed->x + i * net->numbers, row.x, net->numbers * sizeof *row.x);
-        packed->rewards[i] = row.reward;
-        packed->weight[i] = row.weight;
-        packed->user[i] = row.user;
-        packed->arm[i] = row.arm;
-    }
-    const uint64_t schedule[] = {net->events, net->mark, net->started, net->refits, net->refitting};
-    memcpy(packed->schedule, schedule, sizeof schedule);
-    packed->reward[0] = net->reward_mean;
-    packed->reward[1] = net->reward_scale;
-    FORAGE_TRY(nn_mlp_save(net->mlp, net->mlp->values, "", checkpoint, &packed->weights, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "schedule", NN_U64, 1, (size_t[]){5}, packed->schedule, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "reward", NN_F64, 1, (size_t[]){2}, packed->reward, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "lessons.features", NN_F32, 2, shape, packed->x, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "lessons.reward", NN_F32, 1, shape, packed->rewards, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "lessons.weight", NN_F32, 1, shape, packed->weight, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "lessons.user", NN_U32, 1, shape, packed->user, error));
-    return nn_checkpoint_add(checkpoint, "lessons.arm", NN_U32, 1, shape, packed->arm, error);
-}
-
-static forage_status malformed(const nn_checkpoint *checkpoint, const char *name, const char *what, forage_error *error)
-{
-    return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, name, "%s", what);
-}
-
-/* The lessons into the ring of a learner that has `events` of them. */
-static forage_status load_lessons(neural *net, const nn_checkpoint *checkpoint, const neural_packed *packed,
-                                  forage_error *error)
-{
-    size_t count = ring_count(net), shape[2] = {count, net->numbers};
-    FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "lessons.features", 2, shape, packed->x, error));
-    FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "lessons.reward", 1, shape, packed->rewards, error));
-    FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "lessons.weight", 1, shape, packed->weight, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "lessons.user", NN_U32, 1, shape, packed->user, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "lessons.arm", NN_U32, 1, shape, packed->arm, error));
-    for (size_t i = 0; i < count; i++) {
-        if (packed->arm[i] >= net->arms || (packed->user[i] != FORAGE_NONE && packed->user[i] >= net->users) ||
-            !(packed->weight[i] > 0.0F))
-            return malformed(checkpoint, "lessons.arm",
-                             "a lesson of an arm or a user that is not there, or without "
-                             "weight",
-                             error);
-        neural_row row = {.x = packed->x + i * net->numbers,
-                          .reward = packed->rewards[i],
-                          .weight = packed->weight[i],
-                          .user = packed->user[i],
-                          .arm = packed->arm[i]};
-        if (!ring_write(net, net->events - count + i, &row))
-            return out_of_memory(error);
-    }
-    return FORAGE_OK;
-}
-
-forage_status neural_load(neural *net, const nn_checkpoint *checkpoint, forage_error *error)
-{
-    uint64_t schedule[5];
-    double reward[2];
-    FORAGE_TRY(nn_mlp_load(net->mlp, checkpoint, "", net->mlp->values, error));
-    for (size_t i = 0; i < net->mlp->value_count; i++) {
-        if (!(fabsf(net->mlp->values[i]) <= 1e6F)) /* so that no sum of products of them overflows */
-            return malformed(checkpoint, "weights", "a weight is larger than any that was learned", error);
-    }
-    refresh(net, net->mlp);
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "schedule", NN_U64, 1, (size_t[]){5}, schedule, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "reward", NN_F64, 1, (size_t[]){2}, reward, error));
-    net->events = schedule[0];
-    net->mark = schedule[1];
-    net->started = schedule[2];
-    net->refits = schedule[3];
-    if (net->mark <= net->events || net->started > net->events || net->refits > net->events || schedule[4] > 1 ||
-        (schedule[4] && (!net->started || net->events - net->started >= net->lag)))
-        return malformed(checkpoint, "schedule", "these numbers of lessons do not go together", error);
-    if (!isfinite(reward[0]) || !isfinite(reward[1]) || !(reward[1] > 0.0))
-        return malformed(checkpoint, "reward", "mean and deviation of the rewards are not possible", error);
-    net->reward_mean = reward[0];
-    net->reward_scale = reward[1];
-    const nn_tensor *lessons = nn_checkpoint_find(checkpoint, "lessons.reward");
-    if (!lessons || lessons->rank != 1 || lessons->shape[0] != ring_count(net))
-        return malformed(checkpoint, "lessons.reward", "not as many lessons as the schedule says", error);
-    neural_packed *packed;
-    forage_status status = packed_create(ring_count(net), net->numbers, &packed)
-                               ? load_lessons(net, checkpoint, packed, error)
-                               : out_of_memory(error);
-    packed_free(packed);
-    net->refitting = status == FORAGE_OK && schedule[4] == 1;
-    return status;
-}
-
-double neural_saved_size(const model_online_setup *setup)
-{
-    size_t count = 0;
-    const int64_t *layers = forage_params_list(setup->params, "layers", &count);
-    double arm = 4.0 * (double)forage_params_integer(setup->params, "arm-size");
-    double head = 4.0 * (double)(count ? layers[count - 1] : 0), least = arm < head ? arm : head;
-    return (double)setup->shape->users * 4.0 * (double)forage_params_integer(setup->params, "user-size") +
-           (double)setup->shape->arms * least + (double)setup->shape->request_width +
-           (double)setup->shape->candidate_width;
 }
 
 size_t neural_memory(const neural *net)

@@ -116,7 +116,7 @@ struct neural {
     nn_background background;
     nn_trainer *trainer; /* of `next` */
     _Atomic bool give_up;
-    bool failed; /* weights that are not finite: the old network stays */
+    bool failed; /* training went astray: the old network stays */
     struct {
         float *matrix, *reward, *weight;
         uint32_t *user, *arm;
@@ -170,5 +170,20 @@ forage_status neural_save(neural *net, nn_checkpoint *checkpoint, forage_error *
 forage_status neural_load(neural *net, const nn_checkpoint *checkpoint, forage_error *error);
 double neural_saved_size(const model_online_setup *setup);
 size_t neural_memory(const neural *net);
+
+/* What neural.c and neural_file.c share: names of tensors, and what follows. */
+#define NEURAL_USER_TABLE "user_embedding.weight"
+#define NEURAL_ARM_TABLE "arm_embedding.weight"
+
+forage_status neural_out_of_memory(forage_error *error);
+/* To be called after weights changed. What stands in for a user that nobody knows is the average of those that training
+ * has met (whose embedding is not 0); an arm that nobody knows is worth what its features say: 0. Neither changes when
+ * the network grows. */
+void neural_refresh(const neural *net, nn_mlp *mlp);
+/* All finite, and small enough that no sum of their products overflows. */
+bool neural_weights_are_sane(const nn_mlp *mlp);
+/* Writes lesson number `event` into the ring. False when there is no memory for its block. */
+bool neural_ring_write(neural *net, uint64_t event, const neural_row *row);
+void neural_packed_free(neural_packed *packed);
 
 #endif

@@ -24,6 +24,10 @@ static const struct {
     {"linear-ridge", {{"form", "disjoint"}, {"discount", "0.99"}}, true},
     {"linear-ridge", {{"form", "hybrid"}, {"discount", "0.9"}, {"window", "70"}}, true},
     {"linear-ridge", {{"form", "shared"}, {"window", "50"}}, true},
+    {"neural-linear", {{"heads", "arms"}, {"user-size", "3"}, {"refit-every", "60"}, {"refit-lag", "20"}}, false},
+    {"neural-linear", {{"loss", "logistic"}, {"user-size", "3"}, {"refit-every", "30"}, {"refit-lag", "29"}}, false},
+    {"neural-ucb", {{"covariance", "exact"}, {"layers", "6,4"}, {"arm-size", "2"}, {"refit-lag", "0"}}, false},
+    {"neural-ucb", {{"heads", "arms"}, {"loss", "logistic"}, {"refit-every", "30"}, {"refit-lag", "20"}}, false},
 };
 
 const learner_case *next_case(size_t *index)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Numbers of neural-linear and neural-ucb from PyTorch and NumPy (Debian: python3-torch), for tests/unit/test_neural.c.
+"""Numbers of neural-linear and neural-ucb from PyTorch and NumPy (Debian: python3-torch), for tests/unit/test_heads.c.
 
     neural.py FOLDER      writes neural.safetensors (FOLDER: tests/golden)
 
