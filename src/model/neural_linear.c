@@ -139,15 +139,25 @@ static void noise_of(const model_learner *learner, const double *state, double *
         model_ridge_noise(&learner->ridge, state, learner->a0, learner->b0, a, b);
 }
 
+static bool same(const void *left, const void *right, size_t size)
+{
+    return size == 0 || memcmp(left, right, size) == 0;
+}
+
+static void keep(void *to, const void *from, size_t size)
+{
+    if (size)
+        memcpy(to, from, size);
+}
+
 static bool met_last(const model_learner *learner, const forage_candidates *candidates)
 {
     const forage_learner_shape *shape = learner->setup->shape;
     size_t count = candidates->count;
     return learner->last.valid && learner->last.count == count && learner->last.user == candidates->user &&
-           memcmp(learner->last.request, candidates->request, shape->request_width * sizeof(float)) == 0 &&
-           memcmp(learner->last.arms, candidates->arms, count * sizeof(uint32_t)) == 0 &&
-           (shape->candidate_width == 0 ||
-            memcmp(learner->last.features, candidates->features, count * shape->candidate_width * sizeof(float)) == 0);
+           same(learner->last.request, candidates->request, shape->request_width * sizeof(float)) &&
+           same(learner->last.arms, candidates->arms, count * sizeof(uint32_t)) &&
+           same(learner->last.features, candidates->features, count * shape->candidate_width * sizeof(float));
 }
 
 /* Sees to it that phi, mean and (if wanted) square of at most NEURAL_ROWS candidates are there. */
@@ -161,10 +171,9 @@ static void meet(model_learner *learner, const forage_candidates *candidates, bo
         learner->last.squared = false;
         learner->last.count = count;
         learner->last.user = candidates->user;
-        memcpy(learner->last.request, candidates->request, shape->request_width * sizeof(float));
-        memcpy(learner->last.arms, candidates->arms, count * sizeof(uint32_t));
-        if (shape->candidate_width)
-            memcpy(learner->last.features, candidates->features, count * shape->candidate_width * sizeof(float));
+        keep(learner->last.request, candidates->request, shape->request_width * sizeof(float));
+        keep(learner->last.arms, candidates->arms, count * sizeof(uint32_t));
+        keep(learner->last.features, candidates->features, count * shape->candidate_width * sizeof(float));
         measure(learner, candidates->arms, count, learner->last.mean, square ? learner->last.square : NULL);
         learner->last.squared = square;
     } else if (square && !learner->last.squared) {

@@ -61,10 +61,11 @@ void model_ridge_begin(const model_ridge *ridge, double *state)
 }
 
 void model_ridge_add(const model_ridge *ridge, double *state, const float *x, double reward, double weight,
-                     double *wide)
+                     double *scratch)
 {
     parts p = parts_of(ridge, state);
     size_t width = ridge->width;
+    double *wide = scratch;
     widen(x, width, wide);
     for (size_t i = 0; i < width; i++) {
         if (wide[i] != 0.0) /* as units at rest are */

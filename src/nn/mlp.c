@@ -271,7 +271,7 @@ void nn_mlp_gather(const nn_mlp *mlp, const nn_inputs *inputs, size_t begin, siz
                              x + table->column);
     }
     size_t at = mlp->input_width - mlp->number_count;
-    for (size_t i = 0; !inputs->numbers && i < count; i++)
+    for (size_t i = 0; mlp->number_count && !inputs->numbers && i < count; i++)
         memcpy(x + i * stride + at, inputs->matrix + (rows ? rows[i] : first + i) * mlp->number_count,
                mlp->number_count * sizeof *x);
     for (size_t n = 0; inputs->numbers && n < mlp->number_count; n++) {
