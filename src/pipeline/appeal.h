@@ -7,7 +7,7 @@
 typedef struct pipeline_appeal pipeline_appeal;
 
 /* Deviations are multiplied by `width`. */
-forage_status pipeline_appeal_create(size_t items, double width, pipeline_appeal **appeal, forage_error *error);
+forage_status pipeline_appeal_create(size_t items, double width, pipeline_appeal **result, forage_error *error);
 void pipeline_appeal_free(pipeline_appeal *appeal);
 forage_status pipeline_appeal_grow(pipeline_appeal *appeal, size_t items, forage_error *error);
 /* The model expected `expected` of any item of the arm, and this one earned `reward`. */

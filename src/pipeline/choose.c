@@ -300,7 +300,6 @@ forage_status pipeline_choose(forage_pipeline *pipeline, const forage_request *r
         see(pipeline, request, all, count);
     else
         scratch->candidates = all ? NULL : request->candidates;
-    pipeline->estimated = false;
     if (fewest_pulls(pipeline, count) != UINT32_MAX) {
         if (probabilities)
             memset(probabilities, 0, count * sizeof *probabilities);
@@ -314,7 +313,6 @@ forage_status pipeline_choose(forage_pipeline *pipeline, const forage_request *r
                      (!pipeline->normals || scratch->by_arm || pipeline->appeal);
         bool deviation = deviates && needs & (FORAGE_POLICY_USES_DEVIATION | FORAGE_POLICY_USES_DRAWS);
         FORAGE_TRY(estimate(pipeline, request, count, deviation, &estimates, error));
-        pipeline->estimated = true;
         if (pipeline->learner && scratch->by_arm) { /* candidates of an arm share a draw */
             estimates.groups = scratch->place;
             estimates.group_count = scratch->seen.count;

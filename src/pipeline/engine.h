@@ -50,7 +50,6 @@ struct forage_pipeline {
     uint32_t *pulls; /* [arms] */
     uint64_t steps, lessons, expired;
     size_t candidate_count; /* of the request under way */
-    bool estimated;         /* it went through the model: what the slate was expected to earn is known */
 };
 
 /* Room for as many items and arms as the catalogue has now. */

@@ -77,7 +77,7 @@ struct forage_pipeline_spec {
 };
 
 forage_status pipeline_list_read(const forage_config_node *node, pipeline_list *list, forage_error *error);
-forage_status pipeline_list_words(const char *words, pipeline_list *list, forage_error *error);
+forage_status pipeline_list_words(const char *text, pipeline_list *list, forage_error *error);
 void pipeline_list_release(pipeline_list *list);
 /* Adds a copy of `feature` with names of its own. */
 forage_status pipeline_list_add(pipeline_list *list, const pipeline_feature *feature, forage_error *error);
@@ -123,7 +123,7 @@ typedef struct pipeline_history pipeline_history;
 
 /* `group` NULL: one group for all. Codes are read anew on every use: the catalogue may grow. */
 forage_status pipeline_history_create(size_t users, size_t groups, double half_life, double prior,
-                                      pipeline_history **history, forage_error *error);
+                                      pipeline_history **result, forage_error *error);
 void pipeline_history_free(pipeline_history *history);
 forage_status pipeline_history_grow(pipeline_history *history, size_t users, size_t groups, forage_error *error);
 /* Makes sure that the next `count` calls of `add` for this user find room. */
@@ -242,7 +242,7 @@ typedef struct pipeline_kept {
 typedef struct pipeline_waiting pipeline_waiting;
 
 forage_status pipeline_waiting_create(size_t request_width, size_t candidate_width, size_t positions, size_t columns,
-                                      uint64_t wait, pipeline_waiting **waiting, forage_error *error);
+                                      uint64_t wait, pipeline_waiting **result, forage_error *error);
 void pipeline_waiting_free(pipeline_waiting *waiting);
 /* Makes sure that `keep` finds room. */
 forage_status pipeline_waiting_reserve(pipeline_waiting *waiting, forage_error *error);
@@ -264,7 +264,7 @@ size_t pipeline_waiting_memory(const pipeline_waiting *waiting);
 typedef struct pipeline_batch pipeline_batch;
 
 forage_status pipeline_batch_create(const forage_pipeline_spec *spec, const forage_pipeline_options *options,
-                                    pipeline_batch **batch, forage_error *error);
+                                    pipeline_batch **result, forage_error *error);
 void pipeline_batch_free(pipeline_batch *batch);
 /* Makes sure that `count` events find room. */
 forage_status pipeline_batch_reserve(pipeline_batch *batch, size_t count, forage_error *error);

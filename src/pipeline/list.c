@@ -12,19 +12,8 @@ static forage_status no_memory(forage_error *error)
 pipeline_feature pipeline_feature_default(pipeline_feature_kind kind)
 {
     pipeline_feature feature = {.kind = kind, .scale = true, .half_life = -1, .prior = -1};
-    switch (kind) {
-    case PIPELINE_HISTORY:
+    if (kind == PIPELINE_HISTORY || kind == PIPELINE_ACTIVITY || kind == PIPELINE_POPULARITY)
         feature.measures = PIPELINE_RATE | PIPELINE_COUNT;
-        break;
-    case PIPELINE_ACTIVITY:
-        feature.measures = PIPELINE_RATE | PIPELINE_COUNT;
-        break;
-    case PIPELINE_POPULARITY:
-        feature.measures = PIPELINE_RATE | PIPELINE_COUNT;
-        break;
-    default:
-        break;
-    }
     return feature;
 }
 
@@ -240,7 +229,7 @@ static forage_status read_options(const forage_config_node *map, pipeline_featur
     return FORAGE_OK;
 }
 
-static forage_status read_cross(const forage_config_node *value, pipeline_feature *feature, pipeline_list *list,
+static forage_status read_cross(const forage_config_node *value, pipeline_feature feature, pipeline_list *list,
                                 forage_error *error)
 {
     char names[PIPELINE_CROSS_LIMIT][256];
@@ -257,10 +246,10 @@ static forage_status read_cross(const forage_config_node *value, pipeline_featur
                                       "user.id, item.id, arm",
                                       text);
         memcpy(names[i], text, strlen(text) + 1);
-        feature->names[i] = names[i];
-        feature->name_count = i + 1;
+        feature.names[i] = names[i];
+        feature.name_count = i + 1;
     }
-    return pipeline_list_add(list, feature, error);
+    return pipeline_list_add(list, &feature, error);
 }
 
 static forage_status read_map(const forage_config_node *map, uint64_t line, pipeline_list *list, forage_error *error)
@@ -282,7 +271,7 @@ static forage_status read_map(const forage_config_node *map, uint64_t line, pipe
     feature.line = line;
     FORAGE_TRY(read_options(map, &feature, error));
     if (form->kind == PIPELINE_CROSS)
-        return read_cross(value, &feature, list, error);
+        return read_cross(value, feature, list, error);
     if (form->kind == PIPELINE_ACTIVITY || form->kind == PIPELINE_POPULARITY) {
         FORAGE_TRY(read_measures(value, &feature.measures, error));
         return pipeline_list_add(list, &feature, error);
