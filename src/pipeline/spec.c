@@ -20,7 +20,7 @@ static const forage_param params[] = {
     {"pretrain", FORAGE_PARAM_INTEGER, "0", 0, 1e9, NULL,
      "rows of random traffic to learn from before the first decision"},
     {"refit", FORAGE_PARAM_INTEGER, "0", 0, 1e9, NULL,
-     "decisions between two fits of a model that learns in batches; 0: it is fitted after `pretrain` alone"},
+     "events between two fits of a model that learns in batches; 0: it is fitted after `pretrain` alone"},
     {"refit-window", FORAGE_PARAM_INTEGER, "0", 0, 1e9, NULL, "a fit looks at so many events, the latest; 0: at all"},
     {"history-half-life", FORAGE_PARAM_REAL, "20", 0, 1e9, NULL,
      "history of a user: impressions after which an impression counts half; 0: nothing is forgotten"},
@@ -90,6 +90,17 @@ static void list_names(const forage_params *values, const char *whose, char *tex
         forage_append(text, size, used, "%s%s", i ? ", " : "", table->params[i].name);
 }
 
+/* A schedule of fits says nothing to a model that learns each event: whoever sets one meant something else. */
+static forage_status check_schedule(const forage_pipeline_spec *spec, const char *name, forage_error *error)
+{
+    bool schedule = strcmp(name, "refit") == 0 || strcmp(name, "refit-window") == 0;
+    if (!schedule || (spec->model && !(spec->model->capabilities & FORAGE_CAN_LEARN)))
+        return FORAGE_OK;
+    return forage_fail_at(error, FORAGE_INVALID, NULL, 0, name, "is for models that are fitted in batches; %s %s",
+                          spec->model ? spec->model->name : spec->policy->name,
+                          spec->model ? "learns each event as it comes" : "has no model");
+}
+
 static forage_status set(forage_pipeline_spec *spec, const char *name, const char *value, forage_error *error)
 {
     forage_params *const owners[] = {spec->model_params, spec->policy_params, spec->params};
@@ -110,6 +121,8 @@ static forage_status set(forage_pipeline_spec *spec, const char *name, const cha
         owner = owners[i];
         found++;
     }
+    if (found == 1 && owner == spec->params)
+        FORAGE_TRY(check_schedule(spec, bare, error));
     if (found == 1)
         return forage_params_set(owner, bare, value, error);
     if (found > 1)

@@ -161,6 +161,8 @@ static void mistakes_in_names_are_explained(void **state)
     refuse_name("linucb:", FORAGE_INVALID, SAYS("parameter=value"));
     refuse_name("linucb:=2", FORAGE_INVALID, SAYS("parameter=value"));
     refuse_name("linucb:ridge=0", FORAGE_INVALID, SAYS("ridge", "0"));
+    refuse_name("linucb:refit=100", FORAGE_INVALID, SAYS("fitted in batches", "linear-ridge learns each event"));
+    refuse_name("random:refit-window=9", FORAGE_INVALID, SAYS("random has no model"));
     refuse_name("linucb:features=bias+bios", FORAGE_UNKNOWN, SAYS("bios", "bias", "user.NAME"));
     refuse_name("linucb:features=+", FORAGE_INVALID, SAYS("joined by +"));
     refuse_name("linucb:policy.ridge=1", FORAGE_UNKNOWN, SAYS("policy.ridge"));
