@@ -107,8 +107,10 @@ void classes_scratch_release(classes_scratch *scratch)
 double classes_digamma(double x)
 {
     double moved = 0;
-    for (; x < 8; x++)
+    while (x < 8) {
         moved -= 1 / x;
+        x += 1;
+    }
     double s = 1 / (x * x);
     return moved + log(x) - 0.5 / x - s * (1. / 12 - s * (1. / 120 - s * (1. / 252 - s * (1. / 240 - s / 132))));
 }

@@ -106,7 +106,7 @@ static size_t choose_users(model_learner *l)
     size_t able = 0, count = 0, seen = 0;
     for (size_t u = 0; u < l->users; u++)
         able += l->length[u] >= 2;
-    size_t stride = (able + SEARCH_USERS - 1) / SEARCH_USERS;
+    size_t stride = able / SEARCH_USERS + 1;
     for (size_t u = 0; u < l->users; u++) {
         if (l->length[u] >= 2 && seen++ % stride == 0)
             l->chosen[count++] = (uint32_t)u;

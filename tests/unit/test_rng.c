@@ -113,8 +113,15 @@ static void check_digest(const char *wanted, const void *bytes, size_t size)
 
 static void check_stream(const json_t *object)
 {
-    enum { NORMALS = 100000, BINOMIALS = 2000, INTEGERS = 1000, ORDER = 10000, REALS = 1000, EXPONENTIALS = 20000,
-           GAMMAS = 2000 };
+    enum {
+        NORMALS = 100000,
+        BINOMIALS = 2000,
+        INTEGERS = 1000,
+        ORDER = 10000,
+        REALS = 1000,
+        EXPONENTIALS = 20000,
+        GAMMAS = 2000
+    };
     static double reals[NORMALS];
     static int64_t counts[BINOMIALS];
     static uint64_t wholes[INTEGERS];
