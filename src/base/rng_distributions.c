@@ -220,7 +220,7 @@ double forage_rng_exponential(forage_rng *rng)
         double x = (double)place * exponential_width[strip];
 
         if (place < exponential_inside[strip])
-            return x; /* 99 of 100 times */
+            return x;   /* 99 of 100 times */
         if (strip == 0) /* the tail is the distribution itself, moved */
             return exponential_r - log1p(-forage_rng_double(rng));
         if ((exponential_height[strip - 1] - exponential_height[strip]) * forage_rng_double(rng) +

@@ -155,7 +155,7 @@ static forage_status no_code(const forage_field *field, const char *value, forag
     size_t used = 0;
     for (size_t code = 0; code < field->cardinality && code < 8; code++)
         forage_append(known, sizeof known, &used, "%s%.40s", code ? ", " : "",
-                    forage_vocabulary_id(field->vocabulary, (uint32_t)code, buffer, NULL));
+                      forage_vocabulary_id(field->vocabulary, (uint32_t)code, buffer, NULL));
     return forage_fail_at(error, FORAGE_UNKNOWN, NULL, 0, field->name, "the model has not met '%.60s'; it knows %s%s",
                           value, known, field->cardinality > 8 ? " ..." : "");
 }

@@ -68,8 +68,8 @@ void classes_weigh(classes *c, const classes_prior *prior);
 /* Adds an entry to counts, shared out by belief[count]. */
 void classes_count(classes *c, uint32_t arm, float reward, float weight, const float *belief);
 
-/* belief[count] after one more entry: the hazard, then Bayes's rule. Returns how likely the entry was beforehand, up to a
- * factor that depends on entry and rates alone. */
+/* belief[count] after one more entry: the hazard, then Bayes's rule. Returns how likely the entry was beforehand, up to
+ * a factor that depends on entry and rates alone. */
 double classes_filter(const classes *c, double hazard, uint32_t arm, float reward, float weight, float *belief);
 /* scratch->belief[i x most + k]: the probability that `user` was of class k at entry i, given all entries. Returns the
  * log probability of the entries. */

@@ -94,7 +94,9 @@ static void test_safe_action(void **state)
     snprintf(table, sizeof table, "%s/rewards.yaml", folder);
     snprintf(flowers, sizeof flowers, "classification:%s/flowers.data", folder);
     FILE *file = fopen(table, "w");
-    assert_true(file && fputs(rewards, file) >= 0 && fclose(file) == 0);
+    assert_non_null(file);
+    assert_true(fputs(rewards, file) >= 0);
+    assert_int_equal(fclose(file), 0);
     file = fopen(flowers + sizeof "classification:" - 1, "w");
     assert_non_null(file);
     forage_rng_seed(&rng, 1);
