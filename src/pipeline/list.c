@@ -229,10 +229,11 @@ static forage_status read_options(const forage_config_node *map, pipeline_featur
     return FORAGE_OK;
 }
 
-static forage_status read_cross(const forage_config_node *value, pipeline_feature feature, pipeline_list *list,
+static forage_status read_cross(const forage_config_node *value, const pipeline_feature *parts, pipeline_list *list,
                                 forage_error *error)
 {
     char names[PIPELINE_CROSS_LIMIT][256];
+    pipeline_feature feature = *parts;
     FORAGE_TRY(forage_config_want(value, FORAGE_CONFIG_LIST, error));
     if (forage_config_count(value) < 2 || forage_config_count(value) > PIPELINE_CROSS_LIMIT)
         return forage_config_fail(value, FORAGE_FORMAT, error, "a cross is of two or three, as [user.age, item.price]");
@@ -271,7 +272,7 @@ static forage_status read_map(const forage_config_node *map, uint64_t line, pipe
     feature.line = line;
     FORAGE_TRY(read_options(map, &feature, error));
     if (form->kind == PIPELINE_CROSS)
-        return read_cross(value, feature, list, error);
+        return read_cross(value, &feature, list, error);
     if (form->kind == PIPELINE_ACTIVITY || form->kind == PIPELINE_POPULARITY) {
         FORAGE_TRY(read_measures(value, &feature.measures, error));
         return pipeline_list_add(list, &feature, error);

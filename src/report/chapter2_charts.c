@@ -94,8 +94,10 @@ static bool add_curves(const forage_arena *arena, const char *const *names, curv
     size_t points = which == CURVE_SHARE ? POINTS_MOST / 2 : POINTS_MOST;
     points = points < count ? points : count;
     double *x = pool_take(pool, points ? points : 1, sizeof *x);
-    for (size_t i = 0; x && i < points; ++i)
-        x[i] = (double)arena->points[(i + 1) * count / points - 1];
+    for (size_t i = 0; x && i < points; ++i) {
+        size_t last = (i + 1) * count / points - 1;
+        x[i] = (double)arena->points[last];
+    }
     for (size_t n = 0; names[n] && lines < LINES_MOST; ++n) {
         const forage_arena_agent *agent = chapter2_agent(arena, names[n]);
         if (!agent)
