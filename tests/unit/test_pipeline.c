@@ -437,6 +437,30 @@ static void refused_events_change_nothing(void **state)
     refuses_and_forgets("lints:model.window=20");
 }
 
+/* Once everybody and everything has been met, visits need no memory, whatever the model. */
+static void visits_allocate_nothing(void **state)
+{
+    (void)state;
+    size_t count;
+    const forage_pipeline_name *names = forage_pipeline_names(&count);
+    for (size_t i = 0; i < count; i++) {
+        workbench bench;
+        if (strstr(names[i].name, "neural") || strstr(names[i].name, "batched"))
+            continue; /* what refits needs memory for that */
+        open_bench(&bench, names[i].name, 1);
+        uint64_t id = 0;
+        while (id < 1500)
+            visit(bench.pipeline, id++);
+        (void)forage_alloc_fail_at(0);
+        while (id < 1800)
+            visit(bench.pipeline, id++);
+        uint64_t asked = forage_alloc_fail_at(0);
+        if (asked)
+            fail_msg("%s allocates %llu times in 300 visits", names[i].name, (unsigned long long)asked);
+        close_bench(&bench);
+    }
+}
+
 /* A model that takes rewards in [0, 1] alone refuses a slate as a whole. */
 static void a_slate_is_learned_whole_or_not_at_all(void **state)
 {
@@ -739,6 +763,7 @@ int main(void)
         cmocka_unit_test(the_same_seed_is_the_same_life),
         cmocka_unit_test(teaching_is_deciding_and_observing),
         cmocka_unit_test(refused_events_change_nothing),
+        cmocka_unit_test(visits_allocate_nothing),
         cmocka_unit_test(a_slate_is_learned_whole_or_not_at_all),
         cmocka_unit_test(late_rewards_meet_the_features_of_their_decision),
         cmocka_unit_test(what_does_not_come_counts_as_nothing),
