@@ -407,13 +407,18 @@ static void element(const chart_pen *pen, bool *first, size_t p, size_t s, const
     *first = false;
 }
 
+/* The band around a line. All bands come before the first line, so that none hides one. */
+static void plot_band(const chart_pen *pen, bool *first, size_t p, size_t s, const forage_chart_series *series)
+{
+    if (series->mark != FORAGE_MARK_LINE || !series->low)
+        return;
+    element(pen, first, p, s, "1:3:4 with filledcurves fs transparent solid 0.18 noborder");
+    colour(pen, "fc", chart_line_colour(series->ink));
+}
+
 static void plot_line(const chart_pen *pen, bool *first, size_t p, size_t s, const forage_chart_series *series)
 {
     uint32_t rgb = chart_line_colour(series->ink);
-    if (series->low) {
-        element(pen, first, p, s, "1:3:4 with filledcurves fs solid 0.18 noborder");
-        colour(pen, "fc", rgb);
-    }
     element(pen, first, p, s, "1:2 with lines");
     colour(pen, "lc", rgb);
     report_format(pen->script, " %s", dash_of(series));
@@ -498,6 +503,8 @@ static void draw_panel(const chart_pen *pen, size_t p)
     for (size_t s = 0; s < data->series_count; ++s)
         block(pen, p, s, &data->series[s]);
     bool first = true;
+    for (size_t s = 0; s < data->series_count; ++s)
+        plot_band(pen, &first, p, s, &data->series[s]);
     for (size_t s = 0; s < data->series_count; ++s)
         plot_series(pen, &first, p, s, &data->series[s]);
     report_add(pen->script, "\n");

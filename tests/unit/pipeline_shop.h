@@ -27,7 +27,7 @@ static void shop_column(forage_table *table, const char *name, const char *const
     assert_int_equal(forage_table_add(table, name, FORAGE_CATEGORICAL, &column, NULL), FORAGE_OK);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(forage_vocabulary_add(column->vocabulary, words[i], strlen(words[i]), &code, NULL), FORAGE_OK);
-    for (size_t row = 0; row < table->rows; row++)
+    for (size_t row = 0; codes && row < table->rows; row++)
         column->codes[row] = codes[row];
 }
 

@@ -336,7 +336,7 @@ static void newcomers_come_back(void **state)
         if (!visit.new_user)
             continue;
         theirs++;
-        assert_true(seen[user] <= STAY && user <= newest + ACTIVE);
+        assert_true(user <= newest + ACTIVE && seen[user] <= STAY);
         newest = user > newest ? user : newest;
     }
     for (uint32_t user = 40 + ACTIVE; user + ACTIVE < newest; user++)
