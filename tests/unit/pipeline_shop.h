@@ -35,7 +35,7 @@ static void shop_numbers(forage_table *table, const char *name, const float *val
 {
     forage_column *column;
     assert_int_equal(forage_table_add(table, name, FORAGE_NUMERIC, &column, NULL), FORAGE_OK);
-    for (size_t row = 0; row < table->rows; row++)
+    for (size_t row = 0; values && row < table->rows; row++)
         column->values[row] = values[row];
 }
 
