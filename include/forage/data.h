@@ -353,6 +353,54 @@ FORAGE_API forage_status forage_split_parse(const char *spec, const forage_datas
 FORAGE_API void forage_split_release(forage_split *split);
 
 /* ------------------------------------------------------------------ *
+ * Graphs: who met what, as a bipartite graph
+ * ------------------------------------------------------------------ */
+
+/* Users and items as nodes: user u is node u, item i is node users + i. Every edge is there in both directions, in
+ * compressed rows: the neighbours of node n are neighbours[offsets[n]] up to neighbours[offsets[n + 1]], rising, each
+ * once. Plain data, not to be changed; reading from several threads is fine. */
+typedef struct forage_graph {
+    size_t users, items;
+    size_t edges;         /* pairs of a user and an item; half the entries of the arrays below */
+    size_t *offsets;      /* [users + items + 1] */
+    uint32_t *neighbours; /* [2 x edges] nodes */
+    float *weights;       /* [2 x edges], above 0 */
+} forage_graph;
+
+/* The events that edges are made of: codes, not ids. An event with a value not above 0 (shown, but not
+ * clicked) or a code of FORAGE_NONE makes no edge. */
+typedef struct forage_graph_events {
+    size_t users, items; /* codes are below these */
+    size_t count;
+    const uint32_t *user, *item; /* [count] */
+    const float *value;          /* [count]; NULL: each counts 1 */
+    const int64_t *time;         /* [count]; needed for a half-life alone */
+} forage_graph_events;
+
+typedef enum forage_edge_weight {
+    FORAGE_EDGE_BINARY, /* 1, however often the two met */
+    FORAGE_EDGE_COUNT,  /* how often they met */
+    FORAGE_EDGE_VALUE,  /* the sum of the events' values */
+} forage_edge_weight;
+
+typedef struct forage_graph_options {
+    forage_edge_weight weight;
+    /* Above 0: an event counts 2^(-age / half_life) of its weight, its age being the time from it to the latest event;
+     * an edge of weight BINARY counts as much as its latest event. In the unit of `time`. */
+    double half_life;
+} forage_graph_options;
+
+/* Builds the graph of some events: repeated ones become one edge. `options` NULL means all zero. O(events + nodes) but
+ * for the sorting of each node's neighbours. FORAGE_INVALID for a code out of range, a value that is no finite number,
+ * or a half-life without times. Release it afterwards. */
+FORAGE_API forage_status forage_graph_create(const forage_graph_events *events, const forage_graph_options *options,
+                                             forage_graph *graph, forage_error *error);
+FORAGE_API void forage_graph_release(forage_graph *graph);
+/* Symmetric normalisation without self loops (He et al. 2020, equation 3): values[2 x edges], beside graph->weights,
+ * become w_ui / sqrt(D_u D_i), D being the sum of a node's weights. */
+FORAGE_API forage_status forage_graph_normalise(const forage_graph *graph, float *values, forage_error *error);
+
+/* ------------------------------------------------------------------ *
  * Configuration: YAML files as a tree that knows its lines
  *
  * Files are taken as hostile: at most 4 MiB, 16 levels and 100,000 values,

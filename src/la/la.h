@@ -1,6 +1,6 @@
 /*
  * la.h: dense products of small fixed shapes, by the fastest kernel that the
- * device offers, and the kernels of linear models. The face of the room `la` to other rooms; users do not meet it.
+ * device offers, products of sparse matrices, and the kernels of linear models. The face of the room `la` to other rooms; users do not meet it.
  *
  * A product is looked up once (la_gemm_init: which may generate code) and then
  * run many times; running allocates nothing and is safe from any number of
@@ -149,6 +149,49 @@ typedef struct la_kernels {
 
 /* The table for `isa` (never NULL). */
 const la_kernels *la_kernels_for(forage_isa isa);
+
+/* ------------------------------------------------------------------ *
+ * Sparse matrices times dense ones
+ * ------------------------------------------------------------------ */
+
+/* A sparse matrix in compressed rows: row r has values[e] in column columns[e] for e from offsets[r] up to
+ * offsets[r + 1]. Borrowed. */
+typedef struct la_csr {
+    size_t rows;
+    const size_t *offsets;
+    const uint32_t *columns;
+    const float *values;
+} la_csr;
+
+/* out = scale (add + A in), row by row. Dense rows are `width` floats, a multiple of LA_LANES, one behind the other.
+ * Everything is borrowed; `out` overlaps neither `in` nor the matrix, and may be `add`. */
+typedef struct la_spmm {
+    la_csr matrix;
+    size_t width;
+    const float *in;       /* [columns, width]; with slots [any, width] */
+    const float *add;      /* [rows, width], by row of the matrix even where `list` is given; NULL: zero */
+    float *out;            /* [rows, width]; with a list [list_count, width] */
+    float scale;
+    const uint32_t *list;  /* only these rows of A, row list[i] to row i of `out`; NULL: all */
+    size_t list_count;
+    const uint32_t *slots; /* column c is row slots[c] of `in`; FORAGE_NONE: zero. NULL: c itself */
+} la_spmm;
+
+/* Rows of `out` that are to be computed. */
+static inline size_t la_spmm_rows(const la_spmm *task)
+{
+    return task->list ? task->list_count : task->matrix.rows;
+}
+
+/* The whole product on up to `threads` threads, in chunks of about equal work. Each number is summed in the order of its
+ * row's columns, and every product and sum is rounded: the same bytes for any number of threads and any `isa`. */
+void la_spmm_run(const la_spmm *task, forage_isa isa, int threads);
+/* Rows [begin, end) of `out`, on this thread. */
+void la_spmm_part(const la_spmm *task, forage_isa isa, size_t begin, size_t end);
+/* Cuts a matrix into chunks of about equal work, the same whatever runs them: how many, and the first row of one (of
+ * the number of chunks: all rows). For loops of one's own over la_spmm_part. */
+size_t la_csr_chunks(const la_csr *matrix);
+size_t la_csr_chunk(const la_csr *matrix, size_t chunk);
 
 /* Symmetric positive definite matrices in double precision, packed as above. */
 

@@ -41,6 +41,7 @@ typedef struct model_fit model_fit;
 typedef struct model_fit_input {
     const forage_examples *train;
     const forage_examples *validation; /* count may be 0 */
+    double seconds;                    /* the fit is to end within this time from its start; 0: no limit */
 } model_fit_input;
 
 /* Where a fit stands after a step. */
@@ -93,6 +94,38 @@ typedef struct model_online {
     forage_status (*check_merge)(const model_learner *learner, const model_learner *other, forage_error *error);
 } model_online;
 
+/* ---- the whole catalogue at once ---- */
+
+/* Somebody to rank items for: a user that the model knows, or someone of whom only a history is known. */
+typedef struct model_subject {
+    uint32_t user;         /* code, or FORAGE_NONE: then the history counts */
+    const uint32_t *items; /* [count] codes of what they met, rising, each once; nothing: the average user */
+    const float *weights;  /* [count]; NULL: 1 each */
+    size_t count;
+} model_subject;
+
+enum { MODEL_SUBJECTS = 64 }; /* scored at once at most */
+
+/* For models that score all items of a user faster than one by one. Nothing allocates or fails; results are never NaN,
+ * those of `score` of the model for the same pair (but for rounding), and do not depend on the other subjects. Called
+ * from several threads at once, each with its own scratch. */
+typedef struct model_catalogue {
+    /* Bytes of scratch (aligned to 64) for up to `count` subjects. */
+    size_t (*scratch_size)(const model_state *state, size_t count);
+    /* Works out all that scoring needs of `count` subjects (at most MODEL_SUBJECTS). */
+    void (*prepare)(const model_state *state, const model_subject *subjects, size_t count, void *scratch);
+    /* Scores of items [first, first + items) by code, for the subjects that were prepared: that of item first + i for
+     * subject s at out[i * stride + s], stride being 1 for one subject, else MODEL_SUBJECTS (what lies at s >= count is
+     * left undefined). At most MODEL_BLOCK items; `out` is aligned to 64. */
+    void (*score)(const model_state *state, void *scratch, size_t count, size_t first, size_t items, float *out);
+} model_catalogue;
+
+/* Users and items as vectors: row `code` begins at `code` x pitch floats; what lies beyond the width is 0. */
+typedef struct model_vectors {
+    const float *users, *items; /* NULL where the model has none */
+    size_t width, pitch;        /* pitch is a multiple of 16 */
+} model_vectors;
+
 typedef struct model_type {
     forage_model_info info;
     const model_online *online;           /* with FORAGE_CAN_LEARN, else NULL; what follows is for FORAGE_CAN_FIT */
@@ -134,6 +167,19 @@ typedef struct model_type {
      * *mine = true. */
     forage_status (*recognise)(const nn_checkpoint *checkpoint, forage_params *params, size_t *users, size_t *items,
                                bool *mine, forage_error *error);
+
+    const model_catalogue *catalogue; /* optional */
+    /* Optional, with FORAGE_HAS_EMBEDDINGS: borrowed as long as the state. */
+    void (*vectors)(const model_state *state, model_vectors *vectors);
+    /* Optional: bytes that fitting will take at its peak, the model included, the examples and the log not. The front
+     * refuses to begin where the machine has not that much. */
+    double (*fit_memory)(const model_setup *setup, const model_fit_input *input);
+    /* Optional: takes over what `old` has learned into a state that was just created for a schema that knows further
+     * users and items (and all of the old ones). user_map[code of new] is the code of old, or FORAGE_NONE; the same of
+     * items. `events` are those to be known of from now on, old and new ones. Without fitting, new users and items are
+     * placed as well as their events allow; a fit that begins from there is an incremental one. */
+    forage_status (*extend)(model_state *state, const model_state *old, const uint32_t *user_map,
+                            const uint32_t *item_map, const forage_examples *events, forage_error *error);
 
     /* The architecture for a person, as snprintf. */
     size_t (*describe)(const model_state *state, char *buffer, size_t size);

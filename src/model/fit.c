@@ -329,7 +329,7 @@ static forage_status prepare(fit_task *task, const forage_dataset *dataset, cons
     FORAGE_TRY(model->type->create(&model->setup, &model->state, error));
     if (task->options->state_path)
         identify(task);
-    task->input = (model_fit_input){&task->train.examples, &task->validation.examples};
+    task->input = (model_fit_input){&task->train.examples, &task->validation.examples, 0};
     FORAGE_TRY(model->type->fit_begin(model->state, &task->input, &task->fit, error));
     FORAGE_TRY(resume(task, error));
     if (task->options->started)
