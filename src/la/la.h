@@ -1,6 +1,7 @@
 /*
  * la.h: dense products of small fixed shapes, by the fastest kernel that the
- * device offers, products of sparse matrices, and the kernels of linear models. The face of the room `la` to other rooms; users do not meet it.
+ * device offers, products of sparse matrices, and the kernels of linear models. The face of the room `la` to other
+ * rooms; users do not meet it.
  *
  * A product is looked up once (la_gemm_init: which may generate code) and then
  * run many times; running allocates nothing and is safe from any number of
@@ -151,6 +152,20 @@ typedef struct la_kernels {
 const la_kernels *la_kernels_for(forage_isa isa);
 
 /* ------------------------------------------------------------------ *
+ * Searching a table of vectors
+ * ------------------------------------------------------------------ */
+
+/* out[i] = <row i, x>, rows being `width` floats and `pitch` apart: the very bytes of that product by
+ * la_engine_steady(isa), whatever its shape. */
+void la_dots(forage_isa isa, const float *rows, size_t pitch, size_t count, size_t width, const float *x, float *out);
+
+enum { LA_ABOVE = 64 };
+
+/* Which of LA_ABOVE lanes exceed their limit, row by row: bit l of hits[r] says whether scores[LA_ABOVE r + l] >
+ * limits[l], or one of the two is NaN. */
+void la_above(forage_isa isa, const float *scores, size_t rows, const float *limits, uint64_t *hits);
+
+/* ------------------------------------------------------------------ *
  * Sparse matrices times dense ones
  * ------------------------------------------------------------------ */
 
@@ -168,11 +183,11 @@ typedef struct la_csr {
 typedef struct la_spmm {
     la_csr matrix;
     size_t width;
-    const float *in;       /* [columns, width]; with slots [any, width] */
-    const float *add;      /* [rows, width], by row of the matrix even where `list` is given; NULL: zero */
-    float *out;            /* [rows, width]; with a list [list_count, width] */
+    const float *in;  /* [columns, width]; with slots [any, width] */
+    const float *add; /* [rows, width], by row of the matrix even where `list` is given; NULL: zero */
+    float *out;       /* [rows, width]; with a list [list_count, width] */
     float scale;
-    const uint32_t *list;  /* only these rows of A, row list[i] to row i of `out`; NULL: all */
+    const uint32_t *list; /* only these rows of A, row list[i] to row i of `out`; NULL: all */
     size_t list_count;
     const uint32_t *slots; /* column c is row slots[c] of `in`; FORAGE_NONE: zero. NULL: c itself */
 } la_spmm;
@@ -183,8 +198,8 @@ static inline size_t la_spmm_rows(const la_spmm *task)
     return task->list ? task->list_count : task->matrix.rows;
 }
 
-/* The whole product on up to `threads` threads, in chunks of about equal work. Each number is summed in the order of its
- * row's columns, and every product and sum is rounded: the same bytes for any number of threads and any `isa`. */
+/* The whole product on up to `threads` threads, in chunks of about equal work. Each number is summed in the order of
+ * its row's columns, and every product and sum is rounded: the same bytes for any number of threads and any `isa`. */
 void la_spmm_run(const la_spmm *task, forage_isa isa, int threads);
 /* Rows [begin, end) of `out`, on this thread. */
 void la_spmm_part(const la_spmm *task, forage_isa isa, size_t begin, size_t end);
