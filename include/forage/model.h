@@ -226,6 +226,42 @@ FORAGE_API forage_status forage_model_rank_users(forage_binding *binding, const 
                                                  const forage_seen *seen, const forage_progress *progress,
                                                  uint32_t *items, float *scores, size_t *found, forage_error *error);
 
+/* The `k` best items for someone of whom the model knows nothing but these `count` items of the dataset, in any order,
+ * each with a weight above 0 (`weights` NULL: 1 each; an item that is named twice has the sum). They count as if the
+ * model had learned about them, as far as it can tell without being fitted again; without any, this is the average
+ * user. The items themselves may be ranked, unless they are among `excluded` (rising). A history item that the model
+ * has not met is an error under FORAGE_UNKNOWN_ERROR, and counts nothing otherwise. Results as in forage_model_rank.
+ * FORAGE_UNSUPPORTED for a model that cannot, or where unknown items are to be ranked as the average. */
+FORAGE_API forage_status forage_model_rank_history(forage_binding *binding, const uint32_t *history,
+                                                   const float *weights, size_t count, size_t k,
+                                                   const uint32_t *excluded, size_t excluded_count, uint32_t *items,
+                                                   float *scores, size_t *found, forage_error *error);
+
+/* ------------------------------------------------------------------ *
+ * Users and items as vectors: models with FORAGE_HAS_EMBEDDINGS
+ * ------------------------------------------------------------------ */
+
+/* The vectors that a model has learned of its users or of its items. Borrowed: valid as long as the model. */
+typedef struct forage_embedding {
+    size_t count, width;
+    size_t pitch;                 /* floats from one vector to the next, at least the width */
+    const float *values;          /* vector i begins at values[i * pitch] */
+    const forage_vocabulary *ids; /* [count] whose vector it is */
+} forage_embedding;
+
+/* `owner` is FORAGE_OF_USER or FORAGE_OF_ITEM. FORAGE_UNSUPPORTED for a model without such vectors. */
+FORAGE_API forage_status forage_model_embedding(const forage_model *model, forage_owner owner,
+                                                forage_embedding *embedding, forage_error *error);
+
+/* The `k` users (or items) of the dataset whose vectors point most nearly where that of user (or item) `index` does: by
+ * cosine, -1 to 1 (0 where a vector is all zero), highest first, then lower index; `index` itself is left out, as are
+ * `excluded` (rising), what the model has not met, and items that are not available. What is beyond *found is
+ * FORAGE_NONE and NaN. Under FORAGE_UNKNOWN_SKIP an `index` that the model has not met has found 0, else it is an
+ * error. The first call for users, and that for items, allocates 13 bytes for each and works out lengths. */
+FORAGE_API forage_status forage_model_similar(forage_binding *binding, forage_owner owner, uint32_t index, size_t k,
+                                              const uint32_t *excluded, size_t excluded_count, uint32_t *indices,
+                                              float *cosines, size_t *found, forage_error *error);
+
 /* ------------------------------------------------------------------ *
  * Learning event by event
  *

@@ -57,6 +57,9 @@ void forage_binding_free(forage_binding *binding)
     forage_free(binding->candidates);
     forage_free(binding->scores);
     forage_free(binding->order);
+    binding_catalogue_release(&binding->catalogue);
+    for (int owner = 0; owner < 2; owner++)
+        binding_neighbours_release(&binding->neighbours[owner]);
     forage_free(binding->source);
     model_columns_release(&binding->columns);
     forage_free(binding);

@@ -6,6 +6,7 @@
 #ifndef MODEL_BINDING_H
 #define MODEL_BINDING_H
 
+#include "model/catalogue.h"
 #include "model/front.h"
 
 /* The memory of one thread that scores: columns of a block, and the model's own scratch. */
@@ -17,6 +18,27 @@ typedef struct binding_worker {
     void *scratch;
     float mean[MODEL_BLOCK];
 } binding_worker;
+
+/* Ranking through the model's catalogue (rank_catalogue.c). */
+typedef struct binding_catalogue {
+    bool usable;           /* the model has one, and what may be ranked now is all in it */
+    model_ranking ranking; /* by the model's codes; names are the dataset's items */
+    bool *allowed;         /* [codes] */
+    uint32_t *names;       /* [codes] */
+    float *scores;         /* [codes] of one subject */
+    uint32_t *history;     /* [codes] of one who is known by a history: codes, rising */
+    float *weights;        /* [codes] 0 but while a history is at work */
+} binding_catalogue;
+
+/* Entities beside an entity (similar.c); made when first asked for. */
+typedef struct binding_neighbours {
+    bool ready;
+    model_ranking ranking;
+    bool *allowed;    /* [codes] */
+    uint32_t *names;  /* [codes] the dataset's index, or FORAGE_NONE */
+    float *scores;    /* [codes] */
+    model_state *own; /* the vectors as a model */
+} binding_neighbours;
 
 struct forage_binding {
     const forage_model *model;
@@ -42,6 +64,9 @@ struct forage_binding {
     uint32_t *order;       /* [candidate] same_for_all: places among the candidates, best first */
     bool same_for_all;     /* the model reads neither user nor context: one order serves everyone */
     bool ordered;          /* `order` and `scores` are filled */
+
+    binding_catalogue catalogue;
+    binding_neighbours neighbours[2]; /* by owner: users, items */
 };
 
 static inline size_t binding_field_count(const forage_binding *binding)
@@ -51,6 +76,34 @@ static inline size_t binding_field_count(const forage_binding *binding)
 
 /* rank.c: which items may be ranked, and their columns; called when binding and when availability changes. */
 forage_status binding_prepare_items(forage_binding *binding, forage_error *error);
+/* rank_catalogue.c: makes the catalogue of a model that has one fit the candidates. */
+forage_status binding_catalogue_prepare(forage_binding *binding, forage_error *error);
+void binding_catalogue_release(binding_catalogue *catalogue);
+/* similar.c */
+void binding_neighbours_release(binding_neighbours *neighbours);
+
+/* Rankings for many users. */
+typedef struct binding_ranking {
+    forage_binding *binding;
+    const uint32_t *users;
+    const forage_seen *seen;
+    size_t k, first, count; /* at work: users [first, first + count) */
+    uint32_t *items;
+    float *scores;
+    size_t *found;
+} binding_ranking;
+
+/* rank.c: the empty ranking of user i; true when there is nothing to be ranked for an unknown one. */
+bool binding_ranking_begin(const binding_ranking *task, size_t i, model_top *top);
+/* Fails for an index that the dataset has not, or, where that is wanted, a user that the model does not know; *skip
+ * for one that is to be left out. FORAGE_NONE is fine. */
+forage_status binding_check_user(const forage_binding *binding, uint32_t user, bool *skip, forage_error *error);
+/* Fails for a candidate that the model does not know, where that is wanted. */
+forage_status binding_check_items(const forage_binding *binding, forage_error *error);
+/* rank_catalogue.c: both fill whole rankings. */
+void binding_catalogue_rank(forage_binding *binding, uint32_t user, model_top *top);
+void binding_catalogue_rank_users(binding_ranking *task);
+
 /* binding.c: fails naming the user or the item, and the row (FORAGE_NONE: there is none). */
 forage_status binding_unknown(const forage_binding *binding, size_t field, uint32_t index, uint32_t row,
                               forage_error *error);

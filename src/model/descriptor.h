@@ -120,10 +120,11 @@ typedef struct model_catalogue {
     void (*score)(const model_state *state, void *scratch, size_t count, size_t first, size_t items, float *out);
 } model_catalogue;
 
-/* Users and items as vectors: row `code` begins at `code` x pitch floats; what lies beyond the width is 0. */
+/* Users and items as vectors: row `code` begins at `code` x pitch floats. */
 typedef struct model_vectors {
-    const float *users, *items; /* NULL where the model has none */
-    size_t width, pitch;        /* pitch is a multiple of 16 */
+    const float *users, *items;    /* NULL where the model has none */
+    size_t width, pitch;           /* pitch is at least the width */
+    size_t item_width, item_pitch; /* of items, where they differ from those of users; 0: the same */
 } model_vectors;
 
 typedef struct model_type {

@@ -72,6 +72,7 @@ static const forage_preset presets[] = {
 
 struct model_state {
     const forage_params *params;
+    const forage_schema *schema;
     const forage_device *device;
     uint64_t seed;
     nn_mlp *mlp;
@@ -197,6 +198,7 @@ static forage_status build(const model_setup *setup, const nn_checkpoint *checkp
         goto done;
     }
     made->params = setup->params;
+    made->schema = setup->schema;
     made->device = setup->device;
     made->seed = setup->seed;
     const int64_t *units = forage_params_list(setup->params, "layers", &layer_count);
@@ -534,6 +536,29 @@ static void score(const model_state *state, const forage_examples *examples, voi
     }
 }
 
+/* The table of the user's or the item's id, or NULL. Tables are in the order of the categorical fields. */
+static const nn_table *id_table(const model_state *state, forage_owner owner)
+{
+    size_t id = model_schema_id(state->schema, owner), t = 0;
+    for (size_t f = 0; id != SIZE_MAX && f < id; f++)
+        t += state->schema->fields[f].type == FORAGE_CATEGORICAL;
+    return id == SIZE_MAX ? NULL : &state->mlp->tables[t];
+}
+
+static void vectors(const model_state *state, model_vectors *out)
+{
+    const nn_table *users = id_table(state, FORAGE_OF_USER), *items = id_table(state, FORAGE_OF_ITEM);
+    *out = (model_vectors){0};
+    if (users) {
+        out->users = state->mlp->values + users->offset;
+        out->width = out->pitch = users->width;
+    }
+    if (items) {
+        out->items = state->mlp->values + items->offset;
+        out->item_width = out->item_pitch = items->width;
+    }
+}
+
 /* ---- checkpoints --------------------------------------------------------------------- */
 
 static forage_status save(const model_state *state, nn_checkpoint *checkpoint, forage_error *error)
@@ -650,6 +675,7 @@ const model_type model_embedding_mlp = {
     .save = save,
     .load = load,
     .recognise = recognise,
+    .vectors = vectors,
     .describe = describe,
     .weight_count = weight_count,
 };

@@ -66,7 +66,7 @@ forage_status binding_prepare_items(forage_binding *binding, forage_error *error
                 binding->item_values[f][i] = model_column_value(column, binding->candidates[i]);
         }
     }
-    return FORAGE_OK;
+    return binding_catalogue_prepare(binding, error);
 }
 
 forage_status forage_binding_available(forage_binding *binding, const bool *available, forage_error *error)
@@ -85,78 +85,6 @@ forage_status forage_binding_available(forage_binding *binding, const bool *avai
     return binding_prepare_items(binding, error);
 }
 
-/* ---- the best k ---- */
-
-typedef struct top {
-    uint32_t *items;
-    float *scores;
-    size_t count, limit;
-} top;
-
-/* Is entry (score, item) worse than the other? */
-static bool worse(float score, uint32_t item, float other_score, uint32_t other_item)
-{
-    return score < other_score || (score == other_score && item > other_item);
-}
-
-static void sift_down(top *heap, size_t place, size_t count)
-{
-    float score = heap->scores[place];
-    uint32_t item = heap->items[place];
-    for (;;) {
-        size_t child = 2 * place + 1;
-        if (child >= count)
-            break;
-        if (child + 1 < count &&
-            worse(heap->scores[child + 1], heap->items[child + 1], heap->scores[child], heap->items[child]))
-            child++;
-        if (!worse(heap->scores[child], heap->items[child], score, item))
-            break;
-        heap->scores[place] = heap->scores[child];
-        heap->items[place] = heap->items[child];
-        place = child;
-    }
-    heap->scores[place] = score;
-    heap->items[place] = item;
-}
-
-static void offer(top *heap, float score, uint32_t item)
-{
-    if (heap->count == heap->limit) {
-        if (!heap->limit || !worse(heap->scores[0], heap->items[0], score, item))
-            return;
-        heap->scores[0] = score;
-        heap->items[0] = item;
-        sift_down(heap, 0, heap->count);
-        return;
-    }
-    size_t place = heap->count++;
-    while (place > 0) { /* up: the worse of the two is nearer to the root */
-        size_t parent = (place - 1) / 2;
-        if (!worse(score, item, heap->scores[parent], heap->items[parent]))
-            break;
-        heap->scores[place] = heap->scores[parent];
-        heap->items[place] = heap->items[parent];
-        place = parent;
-    }
-    heap->scores[place] = score;
-    heap->items[place] = item;
-}
-
-/* Turns the heap into a list, best first. */
-static void unwind(top *heap)
-{
-    for (size_t count = heap->count; count > 1; count--) {
-        float score = heap->scores[0];
-        uint32_t item = heap->items[0];
-        heap->scores[0] = heap->scores[count - 1];
-        heap->items[0] = heap->items[count - 1];
-        sift_down(heap, 0, count - 1);
-        heap->scores[count - 1] = score;
-        heap->items[count - 1] = item;
-    }
-}
-
 /* A walk through rising exclusions beside rising candidates. */
 typedef struct exclusions {
     const uint32_t *items;
@@ -168,19 +96,6 @@ static bool is_excluded(exclusions *list, uint32_t item)
     while (list->next < list->count && list->items[list->next] < item)
         list->next++;
     return list->next < list->count && list->items[list->next] == item;
-}
-
-static bool contains(const uint32_t *items, size_t count, uint32_t item)
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (items[middle] < item)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < count && items[low] == item;
 }
 
 /* ---- scores of candidates ---- */
@@ -240,9 +155,9 @@ static void sort_order(const forage_binding *binding, uint32_t *order, size_t co
         uint32_t moved = order[place];
         for (size_t child; (child = 2 * place + 1) < end; place = child) {
             if (child + 1 < end &&
-                worse(scores[order[child + 1]], order[child + 1], scores[order[child]], order[child]))
+                model_top_worse(scores[order[child + 1]], order[child + 1], scores[order[child]], order[child]))
                 child++;
-            if (!worse(scores[order[child]], order[child], scores[moved], moved))
+            if (!model_top_worse(scores[order[child]], order[child], scores[moved], moved))
                 break;
             order[place] = order[child];
         }
@@ -259,21 +174,32 @@ static void prepare_order(forage_binding *binding)
     binding->ordered = true;
 }
 
-/* The first k of the common order that are not excluded. */
-static void take_from_order(const forage_binding *binding, const uint32_t *excluded, size_t excluded_count, top *heap)
+/* The first of the common order that are not excluded. */
+static void take_from_order(const forage_binding *binding, model_top *top)
 {
-    for (size_t i = 0; i < binding->candidate_count && heap->count < heap->limit; i++) {
+    for (size_t i = 0; i < binding->candidate_count && top->count < top->limit; i++) {
         uint32_t place = binding->order[i], item = binding->candidates[place];
-        if (contains(excluded, excluded_count, item))
+        if (model_top_excludes(top, item))
             continue;
-        heap->items[heap->count] = item;
-        heap->scores[heap->count++] = binding->scores[place];
+        top->items[top->count] = item;
+        top->scores[top->count++] = binding->scores[place];
+    }
+    model_top_clear_rest(top);
+}
+
+/* Offers candidates [begin, begin + count), whose scores are given. */
+static void offer_block(const forage_binding *binding, exclusions *list, size_t begin, size_t count,
+                        const float *scores, model_top *top)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!is_excluded(list, binding->candidates[begin + i]))
+            model_top_put(top, scores[i], binding->candidates[begin + i]);
     }
 }
 
 /* ---- public ---- */
 
-static forage_status check_user(const forage_binding *binding, uint32_t user, bool *skip, forage_error *error)
+forage_status binding_check_user(const forage_binding *binding, uint32_t user, bool *skip, forage_error *error)
 {
     *skip = false;
     if (user == FORAGE_NONE)
@@ -287,88 +213,75 @@ static forage_status check_user(const forage_binding *binding, uint32_t user, bo
     return *skip ? FORAGE_OK : binding_unknown(binding, binding->user_id, user, FORAGE_NONE, error);
 }
 
-static forage_status check_items(const forage_binding *binding, forage_error *error)
+forage_status binding_check_items(const forage_binding *binding, forage_error *error)
 {
     if (binding->unknown_item == FORAGE_NONE)
         return FORAGE_OK;
     return binding_unknown(binding, binding->item_id, binding->unknown_item, FORAGE_NONE, error);
 }
 
-static void clear_rest(const top *heap, size_t k)
-{
-    for (size_t i = heap->count; i < k; i++) {
-        heap->items[i] = FORAGE_NONE;
-        heap->scores[i] = NAN;
-    }
-}
-
 forage_status forage_model_rank(forage_binding *binding, uint32_t user, size_t k, const uint32_t *excluded,
                                 size_t excluded_count, uint32_t *items, float *scores, size_t *found,
                                 forage_error *error)
 {
-    top heap = {items, scores, 0, k};
+    model_top top;
     bool skip;
     *found = 0;
-    FORAGE_TRY(check_items(binding, error));
-    FORAGE_TRY(check_user(binding, user, &skip, error));
-    if (binding->same_for_all && !skip) {
+    FORAGE_TRY(binding_check_items(binding, error));
+    FORAGE_TRY(binding_check_user(binding, user, &skip, error));
+    model_top_begin(&top, items, scores, k, excluded, excluded_count);
+    if (skip) {
+        model_top_clear_rest(&top);
+    } else if (binding->catalogue.usable) {
+        binding_catalogue_rank(binding, user, &top);
+    } else if (binding->same_for_all) {
         prepare_order(binding);
-        take_from_order(binding, excluded, excluded_count, &heap);
-    } else if (!skip) {
+        take_from_order(binding, &top);
+    } else {
         exclusions list = {excluded, excluded_count, 0};
         score_candidates(binding, user);
-        for (size_t i = 0; i < binding->candidate_count; i++) {
-            if (!is_excluded(&list, binding->candidates[i]))
-                offer(&heap, binding->scores[i], binding->candidates[i]);
-        }
-        unwind(&heap);
+        offer_block(binding, &list, 0, binding->candidate_count, binding->scores, &top);
+        model_top_finish(&top);
     }
-    clear_rest(&heap, k);
-    *found = heap.count;
+    *found = top.count;
     return FORAGE_OK;
 }
 
-typedef struct ranking {
-    forage_binding *binding;
-    const uint32_t *users;
-    const forage_seen *seen;
-    size_t k, first; /* user of chunk 0 */
-    uint32_t *items;
-    float *scores;
-    size_t *found;
-} ranking;
-
 static void rank_user(void *context, size_t chunk, int number)
 {
-    const ranking *task = context;
+    const binding_ranking *task = context;
     const forage_binding *binding = task->binding;
     binding_worker *worker = &binding->workers[number];
     size_t i = task->first + chunk;
-    uint32_t user = task->users[i];
-    top heap = {task->items + i * task->k, task->scores + i * task->k, 0, task->k};
-    exclusions list = {0};
-    bool skip;
-    if (task->seen && user < task->seen->user_count) {
-        list.items = task->seen->items + task->seen->offsets[user];
-        list.count = task->seen->offsets[user + 1] - task->seen->offsets[user];
-    }
-    (void)check_user(binding, user, &skip, NULL); /* errors were found before */
-    if (binding->same_for_all && !skip) {
-        take_from_order(binding, list.items, list.count, &heap);
-    } else if (!skip) {
-        binding_fill_constant(binding, worker, FORAGE_OF_USER, user);
+    model_top top;
+    bool skip = binding_ranking_begin(task, i, &top);
+    if (skip) {
+        model_top_clear_rest(&top);
+    } else if (binding->same_for_all) {
+        take_from_order(binding, &top);
+    } else {
+        exclusions list = {top.excluded, top.excluded_count, 0};
+        binding_fill_constant(binding, worker, FORAGE_OF_USER, task->users[i]);
         for (size_t begin = 0; begin < binding->candidate_count; begin += MODEL_BLOCK) {
             size_t count = block_size(binding, begin);
             score_block(binding, worker, begin, count, worker->mean);
-            for (size_t j = 0; j < count; j++) {
-                if (!is_excluded(&list, binding->candidates[begin + j]))
-                    offer(&heap, worker->mean[j], binding->candidates[begin + j]);
-            }
+            offer_block(binding, &list, begin, count, worker->mean, &top);
         }
-        unwind(&heap);
+        model_top_finish(&top);
     }
-    clear_rest(&heap, task->k);
-    task->found[i] = heap.count;
+    task->found[i] = top.count;
+}
+
+bool binding_ranking_begin(const binding_ranking *task, size_t i, model_top *top)
+{
+    const forage_seen *seen = task->seen;
+    uint32_t user = task->users[i];
+    bool skip, has = seen && user < seen->user_count;
+    (void)binding_check_user(task->binding, user, &skip, NULL); /* errors were found before */
+    model_top_begin(top, task->items + i * task->k, task->scores + i * task->k, task->k,
+                    has ? seen->items + seen->offsets[user] : NULL,
+                    has ? seen->offsets[user + 1] - seen->offsets[user] : 0);
+    return skip;
 }
 
 enum { USERS_PER_REPORT = 1024 };
@@ -377,20 +290,26 @@ forage_status forage_model_rank_users(forage_binding *binding, const uint32_t *u
                                       const forage_seen *seen, const forage_progress *progress, uint32_t *items,
                                       float *scores, size_t *found, forage_error *error)
 {
-    ranking task = {binding, users, seen, k, 0, items, scores, found};
-    bool skip;
-    FORAGE_TRY(check_items(binding, error));
+    binding_ranking task = {binding, users, seen, k, 0, 0, items, scores, found};
+    bool skip, catalogue = binding->catalogue.usable;
+    FORAGE_TRY(binding_check_items(binding, error));
     for (size_t i = 0; i < count; i++)
-        FORAGE_TRY(check_user(binding, users[i], &skip, error));
+        FORAGE_TRY(binding_check_user(binding, users[i], &skip, error));
     prepare_order(binding);
     for (int w = 0; w < binding->worker_count; w++)
         binding_fill_constant(binding, &binding->workers[w], FORAGE_OF_CONTEXT, 0);
-    for (; task.first < count; task.first += USERS_PER_REPORT) {
-        size_t users_now = count - task.first < USERS_PER_REPORT ? count - task.first : USERS_PER_REPORT;
-        forage_parallel_for(binding->worker_count, users_now, rank_user, &task);
-        if (!forage_progress_report(progress, "ranking", task.first + users_now, count, NULL))
+    /* Enough at a time that all threads have several blocks of users to do. */
+    size_t slab = (size_t)binding->worker_count * 8 * MODEL_SUBJECTS;
+    slab = catalogue && slab > USERS_PER_REPORT ? slab : USERS_PER_REPORT;
+    for (; task.first < count; task.first += slab) {
+        task.count = count - task.first < slab ? count - task.first : slab;
+        if (catalogue)
+            binding_catalogue_rank_users(&task);
+        else
+            forage_parallel_for(binding->worker_count, task.count, rank_user, &task);
+        if (!forage_progress_report(progress, "ranking", task.first + task.count, count, NULL))
             return forage_fail(error, FORAGE_INTERRUPTED, "stopped after ranking for %zu of %zu users",
-                               task.first + users_now, count);
+                               task.first + task.count, count);
     }
     return FORAGE_OK;
 }
