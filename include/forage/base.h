@@ -258,6 +258,9 @@ FORAGE_API void forage_parallel_for(int threads, size_t chunks, forage_work *wor
 
 /* Monotonic clock, seconds. */
 FORAGE_API double forage_clock(void);
+/* Memory that this process may still take, bytes: what the machine has free, within the limits of the process and of
+ * its control group (0 where unknown). */
+FORAGE_API uint64_t forage_available_memory(void);
 /* Peak resident memory of this process so far, bytes (0 where unknown). */
 FORAGE_API uint64_t forage_peak_memory(void);
 

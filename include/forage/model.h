@@ -33,6 +33,7 @@ typedef struct forage_model_info {
     const char *summary;
     unsigned capabilities; /* of forage_capability */
     forage_param_table table;
+    const char *metric; /* "ndcg@20": what validation rows are judged by while fitting; NULL: the loss alone */
 } forage_model_info;
 
 /* All models, in alphabetical order; *count of them. Never NULL. */
@@ -69,6 +70,8 @@ typedef struct forage_examples {
     const uint32_t *const *codes; /* [field][count]; NULL entry for numeric fields */
     const float *const *values;   /* [field][count], standardised (missing is 0); NULL entry for categorical fields */
     const float *reward;          /* [count]; NULL when scoring, or when each row simply happened (an implicit 1) */
+    const int64_t *time;          /* [count] when fitting a model that reads times, as the log has them; else NULL */
+    bool time_is_calendar;        /* `time` is microseconds since 1970 UTC */
 } forage_examples;
 
 /* ------------------------------------------------------------------ *
@@ -85,6 +88,8 @@ typedef struct forage_model forage_model;
 typedef struct forage_epoch {
     double train_loss;      /* what the model minimises, over this epoch */
     double validation_loss; /* at its end; NaN without validation rows */
+    double validation_metric; /* what the model judges itself by at its end, the higher the better (see
+                                 forage_model_info.metric); NaN without validation rows, or if it has none */
     double seconds;         /* since the fit (or its resumption) began */
 } forage_epoch;
 
@@ -96,6 +101,7 @@ typedef struct forage_fit_report {
     size_t resumed_from; /* epochs that were done before this call took over; 0 for a fresh start */
     bool resumed;        /* a state file was found and used */
     bool stopped_early;
+    bool out_of_time; /* ended by seconds_limit */
     size_t train_count, validation_count; /* rows */
     double seconds;
 } forage_fit_report;
@@ -123,6 +129,15 @@ typedef struct forage_fit_options {
     bool resume;
 
     const char *source; /* name of the log for messages ("log.csv"); may be NULL */
+
+    /* Above 0: fitting ends when so many seconds have passed since this call began, with the best weights so far. A
+     * learning rate that falls does so over this time, if all epochs would take longer; what comes out then depends on
+     * how fast the machine is. */
+    double seconds_limit;
+
+    /* A fitted model of the same kind to go on from, or NULL: what it learned about users and items is where fitting
+     * begins (an incremental refit). Borrowed. FORAGE_UNSUPPORTED for a model that cannot. */
+    const forage_model *start;
 } forage_fit_options;
 
 /* Creates a model and fits it on the rows `split->train` of `dataset`, watching `split->validation`

@@ -184,7 +184,7 @@ typedef struct la_spmm {
     la_csr matrix;
     size_t width;
     const float *in;  /* [columns, width]; with slots [any, width] */
-    const float *add; /* [rows, width], by row of the matrix even where `list` is given; NULL: zero */
+    const float *add; /* as `out`; NULL: zero */
     float *out;       /* [rows, width]; with a list [list_count, width] */
     float scale;
     const uint32_t *list; /* only these rows of A, row list[i] to row i of `out`; NULL: all */
@@ -201,8 +201,8 @@ static inline size_t la_spmm_rows(const la_spmm *task)
 /* The whole product on up to `threads` threads, in chunks of about equal work. Each number is summed in the order of
  * its row's columns, and every product and sum is rounded: the same bytes for any number of threads and any `isa`. */
 void la_spmm_run(const la_spmm *task, forage_isa isa, int threads);
-/* Rows [begin, end) of `out`, on this thread. */
-void la_spmm_part(const la_spmm *task, forage_isa isa, size_t begin, size_t end);
+/* Rows [begin, end) of the result, on this thread, to `out` [end - begin, width] instead of task->out. */
+void la_spmm_part(const la_spmm *task, forage_isa isa, size_t begin, size_t end, float *out);
 /* Cuts a matrix into chunks of about equal work, the same whatever runs them: how many, and the first row of one (of
  * the number of chunks: all rows). For loops of one's own over la_spmm_part. */
 size_t la_csr_chunks(const la_csr *matrix);

@@ -67,20 +67,20 @@ typedef float loose_widest __attribute__((vector_size(64), aligned(4), may_alias
 
 #endif
 
-void la_spmm_part(const la_spmm *task, forage_isa isa, size_t begin, size_t end)
+void la_spmm_part(const la_spmm *task, forage_isa isa, size_t begin, size_t end, float *out)
 {
 #if defined(__x86_64__)
     if (isa >= FORAGE_ISA_AVX512) {
-        avx512_rows(task, begin, end);
+        avx512_rows(task, begin, end, out);
         return;
     }
     if (isa >= FORAGE_ISA_AVX2) {
-        avx2_rows(task, begin, end);
+        avx2_rows(task, begin, end, out);
         return;
     }
 #endif
     (void)isa;
-    portable_rows(task, begin, end);
+    portable_rows(task, begin, end, out);
 }
 
 /* What rows [0, i) of a product over all rows cost. */
@@ -119,13 +119,14 @@ typedef struct product {
 static void do_chunk(void *context, size_t chunk, int worker)
 {
     const product *p = context;
+    const la_spmm *task = p->task;
+    size_t begin = chunk * p->rows, end = task->list_count - begin < p->rows ? task->list_count : begin + p->rows;
     (void)worker;
-    if (!p->task->list) {
-        la_spmm_part(p->task, p->isa, la_csr_chunk(&p->task->matrix, chunk), la_csr_chunk(&p->task->matrix, chunk + 1));
-        return;
+    if (!task->list) {
+        begin = la_csr_chunk(&task->matrix, chunk);
+        end = la_csr_chunk(&task->matrix, chunk + 1);
     }
-    size_t begin = chunk * p->rows, left = p->task->list_count - begin;
-    la_spmm_part(p->task, p->isa, begin, begin + (left < p->rows ? left : p->rows));
+    la_spmm_part(task, p->isa, begin, end, task->out + begin * task->width);
 }
 
 void la_spmm_run(const la_spmm *task, forage_isa isa, int threads)

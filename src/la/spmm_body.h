@@ -41,7 +41,8 @@ KERNEL_TARGET static inline size_t KERNEL(present)(const la_csr *matrix, const u
 
 /* One band of `vectors` vectors (a constant where this is inlined) of rows [begin, end). */
 KERNEL_TARGET static inline __attribute__((always_inline)) void KERNEL(band)(const la_spmm *task, size_t vectors,
-                                                                             size_t offset, size_t begin, size_t end)
+                                                                             size_t offset, size_t begin, size_t end,
+                                                                             float *out)
 {
     const la_csr *matrix = &task->matrix;
     const float *in = task->in + offset;
@@ -53,7 +54,7 @@ KERNEL_TARGET static inline __attribute__((always_inline)) void KERNEL(band)(con
         for (size_t j = 0; j < vectors; j++) {
             sum[j] = (VECTOR){0};
             if (task->add)
-                sum[j] = ((const LOOSE_VECTOR *)(task->add + r * width + offset))[j];
+                sum[j] = ((const LOOSE_VECTOR *)(task->add + i * width + offset))[j];
         }
         if (task->slots) {
             uint32_t columns[GATHER];
@@ -66,16 +67,16 @@ KERNEL_TARGET static inline __attribute__((always_inline)) void KERNEL(band)(con
             KERNEL(row)(vectors, width, in, matrix->columns + first, matrix->values + first, last - first, sum);
         }
         for (size_t j = 0; j < vectors; j++)
-            ((LOOSE_VECTOR *)(task->out + i * width + offset))[j] = sum[j] * task->scale;
+            ((LOOSE_VECTOR *)(out + (i - begin) * width + offset))[j] = sum[j] * task->scale;
     }
 }
 
-KERNEL_TARGET static void KERNEL(rows)(const la_spmm *task, size_t begin, size_t end)
+KERNEL_TARGET static void KERNEL(rows)(const la_spmm *task, size_t begin, size_t end, float *out)
 {
     enum { LANES = sizeof(VECTOR) / sizeof(float) };
     size_t offset = 0;
     for (; offset + (size_t)WIDE * LANES <= task->width; offset += (size_t)WIDE * LANES)
-        KERNEL(band)(task, WIDE, offset, begin, end);
+        KERNEL(band)(task, WIDE, offset, begin, end, out);
     for (; offset < task->width; offset += LA_LANES)
-        KERNEL(band)(task, LA_LANES / LANES, offset, begin, end);
+        KERNEL(band)(task, LA_LANES / LANES, offset, begin, end, out);
 }

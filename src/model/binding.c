@@ -296,7 +296,7 @@ static void score_chunk(void *context, size_t chunk, int number)
     size_t count = task->count - begin < MODEL_BLOCK ? task->count - begin : MODEL_BLOCK;
     float *deviation = task->deviation ? task->deviation + begin : NULL;
     gather(task, worker, begin, count);
-    const forage_examples examples = {count, worker->use_codes, worker->use_values, NULL};
+    const forage_examples examples = {.count = count, .codes = worker->use_codes, .values = worker->use_values};
     model->type->score(model->state, &examples, worker->scratch, task->mean + begin, deviation);
     bool has_deviation = model->type->info.capabilities & FORAGE_HAS_DEVIATION;
     for (size_t i = 0; deviation && !has_deviation && i < count; i++)

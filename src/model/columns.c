@@ -151,12 +151,15 @@ static void code_chunk(void *context, size_t chunk, int worker)
                 values[i] = model_column_value(column, index);
         }
     }
+    for (size_t i = begin; i < end && task->coded->time; i++)
+        task->coded->time[i] = task->dataset->time[task->rows[i]];
     for (size_t i = begin; i < end && task->coded->reward; i++)
         task->coded->reward[i] = task->dataset->value[task->rows[i]];
 }
 
 forage_status model_coded_create(const model_columns *columns, const forage_dataset *dataset, const uint32_t *rows,
-                                 size_t count, int threads, model_coded *coded, forage_error *error)
+                                 size_t count, bool with_time, int threads, model_coded *coded,
+                                 forage_error *error)
 {
     bool good;
     *coded = (model_coded){0};
@@ -171,6 +174,8 @@ forage_status model_coded_create(const model_columns *columns, const forage_data
     }
     if (good && dataset->value)
         good = (coded->reward = forage_alloc(count + 1, sizeof *coded->reward)) != NULL;
+    if (good && with_time && dataset->time)
+        good = (coded->time = forage_alloc(count + 1, sizeof *coded->time)) != NULL;
     if (!good) {
         model_coded_release(coded, columns->count);
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory to code %zu rows of %zu columns", count, columns->count);
@@ -178,7 +183,8 @@ forage_status model_coded_create(const model_columns *columns, const forage_data
     coding task = {columns, dataset, rows, count, coded};
     forage_parallel_for(threads, (count + CHUNK - 1) / CHUNK, code_chunk, &task);
     coded->examples = (forage_examples){count, (const uint32_t *const *)coded->codes,
-                                        (const float *const *)coded->values, coded->reward};
+                                        (const float *const *)coded->values, coded->reward,
+                                        coded->time, dataset->time_is_calendar};
     return FORAGE_OK;
 }
 
@@ -193,5 +199,6 @@ void model_coded_release(model_coded *coded, size_t field_count)
     forage_free(coded->codes);
     forage_free(coded->values);
     forage_free(coded->reward);
+    forage_free(coded->time);
     *coded = (model_coded){0};
 }

@@ -23,6 +23,7 @@ enum {
     MODEL_READS_ATTRIBUTES = 1 << 2, /* further columns of users and items */
     MODEL_READS_CONTEXT = 1 << 3,    /* columns of the event */
     MODEL_NEEDS_REWARD = 1 << 4,     /* cannot be fitted on a log without values */
+    MODEL_READS_TIME = 1 << 5,       /* when each event was, if the log knows, to be fitted */
 };
 
 /* What a model is made for. It and all that it points to stay valid as long as the state. */
@@ -50,6 +51,7 @@ typedef struct model_progress {
     size_t epochs;          /* epochs completed since the very first start */
     double train_loss;      /* of the epoch that the last step completed */
     double validation_loss; /* the same; NaN without validation rows */
+    double validation_metric; /* the same; NaN without validation rows or info.metric */
     size_t best_epoch;      /* from 1; 0 as long as there is none */
     bool stopped_early;
     bool finished;
@@ -196,6 +198,7 @@ extern const model_type model_bootstrap;
 extern const model_type model_embedding_mlp;
 extern const model_type model_gaussian;
 extern const model_type model_latent_class;
+extern const model_type model_lightgcn;
 extern const model_type model_linear_ridge;
 extern const model_type model_logistic;
 extern const model_type model_neural_linear;

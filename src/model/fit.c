@@ -4,10 +4,10 @@
  * from which an interrupted fit goes on. A state file is a checkpoint with the
  * model's own metadata (metadata.c), what the model's fit_save adds, and:
  *
- *   forage.fit         version of this layout, "1"
+ *   forage.fit         version of this layout, "2"
  *   forage.fit.seed    seed of the fit
  *   forage.fit.data    a hash of the coded training and validation rows
- *   forage.fit.epochs  tensor F64 [epochs, 3]: train loss, validation loss, seconds
+ *   forage.fit.epochs  tensor F64 [epochs, 4]: train loss, validation loss and metric, seconds
  */
 #include "model/front.h"
 
@@ -136,10 +136,10 @@ static forage_status save_state(fit_task *task, forage_error *error)
     const forage_fit_report *report = task->report;
     nn_checkpoint *checkpoint;
     forage_status status;
-    size_t shape[2] = {report->epoch_count, 3};
+    size_t shape[2] = {report->epoch_count, 4};
     FORAGE_TRY(nn_checkpoint_create(&checkpoint, error));
     FORAGE_TRY_GOTO(model_metadata_write(model->type, model->params, &model->schema, checkpoint, error), end);
-    FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit", "1", error), end);
+    FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit", "2", error), end);
     FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit.seed", task->seed, error), end);
     FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit.data", task->data_hash, error), end);
     FORAGE_TRY_GOTO(nn_checkpoint_add(checkpoint, "forage.fit.epochs", NN_F64, 2, shape, report->epochs, error), end);
@@ -165,7 +165,7 @@ static forage_status room_for_epochs(fit_task *task, size_t count, forage_error 
     return FORAGE_OK;
 }
 
-_Static_assert(sizeof(forage_epoch) == 3 * sizeof(double), "epochs are kept as a tensor of three columns");
+_Static_assert(sizeof(forage_epoch) == 4 * sizeof(double), "epochs are kept as a tensor of four columns");
 
 static forage_status other_fit(const fit_task *task, const char *what, forage_error *error)
 {
@@ -187,7 +187,7 @@ static forage_status check_state(const fit_task *task, const nn_checkpoint *chec
     const char *seed = nn_checkpoint_metadata(checkpoint, "forage.fit.seed");
     const char *data = nn_checkpoint_metadata(checkpoint, "forage.fit.data");
     forage_status status = FORAGE_OK;
-    if (!type || !layout || !seed || !data || strcmp(layout, "1") != 0)
+    if (!type || !layout || !seed || !data || strcmp(layout, "2") != 0)
         status = forage_fail_at(error, FORAGE_FORMAT, task->options->state_path, 0, NULL,
                                 "this is not the state of a fit that can be resumed");
     else if (type != model->type)
@@ -214,10 +214,10 @@ static forage_status read_state(fit_task *task, const nn_checkpoint *checkpoint,
     const nn_tensor *epochs;
     FORAGE_TRY(check_state(task, checkpoint, error));
     FORAGE_TRY(nn_checkpoint_need(checkpoint, "forage.fit.epochs", NN_F64, 2, &epochs, error));
-    size_t count = epochs->shape[0], shape[2] = {count, 3};
-    if (epochs->shape[1] != 3)
+    size_t count = epochs->shape[0], shape[2] = {count, 4};
+    if (epochs->shape[1] != 4)
         return forage_fail_at(error, FORAGE_FORMAT, task->options->state_path, 0, "forage.fit.epochs",
-                              "three numbers per epoch are expected");
+                              "four numbers per epoch are expected");
     FORAGE_TRY(room_for_epochs(task, count, error));
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "forage.fit.epochs", NN_F64, 2, shape, task->report->epochs, error));
     FORAGE_TRY(task->model->type->fit_resume(task->fit, checkpoint, error));
@@ -248,6 +248,7 @@ static forage_status note_epochs(fit_task *task, const model_progress *progress,
     while (report->epoch_count < progress->epochs) {
         FORAGE_TRY(room_for_epochs(task, report->epoch_count + 1, error));
         report->epochs[report->epoch_count] = (forage_epoch){progress->train_loss, progress->validation_loss,
+                                                             progress->validation_metric,
                                                              task->before + forage_clock() - task->start};
         if (!isfinite(progress->train_loss))
             return forage_fail(error, FORAGE_DIVERGED,
@@ -295,15 +296,21 @@ static forage_status interrupted(fit_task *task, forage_error *error)
                        task->report->epoch_count, path);
 }
 
+static bool out_of_time(const fit_task *task)
+{
+    return task->options->seconds_limit > 0 && forage_clock() - task->start >= task->options->seconds_limit;
+}
+
 static forage_status run(fit_task *task, forage_error *error)
 {
     const model_type *type = task->model->type;
     for (;;) {
-        model_progress progress = {.validation_loss = NAN};
+        model_progress progress = {.validation_loss = NAN, .validation_metric = NAN};
         FORAGE_TRY(type->fit_step(task->fit, &progress, error));
         FORAGE_TRY(note_epochs(task, &progress, error));
         bool go_on = report_progress(task, &progress);
-        if (progress.finished)
+        task->report->out_of_time = out_of_time(task) && !progress.stopped_early;
+        if (progress.finished || task->report->out_of_time)
             return FORAGE_OK;
         if (!go_on)
             return interrupted(task, error);
@@ -312,24 +319,42 @@ static forage_status run(fit_task *task, forage_error *error)
     }
 }
 
+/* Says beforehand what would fail after an hour, or be killed. */
+static forage_status check_memory(const forage_model *model, const model_fit_input *input, forage_error *error)
+{
+    double need = model->type->fit_memory ? model->type->fit_memory(&model->setup, input) : 0;
+    double there = (double)forage_available_memory();
+    if (need <= there || there == 0)
+        return FORAGE_OK;
+    return forage_fail(error, FORAGE_NO_MEMORY,
+                       "fitting %s takes about %.0f MB of memory, and only %.0f MB are free; smaller embeddings need less",
+                       model->type->info.name, need / 1e6, there / 1e6);
+}
+
 static forage_status prepare(fit_task *task, const forage_dataset *dataset, const forage_split *split,
                              forage_error *error)
 {
     forage_model *model = task->model;
     const char *source = task->options->source;
     int threads = model->device.threads;
+    bool with_time = (model->type->reads & MODEL_READS_TIME) != 0;
     FORAGE_TRY(model_schema_build(model->type, task->options->fields, dataset, split->train, split->train_count,
                                   &model->schema, error));
     FORAGE_TRY(model_columns_create(&model->schema, dataset, source, &task->columns, error));
-    FORAGE_TRY(
-        model_coded_create(&task->columns, dataset, split->train, split->train_count, threads, &task->train, error));
-    FORAGE_TRY(model_coded_create(&task->columns, dataset, split->validation, split->validation_count, threads,
-                                  &task->validation, error));
+    FORAGE_TRY(model_coded_create(&task->columns, dataset, split->train, split->train_count, with_time, threads,
+                                  &task->train, error));
+    FORAGE_TRY(model_coded_create(&task->columns, dataset, split->validation, split->validation_count, with_time,
+                                  threads, &task->validation, error));
     model->setup = (model_setup){model->params, &model->schema, &model->device, model->seed};
+    task->input = (model_fit_input){&task->train.examples, &task->validation.examples, 0};
+    FORAGE_TRY(check_memory(model, &task->input, error));
     FORAGE_TRY(model->type->create(&model->setup, &model->state, error));
     if (task->options->state_path)
         identify(task);
-    task->input = (model_fit_input){&task->train.examples, &task->validation.examples, 0};
+    if (task->options->start)
+        FORAGE_TRY(model_extend_state(model, task->options->start, &task->train.examples, error));
+    if (task->options->seconds_limit > 0) /* what reading and coding took is gone */
+        task->input.seconds = fmax(task->options->seconds_limit - (forage_clock() - task->start), 1e-3);
     FORAGE_TRY(model->type->fit_begin(model->state, &task->input, &task->fit, error));
     FORAGE_TRY(resume(task, error));
     if (task->options->started)

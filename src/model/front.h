@@ -28,6 +28,11 @@ const model_type *model_type_at(size_t index);
 /* model.c: the device to use; NULL means "auto". */
 forage_status model_device(const forage_device *wanted, forage_device *device, forage_error *error);
 
+/* extend.c: what `from` has learned into the new model's state, by the ids of users and items; `events` are the new
+ * model's examples. FORAGE_UNSUPPORTED where the models are not of one kind, or cannot. */
+forage_status model_extend_state(forage_model *model, const forage_model *from, const forage_examples *events,
+                                 forage_error *error);
+
 /* schema.c: which columns of `dataset` a model of `type` reads ("auto", "all", a list), and what their codes mean:
  * known is what occurs in the `count` rows of training. */
 forage_status model_schema_build(const model_type *type, const char *fields, const forage_dataset *dataset,
@@ -107,16 +112,18 @@ static inline size_t model_column_index(const forage_field *field, const forage_
     return field->owner == FORAGE_OF_ITEM ? dataset->item[row] : row;
 }
 
-/* Examples of a fit: columns coded for `count` rows, 4 bytes per row and field, and 4 for the reward. */
+/* Examples of a fit: columns coded for `count` rows, 4 bytes per row and field, 4 for the reward, 8 for the time. */
 typedef struct model_coded {
     forage_examples examples;
     uint32_t **codes;
     float **values;
     float *reward;
+    int64_t *time;
 } model_coded;
 
 forage_status model_coded_create(const model_columns *columns, const forage_dataset *dataset, const uint32_t *rows,
-                                 size_t count, int threads, model_coded *coded, forage_error *error);
+                                 size_t count, bool with_time, int threads, model_coded *coded,
+                                 forage_error *error);
 void model_coded_release(model_coded *coded, size_t field_count);
 
 #endif

@@ -9,6 +9,7 @@
     X(embedding_mlp)  \
     X(gaussian)       \
     X(latent_class)   \
+    X(lightgcn)       \
     X(linear_ridge)   \
     X(logistic)       \
     X(neural_linear)  \

@@ -108,7 +108,7 @@ static void score_block(const forage_binding *binding, binding_worker *worker, s
         worker->use_codes[f] = binding->item_codes[f] ? binding->item_codes[f] + begin : worker->codes[f];
         worker->use_values[f] = binding->item_values[f] ? binding->item_values[f] + begin : worker->values[f];
     }
-    const forage_examples examples = {count, worker->use_codes, worker->use_values, NULL};
+    const forage_examples examples = {.count = count, .codes = worker->use_codes, .values = worker->use_values};
     model->type->score(model->state, &examples, worker->scratch, mean, NULL);
 }
 

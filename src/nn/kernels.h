@@ -58,6 +58,9 @@ typedef struct nn_kernels {
     double (*loss)(size_t rows, const float *z, const float *y, float scale, float *dz);
     /* The squared error, half of it: the sum over rows of (z - y)^2 / 2; dz = (z - y) * scale. */
     double (*squared)(size_t rows, const float *z, const float *y, float scale, float *dz);
+    /* z[i] = exp((z[i] - 1) * scale), for z at most 1 (a cosine) and scale above 0; returns their sum. `count` is a
+     * multiple of NN_LANES. */
+    float (*exp_cosine)(size_t count, float scale, float *z);
     /* dh[i] = dz[i] w; dw += sum over rows of dz[i] h[i]; returns the sum of dz. `rows` is a multiple of NN_LANES. */
     float (*head_back)(size_t rows, size_t stride, const float *dz, const float *h, const float *w, float *dh,
                        float *dw);
@@ -67,6 +70,8 @@ typedef struct nn_kernels {
                     const float *in, float *out);
     /* out[0 ... width) += in[i * stride ...] for i = first, next[first] ... until FORAGE_NONE. */
     void (*add_chain)(uint32_t first, const uint32_t *next, size_t width, size_t stride, const float *in, float *out);
+    /* out *= by */
+    void (*scale)(size_t count, float by, float *out);
     /* out += in */
     void (*add)(size_t count, const float *in, float *out);
     /* `origin` NULL: 0. */

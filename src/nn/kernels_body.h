@@ -164,6 +164,23 @@ KERNEL_TARGET static double KERNEL(squared)(size_t rows, const float *restrict z
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
+KERNEL_TARGET static float KERNEL(exp_cosine)(size_t count, float scale, float *restrict z)
+{
+    float sum[NN_LANES] = {0};
+    for (size_t i = 0; i < count; i += NN_LANES) {
+        for (size_t l = 0; l < NN_LANES; l++) {
+            float e = KERNEL(exp_negative)((z[i + l] - 1.0F) * scale);
+            z[i + l] = e;
+            sum[l] += e;
+        }
+    }
+    for (size_t half = NN_LANES / 2; half > 0; half /= 2) {
+        for (size_t l = 0; l < half; l++)
+            sum[l] += sum[l + half];
+    }
+    return sum[0];
+}
+
 KERNEL_TARGET static float KERNEL(head_back)(size_t rows, size_t stride, const float *restrict dz,
                                              const float *restrict h, const float *restrict w, float *restrict dh,
                                              float *restrict dw)
@@ -224,6 +241,12 @@ KERNEL_TARGET static void KERNEL(add_chain)(uint32_t first, const uint32_t *rest
     }
 }
 
+KERNEL_TARGET static void KERNEL(scale)(size_t count, float by, float *restrict out)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] *= by;
+}
+
 KERNEL_TARGET static void KERNEL(add)(size_t count, const float *restrict in, float *restrict out)
 {
     for (size_t i = 0; i < count; i++)
@@ -256,9 +279,11 @@ static const nn_kernels KERNEL(table) = {
     .sigmoid = KERNEL(sigmoid),
     .loss = KERNEL(loss),
     .squared = KERNEL(squared),
+    .exp_cosine = KERNEL(exp_cosine),
     .head_back = KERNEL(head_back),
     .scatter = KERNEL(scatter),
     .add_chain = KERNEL(add_chain),
+    .scale = KERNEL(scale),
     .add = KERNEL(add),
     .adam = KERNEL(adam),
 };

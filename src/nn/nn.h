@@ -10,6 +10,7 @@
 #include "nn/checkpoint.h"
 #include "nn/epoch.h"
 #include "nn/gradient.h"
+#include "nn/inbatch.h"
 #include "nn/mlp.h"
 #include "nn/trainer.h"
 

@@ -1,0 +1,515 @@
+/*
+ * lightgcn.c: LightGCN (He et al. 2020, "LightGCN: simplifying and powering graph convolution network for
+ * recommendation"): embeddings smoothed over the graph of who chose what.
+ *
+ *   E(k + 1) = A E(k),   A = D^-1/2 W D^-1/2 of the bipartite graph, no self loops     (equations 3, 7, 8)
+ *   E = (E(0) + ... + E(K)) / (K + 1),   score of u and i = <E_u, E_i>                  (equations 4, 5)
+ *
+ * E(0) alone is learned. Nothing else has weights, so that users and items that come later are placed by their
+ * edges: the vector of someone new is the same sum over the items they chose, with E(0) = 0 of their own.
+ *
+ * lightgcn_fit.c minimises one of three losses: BPR as published, or a softmax over the batch (nn/inbatch.h).
+ */
+#include "model/lightgcn.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const forage_param params[] = {
+    {"loss", FORAGE_PARAM_CHOICE, "bsl", 0, 0, "bpr|softmax|bsl",
+     "bpr: pairs of a chosen and another item, as published; softmax: the chosen item among those of the batch; bsl: "
+     "the same with a second temperature"},
+    {"layers", FORAGE_PARAM_INTEGER, "1", 0, LIGHTGCN_LAYERS, NULL,
+     "how often the graph is applied; 0: plain matrix factorisation"},
+    {"embedding-size", FORAGE_PARAM_INTEGER, "64", 1, 1024, NULL, "numbers per user and item"},
+    {"epochs", FORAGE_PARAM_INTEGER, "30", 1, 100000, NULL, "passes over the edges"},
+    {"batch-size", FORAGE_PARAM_INTEGER, "2048", 2, 1 << 16, NULL, "edges per step"},
+    {"learning-rate", FORAGE_PARAM_REAL, "0.001", 0, 10, NULL, "step size of Adam"},
+    {"schedule", FORAGE_PARAM_CHOICE, "cosine", 0, 0, "constant|linear|cosine",
+     "how the learning rate falls over the epochs (or the minutes that there are), to final-rate of itself"},
+    {"final-rate", FORAGE_PARAM_REAL, "0", 0, 1, NULL, "share of the learning rate that a schedule ends with"},
+    {"temperature", FORAGE_PARAM_REAL, "0.12", 0.01, 10, NULL,
+     "softmax, bsl: divides cosines; low values look at the hardest other items alone"},
+    {"second-temperature", FORAGE_PARAM_REAL, "0.84", 0.01, 10, NULL,
+     "bsl: weight of the other items against the chosen one (exponent of their sum)"},
+    {"l2", FORAGE_PARAM_REAL, "1e-05", 0, 100, NULL,
+     "penalty on the layer-0 embeddings of the batch: half their squares, per edge"},
+    {"init", FORAGE_PARAM_CHOICE, "xavier", 0, 0, "normal|xavier",
+     "first embeddings: normal with deviation 0.1, or uniform as Glorot and Bengio (2010)"},
+    {"patience", FORAGE_PARAM_INTEGER, "0", 0, 100000, NULL,
+     "epochs without a better validation metric before stopping; 0: all epochs. The best epoch's weights are kept "
+     "wherever there are validation rows"},
+    {"weight", FORAGE_PARAM_CHOICE, "binary", 0, 0, "binary|count|value",
+     "what an edge weighs in the graph: 1, how often the two met, or the sum of the values"},
+    {"half-life", FORAGE_PARAM_REAL, "0", 0, 1e18, NULL,
+     "above 0: an event counts half as much after this time (days; in a log whose times are plain numbers, in their "
+     "unit)"},
+    {"beta1", FORAGE_PARAM_REAL, "0.9", 0, 0.999999, NULL, "Adam: memory of the mean gradient"},
+    {"beta2", FORAGE_PARAM_REAL, "0.999", 0, 0.99999999, NULL, "Adam: memory of the squared gradient"},
+    {"epsilon", FORAGE_PARAM_REAL, "1e-8", 1e-30, 1, NULL, "Adam: added to the root of the squared gradient"},
+};
+
+/* BPR as published. */
+static const forage_preset presets[] = {
+    {"loss", "bpr", "layers", "3"},
+    {"loss", "bpr", "schedule", "constant"},
+    {"loss", "bpr", "l2", "0.0001"},
+    {"loss", "bpr", "init", "normal"},
+    {"loss", "bpr", "epochs", "200"},
+};
+
+static forage_status out_of_memory(const model_state *state, forage_error *error)
+{
+    return forage_fail(error, FORAGE_NO_MEMORY, "no memory for LightGCN over %zu users and %zu items of %zu numbers",
+                       state->users, state->items, state->width);
+}
+
+/* ---- the state ---- */
+
+static void release(model_state *state)
+{
+    if (!state)
+        return;
+    forage_graph_release(&state->graph);
+    forage_free(state->values);
+    forage_free(state->base);
+    forage_free(state->final);
+    forage_free(state->packed);
+    forage_free(state);
+}
+
+/* Sizes; nothing allocated. */
+static forage_status measure(const model_setup *setup, model_state *state, forage_error *error)
+{
+    *state = (model_state){.params = setup->params, .device = setup->device, .seed = setup->seed};
+    state->user_field = model_schema_id(setup->schema, FORAGE_OF_USER);
+    state->item_field = model_schema_id(setup->schema, FORAGE_OF_ITEM);
+    if (state->user_field == SIZE_MAX || state->item_field == SIZE_MAX)
+        return forage_fail(error, FORAGE_INVALID, "lightgcn needs the ids of users and items among its fields");
+    state->users = setup->schema->fields[state->user_field].cardinality;
+    state->items = setup->schema->fields[state->item_field].cardinality;
+    state->nodes = state->users + state->items;
+    if (state->users > UINT32_MAX - 3 || state->items > UINT32_MAX - 3 - state->users)
+        return forage_fail(error, FORAGE_UNSUPPORTED, "%zu users and %zu items are more nodes than a graph can number",
+                           state->users, state->items);
+    state->width = (size_t)forage_params_integer(setup->params, "embedding-size");
+    state->pitch = la_padded(state->width);
+    state->layers = (size_t)forage_params_integer(setup->params, "layers");
+    return FORAGE_OK;
+}
+
+/* All zero. */
+static forage_status build(const model_setup *setup, model_state **state, forage_error *error)
+{
+    model_state sizes;
+    *state = NULL;
+    FORAGE_TRY(measure(setup, &sizes, error));
+    model_state *made = forage_calloc(1, sizeof *made);
+    if (!made)
+        return out_of_memory(&sizes, error);
+    *made = sizes;
+    made->base = forage_calloc(made->nodes, made->pitch * sizeof *made->base);
+    made->final = forage_calloc(made->nodes + 2, made->pitch * sizeof *made->final);
+    if (!made->base || !made->final) {
+        release(made);
+        return out_of_memory(&sizes, error);
+    }
+    *state = made;
+    return FORAGE_OK;
+}
+
+/* Draws rows [first, first + count) of layer 0. */
+static void draw(model_state *state, forage_rng *rng, size_t first, size_t count)
+{
+    bool normal = strcmp(forage_params_text(state->params, "init"), "normal") == 0;
+    double bound = sqrt(6.0 / (double)(count + state->width));
+    for (size_t r = first; r < first + count; r++) {
+        for (size_t j = 0; j < state->width; j++)
+            state->base[r * state->pitch + j] =
+                (float)(normal ? 0.1 * forage_rng_normal(rng) : bound * (2 * forage_rng_double(rng) - 1));
+    }
+}
+
+static forage_status create(const model_setup *setup, model_state **state, forage_error *error)
+{
+    forage_rng rng;
+    FORAGE_TRY(build(setup, state, error));
+    forage_rng_seed_stream(&rng, setup->seed, LIGHTGCN_STREAM_WEIGHTS);
+    draw(*state, &rng, 0, (*state)->users);
+    draw(*state, &rng, (*state)->users, (*state)->items);
+    return FORAGE_OK;
+}
+
+la_csr lightgcn_matrix(const model_state *state)
+{
+    return (la_csr){state->nodes, state->graph.offsets, state->graph.neighbours, state->values};
+}
+
+static double half_life(const model_state *state, const forage_examples *examples)
+{
+    double microseconds_a_day = 86400e6;
+    return forage_params_real(state->params, "half-life") * (examples->time_is_calendar ? microseconds_a_day : 1);
+}
+
+forage_status lightgcn_connect(model_state *state, const forage_examples *examples, forage_error *error)
+{
+    const char *weight = forage_params_text(state->params, "weight");
+    const forage_graph_options options = {
+        .weight = strcmp(weight, "count") == 0   ? FORAGE_EDGE_COUNT
+                  : strcmp(weight, "value") == 0 ? FORAGE_EDGE_VALUE
+                                                 : FORAGE_EDGE_BINARY,
+        .half_life = half_life(state, examples),
+    };
+    const forage_graph_events events = {
+        .users = state->users,
+        .items = state->items,
+        .count = examples->count,
+        .user = examples->codes[state->user_field],
+        .item = examples->codes[state->item_field],
+        .value = examples->reward,
+        .time = examples->time,
+    };
+    forage_graph graph;
+    FORAGE_TRY(forage_graph_create(&events, &options, &graph, error));
+    float *values = forage_alloc(2 * graph.edges + 1, sizeof *values);
+    forage_status status = values ? forage_graph_normalise(&graph, values, error) : out_of_memory(state, error);
+    if (status != FORAGE_OK) {
+        forage_graph_release(&graph);
+        forage_free(values);
+        return status;
+    }
+    forage_graph_release(&state->graph);
+    forage_free(state->values);
+    state->graph = graph;
+    state->values = values;
+    return FORAGE_OK;
+}
+
+/* Where there is no graph at all nobody is. */
+static bool isolated(const model_state *state, size_t node)
+{
+    return state->graph.edges && state->graph.offsets[node] == state->graph.offsets[node + 1];
+}
+
+/* The mean of the rows of `final` that have edges, among [first, end), to row `to` and to those that have none. */
+static void fill_average(model_state *state, size_t first, size_t end, size_t to)
+{
+    size_t pitch = state->pitch, count = 0;
+    float *average = state->final + to * pitch;
+    for (size_t j = 0; j < pitch; j += LA_LANES) {
+        double sum[LA_LANES] = {0};
+        count = 0;
+        for (size_t n = first; n < end; n++) {
+            if (isolated(state, n))
+                continue;
+            count++;
+            for (size_t l = 0; l < LA_LANES; l++)
+                sum[l] += (double)state->final[n * pitch + j + l];
+        }
+        for (size_t l = 0; l < LA_LANES; l++)
+            average[j + l] = count ? (float)(sum[l] / (double)count) : 0;
+    }
+    for (size_t n = first; n < end; n++) {
+        if (isolated(state, n))
+            memcpy(state->final + n * pitch, average, pitch * sizeof *average);
+    }
+}
+
+/* The final table takes in one more layer. */
+typedef struct layer_sum {
+    const float *layer;
+    float *final;
+    size_t count; /* floats */
+    float scale;
+} layer_sum;
+
+enum { SUM_CHUNK = 1 << 16 };
+
+static void add_layer(void *context, size_t chunk, int worker)
+{
+    const layer_sum *task = context;
+    size_t begin = chunk * SUM_CHUNK, end = task->count - begin < SUM_CHUNK ? task->count : begin + SUM_CHUNK;
+    (void)worker;
+    for (size_t i = begin; i < end; i++)
+        task->final[i] = (task->final[i] + task->layer[i]) * task->scale;
+}
+
+forage_status lightgcn_propagate(model_state *state, forage_error *error)
+{
+    size_t count = state->nodes * state->pitch, depth = state->graph.edges ? state->layers : 0;
+    float *layers[2] = {NULL, NULL};
+    const float *from = state->base;
+    for (size_t i = 0; i < 2 && i < depth; i++) {
+        layers[i] = forage_alloc(count, sizeof **layers);
+        if (!layers[i]) {
+            forage_free(layers[0]);
+            return out_of_memory(state, error);
+        }
+    }
+    memcpy(state->final, state->base, count * sizeof *state->final);
+    for (size_t k = 0; k < depth; k++) {
+        la_spmm task = {.matrix = lightgcn_matrix(state),
+                        .width = state->pitch,
+                        .in = from,
+                        .out = layers[k % 2],
+                        .scale = 1};
+        la_spmm_run(&task, state->device->isa, state->device->threads);
+        from = layers[k % 2];
+        layer_sum sum = {from, state->final, count, k + 1 == depth ? 1.0F / (float)(depth + 1) : 1};
+        forage_parallel_for(state->device->threads, (count + SUM_CHUNK - 1) / SUM_CHUNK, add_layer, &sum);
+    }
+    forage_free(layers[0]);
+    forage_free(layers[1]);
+    fill_average(state, 0, state->users, state->nodes);
+    fill_average(state, state->users, state->nodes, state->nodes + 1);
+    return FORAGE_OK;
+}
+
+/* ---- scoring ---- */
+
+static size_t scratch_size(const model_state *state)
+{
+    (void)state;
+    return 0;
+}
+
+static size_t row_of(size_t code, size_t count, size_t first, size_t average)
+{
+    return code < count ? first + code : average;
+}
+
+static void score(const model_state *state, const forage_examples *examples, void *scratch, float *mean,
+                  float *deviation)
+{
+    const uint32_t *users = examples->codes[state->user_field], *items = examples->codes[state->item_field];
+    (void)scratch;
+    for (size_t i = 0; i < examples->count; i++) {
+        const float *u = state->final + row_of(users[i], state->users, 0, state->nodes) * state->pitch;
+        const float *v = state->final + row_of(items[i], state->items, state->users, state->nodes + 1) * state->pitch;
+        float sum[LA_LANES] = {0};
+        for (size_t j = 0; j < state->pitch; j += LA_LANES) {
+            for (size_t l = 0; l < LA_LANES; l++)
+                sum[l] += u[j + l] * v[j + l];
+        }
+        for (size_t half = LA_LANES / 2; half > 0; half /= 2) {
+            for (size_t l = 0; l < half; l++)
+                sum[l] += sum[l + half];
+        }
+        mean[i] = isfinite(sum[0]) ? sum[0] : 0;
+        if (deviation)
+            deviation[i] = NAN;
+    }
+}
+
+static void vectors(const model_state *state, model_vectors *out)
+{
+    *out = (model_vectors){state->final, state->final + state->users * state->pitch, state->width, state->pitch};
+}
+
+/* ---- checkpoints ---- */
+
+static forage_status save(const model_state *state, nn_checkpoint *checkpoint, forage_error *error)
+{
+    /* The block for rows without their padding lives in the state, which outlives the checkpoint. */
+    model_state *owner = (model_state *)(uintptr_t)state;
+    size_t width = state->width, users[2] = {state->users, width}, items[2] = {state->items, width};
+    size_t ends = state->users + 1, edges = state->graph.edges;
+    const float *rows = state->base;
+    if (state->pitch != width) {
+        if (!owner->packed)
+            owner->packed = forage_alloc(state->nodes, width * sizeof *owner->packed);
+        if (!owner->packed)
+            return out_of_memory(state, error);
+        for (size_t n = 0; n < state->nodes; n++)
+            memcpy(owner->packed + n * width, state->base + n * state->pitch, width * sizeof *rows);
+        rows = owner->packed;
+    }
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "embedding_user.weight", NN_F32, 2, users, rows, error));
+    FORAGE_TRY(
+        nn_checkpoint_add(checkpoint, "embedding_item.weight", NN_F32, 2, items, rows + state->users * width, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "graph.offsets", NN_U64, 1, &ends, state->graph.offsets, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "graph.nodes", NN_U32, 1, &edges, state->graph.neighbours, error));
+    return nn_checkpoint_add(checkpoint, "graph.weights", NN_F32, 1, &edges, state->graph.weights, error);
+}
+
+/* The graph of a checkpoint: users' rows alone, as events. */
+static forage_status read_graph(model_state *state, const nn_checkpoint *checkpoint, forage_error *error)
+{
+    const char *path = nn_checkpoint_path(checkpoint);
+    size_t ends = state->users + 1;
+    const nn_tensor *nodes;
+    FORAGE_TRY(nn_checkpoint_need(checkpoint, "graph.nodes", NN_U32, 1, &nodes, error));
+    size_t count = nodes->shape[0];
+    uint64_t *offsets = forage_alloc(ends, sizeof *offsets);
+    uint32_t *user = forage_alloc(count + 1, sizeof *user), *item = forage_alloc(count + 1, sizeof *item);
+    float *weights = forage_alloc(count + 1, sizeof *weights);
+    forage_status status = FORAGE_OK;
+    if (!offsets || !user || !item || !weights) {
+        status = out_of_memory(state, error);
+        goto end;
+    }
+    FORAGE_TRY_GOTO(nn_checkpoint_read(checkpoint, "graph.offsets", NN_U64, 1, &ends, offsets, error), end);
+    FORAGE_TRY_GOTO(nn_checkpoint_read(checkpoint, "graph.nodes", NN_U32, 1, &count, item, error), end);
+    FORAGE_TRY_GOTO(nn_checkpoint_read_weights(checkpoint, "graph.weights", 1, &count, weights, error), end);
+    bool good = offsets[0] == 0 && offsets[state->users] == count;
+    for (size_t u = 0; good && u < state->users; u++) {
+        good = offsets[u] <= offsets[u + 1] && offsets[u + 1] <= count;
+        for (uint64_t e = offsets[u]; good && e < offsets[u + 1]; e++) {
+            user[e] = (uint32_t)u;
+            item[e] -= (uint32_t)state->users; /* below: wraps around to large */
+            good = item[e] < state->items && weights[e] > 0 && (e == offsets[u] || item[e] > item[e - 1]);
+        }
+    }
+    if (!good) {
+        status = forage_fail_at(error, FORAGE_FORMAT, path, 0, "graph.nodes", "these are not the edges of a graph");
+        goto end;
+    }
+    const forage_graph_events events = {state->users, state->items, count, user, item, weights, NULL};
+    FORAGE_TRY_GOTO(forage_graph_create(&events, &(forage_graph_options){.weight = FORAGE_EDGE_VALUE}, &state->graph,
+                                        error),
+                    end);
+    state->values = forage_alloc(2 * count + 1, sizeof *state->values);
+    status = state->values ? forage_graph_normalise(&state->graph, state->values, error) : out_of_memory(state, error);
+end:
+    forage_free(offsets);
+    forage_free(user);
+    forage_free(item);
+    forage_free(weights);
+    return status;
+}
+
+static forage_status read_table(const nn_checkpoint *checkpoint, const char *name, size_t rows, const model_state *state,
+                                float *to, forage_error *error)
+{
+    size_t width = state->width, shape[2] = {rows, width};
+    FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, name, 2, shape, to, error));
+    for (size_t r = rows; state->pitch != width && r-- > 0;) {
+        memmove(to + r * state->pitch, to + r * width, width * sizeof *to);
+        memset(to + r * state->pitch + width, 0, (state->pitch - width) * sizeof *to);
+    }
+    return FORAGE_OK;
+}
+
+static forage_status load(const model_setup *setup, const nn_checkpoint *checkpoint, model_state **state,
+                          forage_error *error)
+{
+    forage_status status;
+    FORAGE_TRY(build(setup, state, error));
+    model_state *made = *state;
+    FORAGE_TRY_GOTO(read_table(checkpoint, "embedding_user.weight", made->users, made, made->base, error), fail);
+    FORAGE_TRY_GOTO(read_table(checkpoint, "embedding_item.weight", made->items, made,
+                               made->base + made->users * made->pitch, error),
+                    fail);
+    if (nn_checkpoint_find(checkpoint, "graph.nodes")) /* PyTorch's has none: then layer 0 is all there is */
+        FORAGE_TRY_GOTO(read_graph(made, checkpoint, error), fail);
+    FORAGE_TRY_GOTO(lightgcn_propagate(made, error), fail);
+    return FORAGE_OK;
+fail:
+    release(made);
+    *state = NULL;
+    return status;
+}
+
+/* A state_dict of the authors' PyTorch code. */
+static forage_status recognise(const nn_checkpoint *checkpoint, forage_params *values, size_t *users, size_t *items,
+                               bool *mine, forage_error *error)
+{
+    const nn_tensor *user = nn_checkpoint_find(checkpoint, "embedding_user.weight");
+    const nn_tensor *item = nn_checkpoint_find(checkpoint, "embedding_item.weight");
+    char size[32];
+    *mine = false;
+    if (!user || !item || user->dtype != NN_F32 || item->dtype != NN_F32 || user->rank != 2 || item->rank != 2 ||
+        !user->shape[0] || !item->shape[0] || user->shape[1] != item->shape[1])
+        return FORAGE_OK;
+    (void)snprintf(size, sizeof size, "%zu", user->shape[1]);
+    FORAGE_TRY(forage_params_set(values, "embedding-size", size, error));
+    *users = user->shape[0];
+    *items = item->shape[0];
+    *mine = true;
+    return FORAGE_OK;
+}
+
+/* Layer 0 of those who are known; those who are not begin at 0 and have what their edges bring. */
+static forage_status extend(model_state *state, const model_state *old, const uint32_t *user_map,
+                            const uint32_t *item_map, const forage_examples *events, forage_error *error)
+{
+    if (old->width != state->width)
+        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "embedding-size",
+                              "the model to go on from has embeddings of %zu numbers, not of %zu", old->width,
+                              state->width);
+    FORAGE_TRY(lightgcn_connect(state, events, error));
+    for (size_t n = 0; n < state->nodes; n++) {
+        bool is_user = n < state->users;
+        uint32_t from = is_user ? user_map[n] : item_map[n - state->users];
+        float *row = state->base + n * state->pitch;
+        if (from == FORAGE_NONE)
+            memset(row, 0, state->pitch * sizeof *row);
+        else
+            memcpy(row, old->base + (is_user ? from : old->users + from) * old->pitch, state->pitch * sizeof *row);
+    }
+    return lightgcn_propagate(state, error);
+}
+
+/* ---- what can be asked of it ---- */
+
+double lightgcn_memory(const model_state *state, double edges)
+{
+    double tables = (double)state->nodes * (double)state->pitch * 4;
+    return 2 * tables + 2 * edges * 12 + (double)state->nodes * 16;
+}
+
+static size_t describe(const model_state *state, char *buffer, size_t size)
+{
+    int n = snprintf(buffer, size,
+                     "embedding_user: %zu x %zu\nembedding_item: %zu x %zu\ngraph: %zu edges, applied %zu time%s\n",
+                     state->users, state->width, state->items, state->width, state->graph.edges, state->layers,
+                     state->layers == 1 ? "" : "s");
+    return n > 0 ? (size_t)n : 0;
+}
+
+static size_t weight_count(const model_state *state)
+{
+    return state->nodes * state->width;
+}
+
+static double fit_memory(const model_setup *setup, const model_fit_input *input)
+{
+    model_state sizes;
+    if (measure(setup, &sizes, NULL) != FORAGE_OK)
+        return 0;
+    return lightgcn_fit_memory(&sizes, input);
+}
+
+const model_type model_lightgcn = {
+    .info = {.name = "lightgcn",
+             .version = 1,
+             .summary = "embeddings of users and items, smoothed over the graph of who chose what (batched)",
+             .capabilities = FORAGE_CAN_FIT | FORAGE_HAS_EMBEDDINGS,
+             .table = {.owner = "lightgcn",
+                       .params = params,
+                       .count = sizeof params / sizeof params[0],
+                       .presets = presets,
+                       .preset_count = sizeof presets / sizeof presets[0]}},
+    .reads = MODEL_READS_USER | MODEL_READS_ITEM | MODEL_READS_TIME,
+    .minimum_reward = -INFINITY,
+    .maximum_reward = INFINITY,
+    .create = create,
+    .free = release,
+    .fit_begin = lightgcn_fit_begin,
+    .fit_step = lightgcn_fit_step,
+    .fit_end = lightgcn_fit_end,
+    .fit_save = lightgcn_fit_save,
+    .fit_resume = lightgcn_fit_resume,
+    .scratch_size = scratch_size,
+    .score = score,
+    .save = save,
+    .load = load,
+    .recognise = recognise,
+    .vectors = vectors,
+    .fit_memory = fit_memory,
+    .extend = extend,
+    .describe = describe,
+    .weight_count = weight_count,
+};

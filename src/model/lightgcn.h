@@ -1,0 +1,52 @@
+/*
+ * lightgcn.h: what the files of LightGCN share: the state (lightgcn.c), and its fit (lightgcn_fit.c).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef MODEL_LIGHTGCN_H
+#define MODEL_LIGHTGCN_H
+
+#include "la/la.h"
+#include "model/descriptor.h"
+
+/* Streams of random numbers of one seed. */
+enum { LIGHTGCN_STREAM_WEIGHTS, LIGHTGCN_STREAM_ORDER };
+
+enum { LIGHTGCN_LAYERS = 16 };
+
+/* Nodes are users, then items (forage_graph). A row of a table belongs to a node and has `pitch` floats. */
+struct model_state {
+    const forage_params *params;
+    const forage_device *device;
+    uint64_t seed;
+    size_t user_field, item_field; /* of the examples */
+    size_t users, items, nodes;
+    size_t width, pitch;
+    size_t layers;
+    forage_graph graph; /* no edges before it is fitted */
+    float *values;      /* [2 x edges] of the normalised graph */
+    float *base;        /* [nodes, pitch] embeddings of layer 0: all that is learned */
+    /* [nodes + 2, pitch]: the means of layers 0 to K, by which is scored. A node without edges, and the last two rows,
+     * have the average user's and the average item's. */
+    float *final;
+    float *packed; /* [nodes, width]: tensors of a checkpoint under way */
+};
+
+la_csr lightgcn_matrix(const model_state *state);
+/* The graph of some examples into a state that has none, or another one. */
+forage_status lightgcn_connect(model_state *state, const forage_examples *examples, forage_error *error);
+/* `final` from `base` and the graph. */
+forage_status lightgcn_propagate(model_state *state, forage_error *error);
+/* Bytes of the tables of `state`'s size, and of a graph of `edges`. */
+double lightgcn_memory(const model_state *state, double edges);
+
+/* lightgcn_fit.c */
+double lightgcn_fit_memory(const model_state *state, const model_fit_input *input);
+forage_status lightgcn_fit_begin(model_state *state, const model_fit_input *input, model_fit **fit,
+                                 forage_error *error);
+forage_status lightgcn_fit_step(model_fit *fit, model_progress *progress, forage_error *error);
+void lightgcn_fit_end(model_fit *fit, bool keep);
+forage_status lightgcn_fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error);
+forage_status lightgcn_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, forage_error *error);
+
+#endif
