@@ -46,11 +46,10 @@ static forage_status read_log(const char *path, forage_graph *graph, forage_erro
     forage_dataset *log;
     FORAGE_TRY(forage_dataset_load(path, NULL, NULL, &log, error));
     double start = forage_clock();
-    forage_status status =
-        forage_graph_create(&(forage_graph_events){forage_vocabulary_count(log->users),
-                                                   forage_vocabulary_count(log->items), log->count, log->user,
-                                                   log->item, NULL, NULL},
-                            NULL, graph, error);
+    forage_status status = forage_graph_create(&(forage_graph_events){forage_vocabulary_count(log->users),
+                                                                      forage_vocabulary_count(log->items), log->count,
+                                                                      log->user, log->item, NULL, NULL},
+                                               NULL, graph, error);
     printf("graph of %zu events made in %.1f ms\n", log->count, 1e3 * (forage_clock() - start));
     forage_dataset_free(log);
     return status;
@@ -95,11 +94,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < nodes * WIDTH; i++)
         in[i] = (float)forage_rng_normal(&rng);
     printf("%s; %zu nodes, %zu entries, %d columns\n", device.name, nodes, 2 * graph.edges, WIDTH);
-    la_spmm task = {.matrix = {nodes, graph.offsets, graph.neighbours, values},
-                    .width = WIDTH,
-                    .in = in,
-                    .out = out,
-                    .scale = 1};
+    la_spmm task = {
+        .matrix = {nodes, graph.offsets, graph.neighbours, values}, .width = WIDTH, .in = in, .out = out, .scale = 1};
     product(&task, nodes, FORAGE_ISA_PORTABLE, 1, "plain C");
     if (device.isa >= FORAGE_ISA_AVX2)
         product(&task, nodes, FORAGE_ISA_AVX2, 1, "AVX2");

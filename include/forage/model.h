@@ -86,11 +86,11 @@ typedef struct forage_split forage_split;
 typedef struct forage_model forage_model;
 
 typedef struct forage_epoch {
-    double train_loss;      /* what the model minimises, over this epoch */
-    double validation_loss; /* at its end; NaN without validation rows */
+    double train_loss;        /* what the model minimises, over this epoch */
+    double validation_loss;   /* at its end; NaN without validation rows */
     double validation_metric; /* what the model judges itself by at its end, the higher the better (see
                                  forage_model_info.metric); NaN without validation rows, or if it has none */
-    double seconds;         /* since the fit (or its resumption) began */
+    double seconds;           /* since the fit (or its resumption) began */
 } forage_epoch;
 
 /* What happened while fitting. Start it with {0}; release it afterwards, on failure too. */
@@ -101,7 +101,7 @@ typedef struct forage_fit_report {
     size_t resumed_from; /* epochs that were done before this call took over; 0 for a fresh start */
     bool resumed;        /* a state file was found and used */
     bool stopped_early;
-    bool out_of_time; /* ended by seconds_limit */
+    bool out_of_time;                     /* ended by seconds_limit */
     size_t train_count, validation_count; /* rows */
     double seconds;
 } forage_fit_report;

@@ -15,6 +15,8 @@ typedef struct training {
     int64_t threads;
     uint64_t seed, state_every;
     bool json, quiet, resume;
+    const char *minutes_text, *from;
+    double minutes;
 
     const forage_model_info *info;
     cli_param_options params;
@@ -22,7 +24,7 @@ typedef struct training {
     forage_device device;
     forage_dataset *dataset;
     forage_split split;
-    forage_model *model;
+    forage_model *model, *start;
     forage_fit_report report;
     char state_path[4096];
 } training;
@@ -31,6 +33,7 @@ static void release(training *t)
 {
     forage_fit_report_release(&t->report);
     forage_model_free(t->model);
+    forage_model_free(t->start);
     forage_split_release(&t->split);
     forage_dataset_free(t->dataset);
     cli_param_options_release(&t->params);
@@ -60,6 +63,11 @@ static bool parse(training *t, int argc, char **argv, int *code)
         {"checkpoint-every", CLI_COUNT, &t->state_every, "N",
          "save the state of training in OUTPUT.state after every N epochs; default: when ten seconds have passed. It "
          "is removed at the end"},
+        {"max-minutes", CLI_TEXT, &t->minutes_text, "M",
+         "end training within M minutes, with the best weights so far; a learning rate that falls does so over this "
+         "time, if all epochs would take longer"},
+        {"from", CLI_TEXT, &t->from, "MODELFILE",
+         "begin from a model that was fitted before to users and items of the same ids (an incremental refit)"},
         {"resume", CLI_FLAG, &t->resume, NULL, "go on from OUTPUT.state, if there is one, to the same result"},
         {"json", CLI_FLAG, &t->json, NULL, "print one JSON object"},
         {"quiet", CLI_FLAG, &t->quiet, NULL, "no progress bar"},
@@ -89,6 +97,9 @@ static bool parse(training *t, int argc, char **argv, int *code)
         *code = cli_misused("the model comes first: forage train MODEL --data FILE --output FILE [options]");
     else if (!t->data || !t->output)
         *code = cli_misused("option --%s is missing; 'forage help train' explains", t->data ? "output" : "data");
+    else if (t->minutes_text && (!forage_parse_real(t->minutes_text, strlen(t->minutes_text), &t->minutes) ||
+                                 !(t->minutes > 0 && t->minutes < 1e6)))
+        *code = cli_misused("option --max-minutes: '%s' is not a number of minutes above 0", t->minutes_text);
     else if (t->json && strcmp(t->output, "-") == 0)
         *code = cli_misused("--json and --output - would both write to standard output");
     else if (t->threads < 0 || t->threads > 4096)
@@ -139,6 +150,8 @@ static void print_epoch(void *context, size_t epoch, const forage_epoch *result)
     fprintf(to, ": train loss %.4f", result->train_loss);
     if (isfinite(result->validation_loss))
         fprintf(to, ", validation loss %.4f", result->validation_loss);
+    if (isfinite(result->validation_metric))
+        fprintf(to, ", validation %s %.4f", t->info->metric, result->validation_metric);
     fprintf(to, " (%.2f s)\n", result->seconds);
     fflush(to);
 }
@@ -157,8 +170,13 @@ static void print_result(const training *t)
     FILE *to = voice(t);
     cli_progress_end();
     if (report->stopped_early)
-        fprintf(to, "Stopped early: the validation loss no longer fell.\n");
-    if (kept && isfinite(kept->validation_loss))
+        fprintf(to, "Stopped early: validation no longer became better.\n");
+    if (report->out_of_time)
+        fprintf(to, "Ended after %s minutes, as was asked.\n", t->minutes_text);
+    if (kept && isfinite(kept->validation_metric))
+        fprintf(to, "Validation %s %.4f (epoch %zu of %zu)", t->info->metric, kept->validation_metric,
+                report->best_epoch, report->epoch_count);
+    else if (kept && isfinite(kept->validation_loss))
         fprintf(to, "Validation loss %.4f (epoch %zu of %zu)", kept->validation_loss, report->best_epoch,
                 report->epoch_count);
     else
@@ -172,9 +190,10 @@ static json_t *epochs_json(const forage_fit_report *report)
 {
     json_t *epochs = json_array();
     for (size_t i = 0; i < report->epoch_count; i++)
-        json_array_append_new(epochs, json_pack("{s:i, s:o, s:o, s:o}", "epoch", (int)(i + 1), "train_loss",
+        json_array_append_new(epochs, json_pack("{s:i, s:o, s:o, s:o, s:o}", "epoch", (int)(i + 1), "train_loss",
                                                 cli_json_real(report->epochs[i].train_loss), "validation_loss",
-                                                cli_json_real(report->epochs[i].validation_loss), "seconds",
+                                                cli_json_real(report->epochs[i].validation_loss), "validation_metric",
+                                                cli_json_real(report->epochs[i].validation_metric), "seconds",
                                                 cli_json_real(report->epochs[i].seconds)));
     return epochs;
 }
@@ -248,6 +267,9 @@ static int print_json(const training *t)
     json_object_set_new(object, "resumed_from", json_integer((json_int_t)report->resumed_from));
     json_object_set_new(object, "train_loss", cli_json_real(kept ? kept->train_loss : NAN));
     json_object_set_new(object, "validation_loss", cli_json_real(kept ? kept->validation_loss : NAN));
+    json_object_set_new(object, "metric", t->info->metric ? json_string(t->info->metric) : json_null());
+    json_object_set_new(object, "validation_metric", cli_json_real(kept ? kept->validation_metric : NAN));
+    json_object_set_new(object, "out_of_time", json_boolean(report->out_of_time));
     json_object_set_new(object, "seconds", cli_json_real(report->seconds));
     double done = (double)report->train_count * (double)(report->epoch_count - report->resumed_from);
     json_object_set_new(object, "rows_per_second", cli_json_real(done / report->seconds));
@@ -279,6 +301,8 @@ static forage_status train(training *t, const forage_progress *progress, forage_
     t->read.test = t->test;
     FORAGE_TRY(forage_device_open(t->device_name ? t->device_name : "auto", (int)t->threads, &t->device, error));
     FORAGE_TRY(check_output(t->output, t->data, error));
+    if (t->from)
+        FORAGE_TRY(forage_model_load(t->from, &t->device, &t->start, error));
     FORAGE_TRY(forage_dataset_load(t->data, &t->read, progress, &t->dataset, error));
     FORAGE_TRY(forage_split_parse(t->split_text ? t->split_text
                                   : files       ? "files"
@@ -297,6 +321,8 @@ static forage_status train(training *t, const forage_progress *progress, forage_
         .state_every = t->state_every,
         .resume = t->resume,
         .source = t->data,
+        .seconds_limit = 60 * t->minutes,
+        .start = t->start,
     };
     FORAGE_TRY(
         forage_model_fit(t->info, t->params.params, t->dataset, &t->split, &options, &t->report, &t->model, error));

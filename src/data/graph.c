@@ -68,8 +68,7 @@ static forage_status check(const forage_graph_events *events, const forage_graph
 
 static bool makes_edge(const forage_graph_events *events, size_t i)
 {
-    return events->user[i] != FORAGE_NONE && events->item[i] != FORAGE_NONE &&
-           (!events->value || events->value[i] > 0);
+    return events->user[i] != FORAGE_NONE && events->item[i] != FORAGE_NONE && (!events->value || events->value[i] > 0);
 }
 
 /* What event i adds to its edge. */

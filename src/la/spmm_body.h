@@ -7,9 +7,10 @@
  */
 
 /* out[VECTORS vectors] = scale (add + sum over e of values[e] in[columns[e]]) of the columns that `in` begins with. */
-KERNEL_TARGET static inline __attribute__((always_inline)) void
-KERNEL(row)(size_t vectors, size_t width, const float *in, const uint32_t *columns, const float *values, size_t count,
-            VECTOR *sum)
+KERNEL_TARGET static inline __attribute__((always_inline)) void KERNEL(row)(size_t vectors, size_t width,
+                                                                            const float *in, const uint32_t *columns,
+                                                                            const float *values, size_t count,
+                                                                            VECTOR *sum)
 {
     for (size_t e = 0; e < count; e++) {
         const float *from = in + (size_t)columns[e] * width;
@@ -40,9 +41,8 @@ KERNEL_TARGET static inline size_t KERNEL(present)(const la_csr *matrix, const u
 }
 
 /* One band of `vectors` vectors (a constant where this is inlined) of rows [begin, end). */
-KERNEL_TARGET static inline __attribute__((always_inline)) void KERNEL(band)(const la_spmm *task, size_t vectors,
-                                                                             size_t offset, size_t begin, size_t end,
-                                                                             float *out)
+KERNEL_TARGET static inline __attribute__((always_inline)) void
+KERNEL(band)(const la_spmm *task, size_t vectors, size_t offset, size_t begin, size_t end, float *out)
 {
     const la_csr *matrix = &task->matrix;
     const float *in = task->in + offset;

@@ -158,8 +158,7 @@ static void code_chunk(void *context, size_t chunk, int worker)
 }
 
 forage_status model_coded_create(const model_columns *columns, const forage_dataset *dataset, const uint32_t *rows,
-                                 size_t count, bool with_time, int threads, model_coded *coded,
-                                 forage_error *error)
+                                 size_t count, bool with_time, int threads, model_coded *coded, forage_error *error)
 {
     bool good;
     *coded = (model_coded){0};
@@ -182,9 +181,12 @@ forage_status model_coded_create(const model_columns *columns, const forage_data
     }
     coding task = {columns, dataset, rows, count, coded};
     forage_parallel_for(threads, (count + CHUNK - 1) / CHUNK, code_chunk, &task);
-    coded->examples = (forage_examples){count, (const uint32_t *const *)coded->codes,
-                                        (const float *const *)coded->values, coded->reward,
-                                        coded->time, dataset->time_is_calendar};
+    coded->examples = (forage_examples){count,
+                                        (const uint32_t *const *)coded->codes,
+                                        (const float *const *)coded->values,
+                                        coded->reward,
+                                        coded->time,
+                                        dataset->time_is_calendar};
     return FORAGE_OK;
 }
 

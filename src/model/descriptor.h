@@ -47,12 +47,12 @@ typedef struct model_fit_input {
 
 /* Where a fit stands after a step. */
 typedef struct model_progress {
-    uint64_t done, total;   /* in any unit, for a progress bar; a guess of `total` will do */
-    size_t epochs;          /* epochs completed since the very first start */
-    double train_loss;      /* of the epoch that the last step completed */
-    double validation_loss; /* the same; NaN without validation rows */
+    uint64_t done, total;     /* in any unit, for a progress bar; a guess of `total` will do */
+    size_t epochs;            /* epochs completed since the very first start */
+    double train_loss;        /* of the epoch that the last step completed */
+    double validation_loss;   /* the same; NaN without validation rows */
     double validation_metric; /* the same; NaN without validation rows or info.metric */
-    size_t best_epoch;      /* from 1; 0 as long as there is none */
+    size_t best_epoch;        /* from 1; 0 as long as there is none */
     bool stopped_early;
     bool finished;
 } model_progress;

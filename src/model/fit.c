@@ -247,9 +247,9 @@ static forage_status note_epochs(fit_task *task, const model_progress *progress,
     forage_fit_report *report = task->report;
     while (report->epoch_count < progress->epochs) {
         FORAGE_TRY(room_for_epochs(task, report->epoch_count + 1, error));
-        report->epochs[report->epoch_count] = (forage_epoch){progress->train_loss, progress->validation_loss,
-                                                             progress->validation_metric,
-                                                             task->before + forage_clock() - task->start};
+        report->epochs[report->epoch_count] =
+            (forage_epoch){progress->train_loss, progress->validation_loss, progress->validation_metric,
+                           task->before + forage_clock() - task->start};
         if (!isfinite(progress->train_loss))
             return forage_fail(error, FORAGE_DIVERGED,
                                "the loss of epoch %zu is no longer a number; a smaller learning "
@@ -326,9 +326,10 @@ static forage_status check_memory(const forage_model *model, const model_fit_inp
     double there = (double)forage_available_memory();
     if (need <= there || there == 0)
         return FORAGE_OK;
-    return forage_fail(error, FORAGE_NO_MEMORY,
-                       "fitting %s takes about %.0f MB of memory, and only %.0f MB are free; smaller embeddings need less",
-                       model->type->info.name, need / 1e6, there / 1e6);
+    return forage_fail(
+        error, FORAGE_NO_MEMORY,
+        "fitting %s takes about %.0f MB of memory, and only %.0f MB are free; smaller embeddings need less",
+        model->type->info.name, need / 1e6, there / 1e6);
 }
 
 static forage_status prepare(fit_task *task, const forage_dataset *dataset, const forage_split *split,

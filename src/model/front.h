@@ -122,8 +122,7 @@ typedef struct model_coded {
 } model_coded;
 
 forage_status model_coded_create(const model_columns *columns, const forage_dataset *dataset, const uint32_t *rows,
-                                 size_t count, bool with_time, int threads, model_coded *coded,
-                                 forage_error *error);
+                                 size_t count, bool with_time, int threads, model_coded *coded, forage_error *error);
 void model_coded_release(model_coded *coded, size_t field_count);
 
 #endif

@@ -11,6 +11,7 @@
  * lightgcn_fit.c minimises one of three losses: BPR as published, or a softmax over the batch (nn/inbatch.h).
  */
 #include "model/lightgcn.h"
+#include "model/catalogue.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -53,11 +54,8 @@ static const forage_param params[] = {
 
 /* BPR as published. */
 static const forage_preset presets[] = {
-    {"loss", "bpr", "layers", "3"},
-    {"loss", "bpr", "schedule", "constant"},
-    {"loss", "bpr", "l2", "0.0001"},
-    {"loss", "bpr", "init", "normal"},
-    {"loss", "bpr", "epochs", "200"},
+    {"loss", "bpr", "layers", "3"},    {"loss", "bpr", "schedule", "constant"}, {"loss", "bpr", "l2", "0.0001"},
+    {"loss", "bpr", "init", "normal"}, {"loss", "bpr", "epochs", "200"},
 };
 
 static forage_status out_of_memory(const model_state *state, forage_error *error)
@@ -76,6 +74,8 @@ static void release(model_state *state)
     forage_free(state->values);
     forage_free(state->base);
     forage_free(state->final);
+    forage_free(state->folded);
+    forage_free(state->degrees);
     forage_free(state->packed);
     forage_free(state);
 }
@@ -83,7 +83,7 @@ static void release(model_state *state)
 /* Sizes; nothing allocated. */
 static forage_status measure(const model_setup *setup, model_state *state, forage_error *error)
 {
-    *state = (model_state){.params = setup->params, .device = setup->device, .seed = setup->seed};
+    *state = (model_state){.setup = setup, .params = setup->params, .device = setup->device, .seed = setup->seed};
     state->user_field = model_schema_id(setup->schema, FORAGE_OF_USER);
     state->item_field = model_schema_id(setup->schema, FORAGE_OF_ITEM);
     if (state->user_field == SIZE_MAX || state->item_field == SIZE_MAX)
@@ -112,7 +112,9 @@ static forage_status build(const model_setup *setup, model_state **state, forage
     *made = sizes;
     made->base = forage_calloc(made->nodes, made->pitch * sizeof *made->base);
     made->final = forage_calloc(made->nodes + 2, made->pitch * sizeof *made->final);
-    if (!made->base || !made->final) {
+    made->folded = forage_calloc(made->items, made->pitch * sizeof *made->folded);
+    made->degrees = forage_calloc(made->items + 1, sizeof *made->degrees);
+    if (!made->base || !made->final || !made->folded || !made->degrees) {
         release(made);
         return out_of_memory(&sizes, error);
     }
@@ -142,6 +144,20 @@ static forage_status create(const model_setup *setup, model_state **state, forag
     return FORAGE_OK;
 }
 
+/* Takes over a graph and what follows from it. */
+static void adopt(model_state *state, const forage_graph *graph, float *values)
+{
+    forage_graph_release(&state->graph);
+    forage_free(state->values);
+    state->graph = *graph;
+    state->values = values;
+    for (size_t i = 0; i < state->items; i++) {
+        state->degrees[i] = 0;
+        for (size_t e = graph->offsets[state->users + i]; e < graph->offsets[state->users + i + 1]; e++)
+            state->degrees[i] += (double)graph->weights[e];
+    }
+}
+
 la_csr lightgcn_matrix(const model_state *state)
 {
     return (la_csr){state->nodes, state->graph.offsets, state->graph.neighbours, state->values};
@@ -151,6 +167,22 @@ static double half_life(const model_state *state, const forage_examples *example
 {
     double microseconds_a_day = 86400e6;
     return forage_params_real(state->params, "half-life") * (examples->time_is_calendar ? microseconds_a_day : 1);
+}
+
+static forage_status connect(model_state *state, const forage_graph_events *events, const forage_graph_options *options,
+                             forage_error *error)
+{
+    forage_graph graph;
+    FORAGE_TRY(forage_graph_create(events, options, &graph, error));
+    float *values = forage_alloc(2 * graph.edges + 1, sizeof *values);
+    forage_status status = values ? forage_graph_normalise(&graph, values, error) : out_of_memory(state, error);
+    if (status == FORAGE_OK) {
+        adopt(state, &graph, values);
+        return FORAGE_OK;
+    }
+    forage_graph_release(&graph);
+    forage_free(values);
+    return status;
 }
 
 forage_status lightgcn_connect(model_state *state, const forage_examples *examples, forage_error *error)
@@ -171,20 +203,7 @@ forage_status lightgcn_connect(model_state *state, const forage_examples *exampl
         .value = examples->reward,
         .time = examples->time,
     };
-    forage_graph graph;
-    FORAGE_TRY(forage_graph_create(&events, &options, &graph, error));
-    float *values = forage_alloc(2 * graph.edges + 1, sizeof *values);
-    forage_status status = values ? forage_graph_normalise(&graph, values, error) : out_of_memory(state, error);
-    if (status != FORAGE_OK) {
-        forage_graph_release(&graph);
-        forage_free(values);
-        return status;
-    }
-    forage_graph_release(&state->graph);
-    forage_free(state->values);
-    state->graph = graph;
-    state->values = values;
-    return FORAGE_OK;
+    return connect(state, &events, &options, error);
 }
 
 /* Where there is no graph at all nobody is. */
@@ -222,7 +241,6 @@ typedef struct layer_sum {
     const float *layer;
     float *final;
     size_t count; /* floats */
-    float scale;
 } layer_sum;
 
 enum { SUM_CHUNK = 1 << 16 };
@@ -233,38 +251,51 @@ static void add_layer(void *context, size_t chunk, int worker)
     size_t begin = chunk * SUM_CHUNK, end = task->count - begin < SUM_CHUNK ? task->count : begin + SUM_CHUNK;
     (void)worker;
     for (size_t i = begin; i < end; i++)
-        task->final[i] = (task->final[i] + task->layer[i]) * task->scale;
+        task->final[i] += task->layer[i];
 }
 
-forage_status lightgcn_propagate(model_state *state, forage_error *error)
+void lightgcn_propagate(model_state *state, float *const layers[2])
 {
     size_t count = state->nodes * state->pitch, depth = state->graph.edges ? state->layers : 0;
-    float *layers[2] = {NULL, NULL};
-    const float *from = state->base;
-    for (size_t i = 0; i < 2 && i < depth; i++) {
-        layers[i] = forage_alloc(count, sizeof **layers);
-        if (!layers[i]) {
-            forage_free(layers[0]);
-            return out_of_memory(state, error);
-        }
-    }
+    const forage_device *device = state->device;
+    const float *items = state->final + state->users * state->pitch, *from = state->base;
+    la_spmm task = {.matrix = lightgcn_matrix(state), .width = state->pitch, .scale = 1};
     memcpy(state->final, state->base, count * sizeof *state->final);
-    for (size_t k = 0; k < depth; k++) {
-        la_spmm task = {.matrix = lightgcn_matrix(state),
-                        .width = state->pitch,
-                        .in = from,
-                        .out = layers[k % 2],
-                        .scale = 1};
-        la_spmm_run(&task, state->device->isa, state->device->threads);
-        from = layers[k % 2];
-        layer_sum sum = {from, state->final, count, k + 1 == depth ? 1.0F / (float)(depth + 1) : 1};
-        forage_parallel_for(state->device->threads, (count + SUM_CHUNK - 1) / SUM_CHUNK, add_layer, &sum);
+    for (size_t k = 0; k + 1 < depth; k++) {
+        task.in = from;
+        task.out = layers[k % 2];
+        la_spmm_run(&task, device->isa, device->threads);
+        from = task.out;
+        layer_sum sum = {from, state->final, count};
+        forage_parallel_for(device->threads, (count + SUM_CHUNK - 1) / SUM_CHUNK, add_layer, &sum);
     }
-    forage_free(layers[0]);
-    forage_free(layers[1]);
+    for (size_t i = 0; i < state->items * state->pitch; i++)
+        state->folded[i] = depth ? items[i] / (float)(depth + 1) : 0;
+    if (depth) {
+        task.in = from;
+        task.add = task.out = state->final;
+        task.scale = 1.0F / (float)(depth + 1);
+        la_spmm_run(&task, device->isa, device->threads);
+    }
     fill_average(state, 0, state->users, state->nodes);
     fill_average(state, state->users, state->nodes, state->nodes + 1);
-    return FORAGE_OK;
+}
+
+/* The same with layers of its own. */
+static forage_status propagate(model_state *state, forage_error *error)
+{
+    float *layers[2] = {NULL, NULL};
+    forage_status status = FORAGE_OK;
+    for (size_t i = 0; i < 2 && i + 1 < state->layers && status == FORAGE_OK; i++) {
+        layers[i] = forage_alloc(state->nodes, state->pitch * sizeof **layers);
+        if (!layers[i])
+            status = out_of_memory(state, error);
+    }
+    if (status == FORAGE_OK)
+        lightgcn_propagate(state, layers);
+    forage_free(layers[0]);
+    forage_free(layers[1]);
+    return status;
 }
 
 /* ---- scoring ---- */
@@ -275,37 +306,101 @@ static size_t scratch_size(const model_state *state)
     return 0;
 }
 
-static size_t row_of(size_t code, size_t count, size_t first, size_t average)
+static const float *user_vector(const model_state *state, uint32_t code)
 {
-    return code < count ? first + code : average;
+    return state->final + (code < state->users ? code : state->nodes) * state->pitch;
+}
+
+static const float *item_vector(const model_state *state, uint32_t code)
+{
+    return state->final + (code < state->items ? state->users + code : state->nodes + 1) * state->pitch;
+}
+
+static model_dot dot_of(const model_state *state)
+{
+    return (model_dot){state->final + state->users * state->pitch, state->width, state->pitch, state->device->isa};
 }
 
 static void score(const model_state *state, const forage_examples *examples, void *scratch, float *mean,
                   float *deviation)
 {
     const uint32_t *users = examples->codes[state->user_field], *items = examples->codes[state->item_field];
+    const float *left[MODEL_BLOCK], *right[MODEL_BLOCK];
+    const model_dot dot = dot_of(state);
     (void)scratch;
     for (size_t i = 0; i < examples->count; i++) {
-        const float *u = state->final + row_of(users[i], state->users, 0, state->nodes) * state->pitch;
-        const float *v = state->final + row_of(items[i], state->items, state->users, state->nodes + 1) * state->pitch;
-        float sum[LA_LANES] = {0};
-        for (size_t j = 0; j < state->pitch; j += LA_LANES) {
-            for (size_t l = 0; l < LA_LANES; l++)
-                sum[l] += u[j + l] * v[j + l];
-        }
-        for (size_t half = LA_LANES / 2; half > 0; half /= 2) {
-            for (size_t l = 0; l < half; l++)
-                sum[l] += sum[l + half];
-        }
-        mean[i] = isfinite(sum[0]) ? sum[0] : 0;
+        left[i] = user_vector(state, users[i]);
+        right[i] = item_vector(state, items[i]);
         if (deviation)
             deviation[i] = NAN;
     }
+    model_dot_pairs(&dot, left, right, examples->count, mean);
 }
+
+/* ---- the whole catalogue ---- */
+
+/* Room for the vectors of those who come with a history, before what the product needs. */
+static size_t fold_size(const model_state *state, size_t count)
+{
+    return count * state->pitch * sizeof(float);
+}
+
+static size_t catalogue_scratch(const model_state *state, size_t count)
+{
+    return fold_size(state, count) + model_dot_scratch_size(state->width, count);
+}
+
+/* The vector of somebody new who chose these items: layers 1 to K of a node with such edges, whose own layer 0 is 0. */
+static const float *fold_in(const model_state *state, const model_subject *subject, float *vector)
+{
+    double degree = 0;
+    memset(vector, 0, state->pitch * sizeof *vector);
+    for (size_t i = 0; i < subject->count; i++)
+        degree += subject->weights ? (double)subject->weights[i] : 1;
+    for (size_t i = 0; i < subject->count; i++) {
+        size_t node = state->users + subject->items[i];
+        double weight = subject->weights ? (double)subject->weights[i] : 1;
+        if (!state->graph.edges || isolated(state, node) || !(weight > 0))
+            continue;
+        float share = (float)(weight / sqrt(degree * (state->degrees[subject->items[i]] + weight))); /* one edge more */
+        const float *row = state->folded + subject->items[i] * state->pitch;
+        for (size_t j = 0; j < state->pitch; j++)
+            vector[j] += share * row[j];
+    }
+    for (size_t j = 0; j < state->pitch; j++) {
+        if (vector[j] != 0)
+            return vector;
+    }
+    return user_vector(state, FORAGE_NONE); /* nothing that the graph knows */
+}
+
+static void prepare(const model_state *state, const model_subject *subjects, size_t count, void *scratch)
+{
+    const float *of[MODEL_SUBJECTS];
+    const model_dot dot = dot_of(state);
+    float *folded = scratch;
+    for (size_t s = 0; s < count; s++) {
+        of[s] = user_vector(state, subjects[s].user);
+        if (subjects[s].user == FORAGE_NONE && subjects[s].count)
+            of[s] = fold_in(state, &subjects[s], folded + s * state->pitch);
+    }
+    model_dot_prepare(&dot, of, count, (char *)scratch + fold_size(state, count));
+}
+
+static void score_items(const model_state *state, void *scratch, size_t count, size_t first, size_t items, float *out)
+{
+    const model_dot dot = dot_of(state);
+    model_dot_score(&dot, (const char *)scratch + fold_size(state, count), count, first, items, out);
+}
+
+const model_catalogue lightgcn_catalogue = {catalogue_scratch, prepare, score_items};
 
 static void vectors(const model_state *state, model_vectors *out)
 {
-    *out = (model_vectors){state->final, state->final + state->users * state->pitch, state->width, state->pitch};
+    *out = (model_vectors){.users = state->final,
+                           .items = state->final + state->users * state->pitch,
+                           .width = state->width,
+                           .pitch = state->pitch};
 }
 
 /* ---- checkpoints ---- */
@@ -367,11 +462,7 @@ static forage_status read_graph(model_state *state, const nn_checkpoint *checkpo
         goto end;
     }
     const forage_graph_events events = {state->users, state->items, count, user, item, weights, NULL};
-    FORAGE_TRY_GOTO(forage_graph_create(&events, &(forage_graph_options){.weight = FORAGE_EDGE_VALUE}, &state->graph,
-                                        error),
-                    end);
-    state->values = forage_alloc(2 * count + 1, sizeof *state->values);
-    status = state->values ? forage_graph_normalise(&state->graph, state->values, error) : out_of_memory(state, error);
+    status = connect(state, &events, &(forage_graph_options){.weight = FORAGE_EDGE_VALUE}, error);
 end:
     forage_free(offsets);
     forage_free(user);
@@ -380,8 +471,8 @@ end:
     return status;
 }
 
-static forage_status read_table(const nn_checkpoint *checkpoint, const char *name, size_t rows, const model_state *state,
-                                float *to, forage_error *error)
+static forage_status read_table(const nn_checkpoint *checkpoint, const char *name, size_t rows,
+                                const model_state *state, float *to, forage_error *error)
 {
     size_t width = state->width, shape[2] = {rows, width};
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, name, 2, shape, to, error));
@@ -404,7 +495,7 @@ static forage_status load(const model_setup *setup, const nn_checkpoint *checkpo
                     fail);
     if (nn_checkpoint_find(checkpoint, "graph.nodes")) /* PyTorch's has none: then layer 0 is all there is */
         FORAGE_TRY_GOTO(read_graph(made, checkpoint, error), fail);
-    FORAGE_TRY_GOTO(lightgcn_propagate(made, error), fail);
+    FORAGE_TRY_GOTO(propagate(made, error), fail);
     return FORAGE_OK;
 fail:
     release(made);
@@ -449,7 +540,7 @@ static forage_status extend(model_state *state, const model_state *old, const ui
         else
             memcpy(row, old->base + (is_user ? from : old->users + from) * old->pitch, state->pitch * sizeof *row);
     }
-    return lightgcn_propagate(state, error);
+    return propagate(state, error);
 }
 
 /* ---- what can be asked of it ---- */
@@ -457,7 +548,7 @@ static forage_status extend(model_state *state, const model_state *old, const ui
 double lightgcn_memory(const model_state *state, double edges)
 {
     double tables = (double)state->nodes * (double)state->pitch * 4;
-    return 2 * tables + 2 * edges * 12 + (double)state->nodes * 16;
+    return 3 * tables + 2 * edges * 12 + (double)state->nodes * 16;
 }
 
 static size_t describe(const model_state *state, char *buffer, size_t size)
@@ -485,6 +576,7 @@ static double fit_memory(const model_setup *setup, const model_fit_input *input)
 const model_type model_lightgcn = {
     .info = {.name = "lightgcn",
              .version = 1,
+             .metric = "ndcg@20",
              .summary = "embeddings of users and items, smoothed over the graph of who chose what (batched)",
              .capabilities = FORAGE_CAN_FIT | FORAGE_HAS_EMBEDDINGS,
              .table = {.owner = "lightgcn",
@@ -507,6 +599,7 @@ const model_type model_lightgcn = {
     .save = save,
     .load = load,
     .recognise = recognise,
+    .catalogue = &lightgcn_catalogue,
     .vectors = vectors,
     .fit_memory = fit_memory,
     .extend = extend,

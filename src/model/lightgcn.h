@@ -16,6 +16,7 @@ enum { LIGHTGCN_LAYERS = 16 };
 
 /* Nodes are users, then items (forage_graph). A row of a table belongs to a node and has `pitch` floats. */
 struct model_state {
+    const model_setup *setup;
     const forage_params *params;
     const forage_device *device;
     uint64_t seed;
@@ -29,16 +30,22 @@ struct model_state {
     /* [nodes + 2, pitch]: the means of layers 0 to K, by which is scored. A node without edges, and the last two rows,
      * have the average user's and the average item's. */
     float *final;
-    float *packed; /* [nodes, width]: tensors of a checkpoint under way */
+    float *folded; /* [items, pitch]: what an edge to an item brings to a user who is new, before normalisation: the sum
+                      of its layers 0 to K - 1, divided by K + 1 */
+    double *degrees; /* [items] sums of weights */
+    float *packed;   /* [nodes, width]: tensors of a checkpoint under way */
 };
 
 la_csr lightgcn_matrix(const model_state *state);
 /* The graph of some examples into a state that has none, or another one. */
 forage_status lightgcn_connect(model_state *state, const forage_examples *examples, forage_error *error);
-/* `final` from `base` and the graph. */
-forage_status lightgcn_propagate(model_state *state, forage_error *error);
+/* `final` and `folded` from `base` and the graph. `layers`: [nodes, pitch] each, as many as there are layers less one,
+ * at most two. */
+void lightgcn_propagate(model_state *state, float *const layers[2]);
 /* Bytes of the tables of `state`'s size, and of a graph of `edges`. */
 double lightgcn_memory(const model_state *state, double edges);
+
+extern const model_catalogue lightgcn_catalogue;
 
 /* lightgcn_fit.c */
 double lightgcn_fit_memory(const model_state *state, const model_fit_input *input);

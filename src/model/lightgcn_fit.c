@@ -18,6 +18,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/lightgcn.h"
+#include "model/validate.h"
 
 #include <math.h>
 #include <string.h>
@@ -59,18 +60,19 @@ struct model_fit {
     float *layers[2];     /* [nodes, pitch], as many as there are layers less one */
 
     /* Of the batch at hand. */
-    uint32_t *slots;   /* [nodes] place in `list`, or FORAGE_NONE */
-    uint32_t *list;    /* [parts x batch] nodes, each once */
-    uint32_t *times;   /* [parts x batch] how often each occurs */
+    uint32_t *slots; /* [nodes] place in `list`, or FORAGE_NONE */
+    uint32_t *list;  /* [parts x batch] nodes, each once */
+    uint32_t *times; /* [parts x batch] how often each occurs */
     size_t list_count;
-    uint32_t *nodes;   /* [parts, batch] of the edges */
-    float *rows;       /* [parts x batch, pitch] E, by place in `list`; then its gradient */
-    float *vectors;    /* [parts, batch, pitch] E of the edges' nodes */
-    float *gradients;  /* the same */
-    double *losses;    /* [chunks of PAIRS] */
-    size_t count;      /* edges */
+    uint32_t *nodes;  /* [parts, batch] of the edges */
+    float *rows;      /* [parts x batch, pitch] E, by place in `list`; then its gradient */
+    float *vectors;   /* [parts, batch, pitch] E of the edges' nodes */
+    float *gradients; /* the same */
+    double *losses;   /* [chunks of PAIRS] */
+    size_t count;     /* edges */
     nn_inbatch *softmax;
-    float *blocks;     /* [threads, BLOCK_ROWS, pitch] */
+    model_validation *validation; /* NULL: nothing to watch */
+    float *blocks;                /* [threads, BLOCK_ROWS, pitch] */
 
     uint64_t at[AT_COUNT];
     double loss[LOSS_COUNT];
@@ -134,6 +136,7 @@ static void fit_free(model_fit *fit)
     forage_free(fit->gradients);
     forage_free(fit->losses);
     nn_inbatch_free(fit->softmax);
+    model_validation_free(fit->validation);
     forage_free(fit->blocks);
     forage_free(fit);
 }
@@ -238,6 +241,8 @@ forage_status lightgcn_fit_begin(model_state *state, const model_fit_input *inpu
         nn_inbatch_spec spec = softmax_spec(state, made->batch);
         FORAGE_TRY_GOTO(nn_inbatch_create(&spec, &made->softmax, error), fail);
     }
+    FORAGE_TRY_GOTO(model_validation_create(state->setup, input, &lightgcn_catalogue, state, &made->validation, error),
+                    fail);
     forage_rng_seed_stream(&made->rng, state->seed, LIGHTGCN_STREAM_ORDER);
     made->loss[LOSS_METRIC] = NAN;
     made->loss[LOSS_BEST] = -INFINITY;
@@ -493,11 +498,8 @@ static void backward(model_fit *fit)
 {
     const model_state *state = fit->state;
     const forage_device *device = state->device;
-    la_spmm task = {.matrix = lightgcn_matrix(state),
-                    .width = state->pitch,
-                    .in = fit->rows,
-                    .scale = 1,
-                    .slots = fit->slots};
+    la_spmm task = {
+        .matrix = lightgcn_matrix(state), .width = state->pitch, .in = fit->rows, .scale = 1, .slots = fit->slots};
     for (size_t k = 0; k + 1 < state->layers; k++) {
         task.out = fit->layers[k % 2];
         la_spmm_run(&task, device->isa, device->threads);
@@ -559,9 +561,26 @@ static forage_status step(model_fit *fit, forage_error *error)
     return FORAGE_OK;
 }
 
-static forage_status epoch_end(model_fit *fit, forage_error *error)
+/* The validation metric of the weights as they are, which are kept if they are the best so far. */
+static void judge(model_fit *fit)
 {
-    (void)error;
+    if (!fit->validation) {
+        fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
+        return;
+    }
+    lightgcn_propagate(fit->state, fit->layers);
+    fit->loss[LOSS_METRIC] = model_validation_run(fit->validation);
+    fit->at[AT_STALE]++;
+    if (fit->loss[LOSS_METRIC] <= fit->loss[LOSS_BEST])
+        return;
+    fit->loss[LOSS_BEST] = fit->loss[LOSS_METRIC];
+    fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
+    fit->at[AT_STALE] = 0;
+    memcpy(fit->best, fit->state->base, fit->state->nodes * fit->state->pitch * sizeof *fit->best);
+}
+
+static void epoch_end(model_fit *fit)
+{
     if (!fit->pairwise)
         fit->rng = fit->after;
     fit->drawn = false;
@@ -569,8 +588,7 @@ static forage_status epoch_end(model_fit *fit, forage_error *error)
     fit->at[AT_STEP] = 0;
     fit->loss[LOSS_TRAIN] = fit->loss[LOSS_SUM] / (double)fit->state->graph.edges;
     fit->loss[LOSS_SUM] = 0;
-    fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
-    return FORAGE_OK;
+    judge(fit);
 }
 
 forage_status lightgcn_fit_step(model_fit *fit, model_progress *progress, forage_error *error)
@@ -582,7 +600,9 @@ forage_status lightgcn_fit_step(model_fit *fit, model_progress *progress, forage
         late = fit->input->seconds > 0 && forage_clock() - fit->started >= fit->input->seconds;
     }
     if (fit->at[AT_STEP] == fit->steps)
-        FORAGE_TRY(epoch_end(fit, error));
+        epoch_end(fit);
+    else if (late)
+        judge(fit); /* of the epoch that there is no time for */
     progress->done = fit->at[AT_EPOCH] * edges + fit->at[AT_STEP] * fit->batch;
     progress->total = (uint64_t)fit->epochs * edges;
     progress->epochs = (size_t)fit->at[AT_EPOCH];
@@ -598,7 +618,10 @@ void lightgcn_fit_end(model_fit *fit, bool keep)
 {
     if (!fit)
         return;
-    (void)keep;
+    if (keep && fit->validation && fit->at[AT_BEST_EPOCH] > 0)
+        memcpy(fit->state->base, fit->best, fit->state->nodes * fit->state->pitch * sizeof *fit->best);
+    if (keep)
+        lightgcn_propagate(fit->state, fit->layers);
     fit_free(fit);
 }
 

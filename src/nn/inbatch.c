@@ -28,12 +28,12 @@ struct nn_inbatch {
     size_t chunk_rows; /* users of a chunk, whole tiles */
     size_t chunks;
     la_gemm cosines, to_users, to_items;
-    float *users, *items;             /* [padded, width] of length 1 */
-    float *turned;                    /* [width, padded]: items transposed */
+    float *users, *items;               /* [padded, width] of length 1 */
+    float *turned;                      /* [width, padded]: items transposed */
     float *user_lengths, *item_lengths; /* [padded] 1 / length, 0 for a vector of length 0 */
-    float *sums;                      /* [chunks, padded, width] gradients of the items */
-    float *tiles;                     /* [threads, TILE, padded + width] */
-    double *losses;                   /* [chunks] */
+    float *sums;                        /* [chunks, padded, width] gradients of the items */
+    float *tiles;                       /* [threads, TILE, padded + width] */
+    double *losses;                     /* [chunks] */
 
     /* Of the call at hand. */
     size_t count;
@@ -53,8 +53,7 @@ double nn_inbatch_memory(const nn_inbatch_spec *spec)
 {
     size_t padded, rows, chunks;
     shape_of(spec, &padded, &rows, &chunks);
-    return 4.0 * (double)padded *
-           ((double)spec->width * (double)(3 + chunks) + TILE * (double)spec->threads + 2);
+    return 4.0 * (double)padded * ((double)spec->width * (double)(3 + chunks) + TILE * (double)spec->threads + 2);
 }
 
 void nn_inbatch_free(nn_inbatch *loss)
@@ -96,8 +95,7 @@ forage_status nn_inbatch_create(const nn_inbatch_spec *spec, nn_inbatch **loss, 
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the softmax over batches of %zu", spec->batch);
     }
     la_engine engine = la_engine_best(spec->isa);
-    la_gemm_init(&made->cosines, engine,
-                 &(la_shape){.m = TILE, .n = n, .k = width, .lda = width, .ldb = n, .ldc = n});
+    la_gemm_init(&made->cosines, engine, &(la_shape){.m = TILE, .n = n, .k = width, .lda = width, .ldb = n, .ldc = n});
     la_gemm_init(&made->to_users, engine,
                  &(la_shape){.m = TILE, .n = width, .k = n, .lda = n, .ldb = width, .ldc = width});
     la_gemm_init(&made->to_items, engine,

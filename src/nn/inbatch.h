@@ -21,7 +21,7 @@ typedef struct nn_inbatch_spec {
     size_t batch; /* pairs at most */
     size_t width; /* of a vector, a multiple of NN_LANES */
     float temperature;
-    float exponent; /* of the sum over negatives */
+    float exponent;     /* of the sum over negatives */
     bool with_positive; /* the sum holds the positive, too */
     forage_isa isa;
     int threads;

@@ -1,0 +1,29 @@
+/*
+ * validate.h: how well a model ranks what its validation rows hold, while it is being fitted: NDCG@20 over all items,
+ * those of the training rows left out, as a mean over users (docs/evaluation.md).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef MODEL_VALIDATE_H
+#define MODEL_VALIDATE_H
+
+#include "model/catalogue.h"
+
+enum {
+    MODEL_VALIDATION_K = 20,
+    MODEL_VALIDATION_USERS = 8192, /* judged at most: if there are more, as many at even distances */
+};
+
+typedef struct model_validation model_validation;
+
+/* `user_field` and `item_field` are those of the ids. Rows with a reward not above 0 do not count. *validation is NULL,
+ * with FORAGE_OK, where nobody has anything to be found: every user and item of the rows must be one that has training
+ * rows. */
+forage_status model_validation_create(const model_setup *setup, const model_fit_input *input,
+                                      const model_catalogue *catalogue, const model_state *state,
+                                      model_validation **validation, forage_error *error);
+void model_validation_free(model_validation *validation);
+/* The mean NDCG@20 by the state as it is. Allocates nothing. */
+double model_validation_run(model_validation *validation);
+
+#endif
