@@ -23,6 +23,7 @@ enum {
     MODEL_READS_ATTRIBUTES = 1 << 2, /* further columns of users and items */
     MODEL_READS_CONTEXT = 1 << 3,    /* columns of the event */
     MODEL_NEEDS_REWARD = 1 << 4,     /* cannot be fitted on a log without values */
+    MODEL_NEEDS_USER = 1 << 6,       /* the same without users */
     MODEL_READS_TIME = 1 << 5,       /* when each event was, if the log knows, to be fitted */
 };
 

@@ -84,6 +84,9 @@ static forage_status check_input(const model_type *type, const forage_dataset *d
         return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL, "there are no rows to learn from");
     FORAGE_TRY(check_rows(dataset, split->train, split->train_count, error));
     FORAGE_TRY(check_rows(dataset, split->validation, split->validation_count, error));
+    if ((type->reads & MODEL_NEEDS_USER) && (!dataset->users || !dataset->user))
+        return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL,
+                              "%s learns from who chose what; this log names no users", type->info.name);
     if (!dataset->value) {
         if (type->reads & MODEL_NEEDS_REWARD)
             return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL,

@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "model/front.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -141,7 +143,9 @@ forage_params *short_params(const forage_model_info *info)
     forage_error error = {0};
     must(forage_params_create(&info->table, &params, &error), &error);
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        if (forage_params_text(params, wanted[i][0]))
+        size_t count;
+        bool list = forage_params_list(params, wanted[i][0], &count) != NULL;
+        if (forage_params_text(params, wanted[i][0]) && (list || !strchr(wanted[i][1], ',')))
             must(forage_params_set(params, wanted[i][0], wanted[i][1], &error), &error);
     }
     return params;
@@ -149,8 +153,8 @@ forage_params *short_params(const forage_model_info *info)
 
 bool fits(const forage_model_info *info, log_kind kind)
 {
-    (void)kind;
-    return info->capabilities & FORAGE_CAN_FIT;
+    bool needs_user = model_type_of(info)->reads & MODEL_NEEDS_USER;
+    return info->capabilities & FORAGE_CAN_FIT && !(needs_user && kind == LOG_WITHOUT_USERS);
 }
 
 forage_model *fit(const forage_model_info *info, const forage_dataset *dataset, uint64_t seed, int threads)

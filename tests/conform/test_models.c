@@ -179,7 +179,8 @@ static void test_checkpoint_cut_anywhere(void **state)
     }
 }
 
-/* Writes `from` again with tensor `which` changed: its first dimension one longer, or its first number NaN. */
+/* Writes `from` again with tensor `which` changed: its first dimension one longer, or its first number NaN or, of whole
+ * numbers, the largest there is. */
 static void write_changed(const nn_checkpoint *from, size_t which, bool longer, const char *path)
 {
     static const char *const keys[] = {"forage.model", "forage.model_version", "forage.parameters", "forage.fields"};
@@ -208,6 +209,8 @@ static void write_changed(const nn_checkpoint *from, size_t which, bool longer, 
                 memcpy(changed, &(float){NAN}, sizeof(float));
             else if (tensor.dtype == NN_F64)
                 memcpy(changed, &(double){NAN}, sizeof(double));
+            else
+                memset(changed, 0xFF, nn_dtype_size(tensor.dtype));
             tensor.bytes = (unsigned char *)changed;
         }
         must(nn_checkpoint_add(to, tensor.name, tensor.dtype, tensor.rank, tensor.shape, tensor.bytes, &error), &error);
