@@ -268,6 +268,16 @@ typedef struct forage_embedding {
 FORAGE_API forage_status forage_model_embedding(const forage_model *model, forage_owner owner,
                                                 forage_embedding *embedding, forage_error *error);
 
+/* Writes the vectors to a file, whole or not at all (docs/models/embeddings.md):
+ *   .safetensors  tensors user_embedding and item_embedding [count, width]; ids in the metadata, user_ids and item_ids:
+ *                 one per line, escaped as in checkpoints; absent where the ids are the numbers of the rows
+ *   .npz          (NumPy) the same arrays, and user_ids and item_ids as arrays: of int64 where ids are the numbers of
+ *                 the rows, else of bytes. Up to 4 GB
+ * A model with vectors of one kind alone writes those. FORAGE_INVALID for another ending, FORAGE_UNSUPPORTED for a
+ * model without vectors. */
+FORAGE_API forage_status forage_model_export_embeddings(const forage_model *model, const char *path,
+                                                        forage_error *error);
+
 /* The `k` users (or items) of the dataset whose vectors point most nearly where that of user (or item) `index` does: by
  * cosine, -1 to 1 (0 where a vector is all zero), highest first, then lower index; `index` itself is left out, as are
  * `excluded` (rising), what the model has not met, and items that are not available. What is beyond *found is

@@ -6,6 +6,7 @@
 
 /* Each in its own file. */
 extern const cli_command cli_arena;
+extern const cli_command cli_embeddings;
 extern const cli_command cli_evaluate;
 extern const cli_command cli_export;
 extern const cli_command cli_import;
@@ -27,6 +28,7 @@ const cli_command *const cli_commands[] = {
     &cli_evaluate,
     &cli_report,
     &cli_recommend,
+    &cli_embeddings,
     &cli_arena,
     &cli_models,
     &cli_policies,

@@ -206,9 +206,10 @@ bool cli_parse(const cli_syntax *syntax, int argc, char **argv, size_t *count, i
     *count = (size_t)(argc - optind);
     memmove(argv + 1, argv + optind, *count * sizeof *argv);
     if (*count < syntax->least || *count > syntax->most) {
+        int line = (int)strcspn(syntax->usage, "\n"); /* the first way to use it */
         *code = *count > syntax->most
-                    ? cli_misused("what is '%s' for? usage: %s", argv[1 + syntax->most], syntax->usage)
-                    : cli_misused("something is missing; usage: %s", syntax->usage);
+                    ? cli_misused("what is '%s' for? usage: %.*s", argv[1 + syntax->most], line, syntax->usage)
+                    : cli_misused("something is missing; usage: %.*s", line, syntax->usage);
         goto end;
     }
     go_on = true;

@@ -47,6 +47,9 @@ forage_status model_schema_column(const forage_field *field, const forage_datase
 /* metadata.c: model name, version, parameters and schema as texts of a checkpoint, and back. */
 forage_status model_metadata_write(const model_type *type, const forage_params *params, const forage_schema *schema,
                                    nn_checkpoint *checkpoint, forage_error *error);
+/* The first `count` ids under `key`, one per line, escaped; nothing where they are their own numbers. */
+forage_status model_metadata_write_ids(const forage_vocabulary *ids, size_t count, const char *key,
+                                       nn_checkpoint *checkpoint, forage_error *error);
 /* *type stays NULL when the checkpoint has no metadata of ours. */
 forage_status model_metadata_read(const nn_checkpoint *checkpoint, const model_type **type, forage_params **params,
                                   forage_schema *schema, forage_error *error);

@@ -141,6 +141,23 @@ static forage_status set(nn_checkpoint *checkpoint, const char *key, text *value
 
 static const char *const owner_words[] = {"user", "item", "context"};
 
+forage_status model_metadata_write_ids(const forage_vocabulary *ids, size_t count, const char *key,
+                                       nn_checkpoint *checkpoint, forage_error *error)
+{
+    text value = {0};
+    if (forage_vocabulary_numbered(ids))
+        return FORAGE_OK;
+    for (size_t code = 0; code < count; code++) {
+        char buffer[24];
+        size_t length;
+        const char *id = forage_vocabulary_id(ids, (uint32_t)code, buffer, &length);
+        if (code)
+            put(&value, "\n", 1);
+        put_escaped(&value, id, length);
+    }
+    return set(checkpoint, key, &value, error);
+}
+
 static forage_status write_field(size_t number, const forage_field *field, nn_checkpoint *checkpoint,
                                  forage_error *error)
 {
@@ -162,18 +179,10 @@ static forage_status write_field(size_t number, const forage_field *field, nn_ch
     put_text(&value, line);
     snprintf(key, sizeof key, "forage.field.%zu", number);
     FORAGE_TRY(set(checkpoint, key, &value, error));
-    if (field->type == FORAGE_NUMERIC || numbered)
+    if (field->type == FORAGE_NUMERIC)
         return FORAGE_OK;
-    for (size_t code = 0; code < field->cardinality; code++) {
-        char buffer[24];
-        size_t length;
-        const char *id = forage_vocabulary_id(field->vocabulary, (uint32_t)code, buffer, &length);
-        if (code)
-            put(&value, "\n", 1);
-        put_escaped(&value, id, length);
-    }
     snprintf(key, sizeof key, "forage.field.%zu.codes", number);
-    return set(checkpoint, key, &value, error);
+    return model_metadata_write_ids(field->vocabulary, field->cardinality, key, checkpoint, error);
 }
 
 /* Model, version, parameters. */

@@ -53,6 +53,41 @@ def test_what_was_seen():
     assert "no more items" in text
 
 
+def test_filters():
+    trained()
+    assert ranking("--user", "ann", "--only", "category=red") == [["shoe", "hat"]]
+    assert ranking("--user", "ann", "--only", "category=red", "--only", "category=blue") == [["coat", "shoe", "hat", "sock"]]
+    assert ranking("--user", "ann", "--exclude", "coat", "--exclude", "hat") == [["shoe", "sock"]]
+    assert ranking("--user", "bob", "--only", "category=blue", "--exclude", "coat", "--exclude-chosen", "--k", 1) == [[]]
+    assert ranking("--user", "ann", "--only", "category=blue", "--exclude", "coat", "--k", 1) == [["sock"]]
+    refused("recommend", "popular", "--data", "log.csv", "--only", "category=green", says=["'green'", "category", "log.csv"])
+    refused("recommend", "popular", "--data", "log.csv", "--only", "size=4", says=["'size'", "category"])
+    refused("recommend", "popular", "--data", "log.csv", "--only", "red", says=["NAME=VALUE"], code=2)
+    refused("recommend", "popular", "--data", "log.csv", "--exclude", "cape", says=["'cape'", "--exclude"])
+    # A new item that is filtered out is no unknown one.
+    pathlib.Path("log.csv").write_text(LOG + "ann,cape,1,green\n")
+    assert ranking("--user", "ann", "--only", "category=red") == [["shoe", "hat"]]
+    assert ranking("--user", "ann", "--exclude", "cape", "--k", 1) == [["coat"]]
+
+
+def test_filters_by_number():
+    pathlib.Path("log.csv").write_text("user_id,item_id,clicked\n" + "".join(f"ann,{item},1\n" for item in ("shoe", "hat", "coat", "sock")))
+    pathlib.Path("items.csv").write_text("item_id,price,category\nshoe,2.5,red\nhat,3,red\ncoat,2.50,blue\nsock,,blue\n")
+    forage("train", "popular", "--data", "log.csv", "--output", "popular")
+    attributes = ("--user", "ann", "--item-attributes", "items.csv")
+    assert ranking(*attributes, "--only", "price=2.5") == [["shoe", "coat"]]
+    assert ranking(*attributes, "--only", "price=2.5", "--only", "category=blue") == [["coat"]]
+    assert ranking(*attributes, "--only", "price=7") == [[]]
+    refused("recommend", "popular", "--data", "log.csv", *attributes, "--only", "price=cheap", says=["'cheap'", "price"], code=2)
+
+
+def test_histories_that_cannot_be():
+    trained()
+    refused("recommend", "popular", "--data", "log.csv", "--history", "coat", says=["popular"])
+    refused("recommend", "popular", "--data", "log.csv", "--history", "coat,cape,hat", says=["'cape'", "--history"])
+    refused("recommend", "popular", "--data", "log.csv", "--history", "coat", "--user", "ann", says=["--history"], code=2)
+
+
 def test_unknown_users():
     trained()
     refused("recommend", "popular", "--data", "log.csv", "--user", "zoe", says=["'zoe'", "log.csv", "user_id"])

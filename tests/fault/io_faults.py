@@ -36,6 +36,7 @@ COMMANDS = {
     "export": ([], "export ratings.csv --output ratings.inter"),
     "train": ([LOG], f"{FIT} --checkpoint-every 1"),
     "evaluate": ([LOG, FIT], "evaluate mlp.safetensors --data log.csv --resamples 20 --json"),
+    "embeddings": ([LOG, FIT], "embeddings mlp.safetensors --output vectors.npz"),
     "recommend": ([LOG, FIT], "recommend mlp.safetensors --data log.csv --user 3 --json"),
     "arena": ([], "arena petshop --visits 300 --users 20 --agents random,linucb --json --csv scores.csv"),
     "report": ([LOG], "report popular --data log.csv --resamples 10 --gnuplot none --output report"),

@@ -287,6 +287,46 @@ static void test_reports(void **state)
     sweep(report_job, (void *)(uintptr_t) "embedding-mlp");
 }
 
+/* ---- vectors ---- */
+
+static forage_status vectors_job(void *context, forage_error *error)
+{
+    const forage_model_info *info = NULL;
+    forage_dataset *log = NULL;
+    forage_split split = {0};
+    forage_model *model = NULL;
+    forage_binding *binding = NULL;
+    uint32_t items[2];
+    float scores[2];
+    size_t found;
+    (void)context;
+    FORAGE_TRY(forage_model_find("embedding-mlp", &info, error));
+    forage_status status = forage_dataset_load(in_folder("study.csv"), NULL, NULL, &log, error);
+    if (status == FORAGE_OK)
+        status = forage_split_parse("none", log, &split, error);
+    if (status == FORAGE_OK)
+        status = forage_model_fit(info, NULL, log, &split, NULL, NULL, &model, error);
+    if (status == FORAGE_OK)
+        status = forage_model_export_embeddings(model, in_folder("vectors.npz"), error);
+    if (status == FORAGE_OK)
+        status = forage_model_export_embeddings(model, in_folder("vectors.safetensors"), error);
+    if (status == FORAGE_OK)
+        status = forage_model_bind(model, log, FORAGE_UNKNOWN_ERROR, NULL, &binding, error);
+    if (status == FORAGE_OK)
+        status = forage_model_similar(binding, FORAGE_OF_ITEM, 0, 2, NULL, 0, items, scores, &found, error);
+    forage_binding_free(binding);
+    forage_model_free(model);
+    forage_split_release(&split);
+    forage_dataset_free(log);
+    return status;
+}
+
+static void test_vectors(void **state)
+{
+    (void)state;
+    sweep(vectors_job, NULL);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -310,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vocabulary), cmocka_unit_test(test_files),   cmocka_unit_test(test_simulator),
         cmocka_unit_test(test_logs),       cmocka_unit_test(test_metrics), cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_vectors),
     };
     return cmocka_run_group_tests_name("alloc", tests, make_folder, remove_folder);
 }

@@ -459,11 +459,34 @@ static void test_embeddings(void **unused)
     tear_down(&f);
 }
 
+/* Binding a model that has a catalogue: whichever allocation fails, nothing is left. */
+static void test_no_memory(void **unused)
+{
+    forage_rng rng;
+    fixture f;
+    (void)unused;
+    forage_rng_seed(&rng, 16);
+    set_up(&f, &rng, 0, true, 2);
+    for (uint64_t nth = 1;; nth++) {
+        forage_binding *binding;
+        forage_error error = {0};
+        forage_alloc_fail_at(nth);
+        forage_status status = forage_model_bind(&f.model, f.log, FORAGE_UNKNOWN_ERROR, NULL, &binding, &error);
+        forage_alloc_fail_at(0);
+        forage_binding_free(binding);
+        if (status == FORAGE_OK)
+            break;
+        assert_int_equal(status, FORAGE_NO_MEMORY);
+        assert_true(!binding && error.message[0]);
+    }
+    tear_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_like_pairs), cmocka_unit_test(test_unknown_ids), cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_neighbours), cmocka_unit_test(test_embeddings),
+        cmocka_unit_test(test_neighbours), cmocka_unit_test(test_embeddings),  cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests_name("retrieval", tests, NULL, NULL);
 }

@@ -1,0 +1,57 @@
+/*
+ * recommend.h: what the files of forage recommend share: what was asked for, and what is at hand.
+ */
+#ifndef FORAGE_CLI_RECOMMEND_H
+#define FORAGE_CLI_RECOMMEND_H
+
+#include "cli/log_options.h"
+
+/* What a log says about an item, or about a user and a kind of item. */
+typedef struct tally {
+    uint64_t shown, chosen;
+} tally;
+
+typedef struct recommendation {
+    forage_read_options read;
+    const char *path, *data, *unknown_text, *device_name;
+    cli_list users, context, history, similar_items, similar_users, only, exclude;
+    int64_t k, threads;
+    bool exclude_seen, exclude_chosen, json, quiet;
+
+    forage_device device;
+    forage_model *model;
+    forage_dataset *dataset;
+    forage_unknown unknown;
+    forage_binding *binding;
+    forage_seen seen;
+    bool has_seen;
+
+    uint32_t *past; /* [past_count] the items of --history */
+    size_t past_count;
+    uint32_t *items;           /* [k] */
+    float *scores;             /* [k] */
+    tally *by_item;            /* [items] */
+    tally *by_kind;            /* [kinds] of one user */
+    const forage_column *kind; /* the items' first categorical attribute, or NULL */
+    bool binary;
+} recommendation;
+
+/* recommend_list.c: one line, or one JSON object, for an item in r->items, and for a user there. */
+json_t *recommend_id_json(const char *id, size_t length);
+json_t *recommend_item_json(const recommendation *r, uint32_t user, size_t rank);
+void recommend_print_item(const recommendation *r, uint32_t user, size_t rank);
+json_t *recommend_user_json(const recommendation *r, size_t rank);
+void recommend_print_user(const recommendation *r, size_t rank);
+/* What the user did with each kind of item, for the reasons. */
+void recommend_count_kinds(recommendation *r, uint32_t user);
+/* Did this row of the log end well? */
+bool recommend_chosen(const forage_dataset *dataset, size_t row);
+
+/* recommend_filter.c: restricts rankings as --only and --exclude say; the items of --history. */
+forage_status recommend_filter(recommendation *r, forage_error *error);
+forage_status recommend_find_history(recommendation *r, forage_error *error);
+
+/* recommend_similar.c: --similar-items and --similar-users; appends to `found` where that is not NULL, else prints. */
+forage_status recommend_similar(recommendation *r, json_t *found, forage_error *error);
+
+#endif
