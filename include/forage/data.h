@@ -400,6 +400,38 @@ FORAGE_API void forage_graph_release(forage_graph *graph);
  * become w_ui / sqrt(D_u D_i), D being the sum of a node's weights. */
 FORAGE_API forage_status forage_graph_normalise(const forage_graph *graph, float *values, forage_error *error);
 
+/* Whose paths: those of a user of the graph; or, with `user` FORAGE_NONE, of someone of whom nothing but a history is
+ * known: `count` items, each once, with weights above 0 (NULL: 1 each), as edges that the graph does not have. */
+typedef struct forage_path_start {
+    uint32_t user;
+    const uint32_t *items; /* [count] */
+    const float *weights;  /* [count] */
+    size_t count;
+} forage_path_start;
+
+/* All paths through one of the items that somebody chose. */
+typedef struct forage_path {
+    uint32_t item;   /* j: what they chose */
+    size_t users;    /* how many others, v, chose both j and the item in question */
+    double strength; /* see below */
+    double share;    /* of the strength of the paths through all j */
+} forage_path;
+
+/* Why `item` for somebody: "because you chose j, and so did others who chose this". The strength of the paths u - j - v
+ * - item, over the items j of user u (but for `item` itself) and the other users v who have both, is
+ *
+ *   s(j) = A_uj  sum over v of A_jv A_v,item        A: `values`, by forage_graph_normalise
+ *
+ * which is what j adds to entry (u, item) of A^3: the first that graph convolution brings them together by. For a
+ * history A_uj is w_j / sqrt(W (D_j + w_j)), W the sum of its weights and D_j that of j's in the graph: that of a new
+ * user who has these edges. The `k` strongest come first in paths[k], then lower j; *found of them, 0 where nobody has
+ * chosen such a j and the item. Work is at most O(sum over j of m log M), m and M being the smaller and the larger of
+ * the numbers of users of j and of the item, and k insertions; nothing is allocated, and threads may share the graph.
+ * FORAGE_INVALID for a user or an item that the graph has not, and for weights that are not above 0. */
+FORAGE_API forage_status forage_graph_paths(const forage_graph *graph, const float *values,
+                                            const forage_path_start *start, uint32_t item, size_t k, forage_path *paths,
+                                            size_t *found, forage_error *error);
+
 /* ------------------------------------------------------------------ *
  * Configuration: YAML files as a tree that knows its lines
  *
