@@ -81,6 +81,34 @@ def test_filters_by_number():
     refused("recommend", "popular", "--data", "log.csv", *attributes, "--only", "price=cheap", says=["'cheap'", "price"], code=2)
 
 
+def test_histories():
+    """Two kinds of people; somebody new has met items of one kind."""
+    kinds = [[f"{kind}{i}" for i in range(6)] for kind in ("tea", "bike,")]
+    pathlib.Path("log.csv").write_text("user_id,item_id\n" + "".join(
+        f'{number}{user},"{item}"\n' for number, items in enumerate(kinds) for user in range(30)
+        for i, item in enumerate(items) if (user + i) % 3))
+    forage("train", "lightgcn", "--data", "log.csv", "--epochs", 60, "--batch-size", 16, "--seed", 0, "--output", "graph")
+    for items in kinds:
+        call = ("recommend", "graph", "--data", "log.csv", "--history", ",".join(items[:2]) if "," not in items[0] else items[0],
+                "--history", items[2])
+        user, = forage(*call, "--k", 3, "--exclude-seen", "--json").json()["users"]
+        assert user["user"] is None and not user["known"] and not user["skipped"]
+        assert items[2] in user["history"] and items[0] in user["history"]
+        assert not {item["item"] for item in user["items"]} & set(user["history"])
+        assert {item["item"] for item in user["items"]} <= set(items)
+        best = forage(*call, "--k", 6, "--json").json()["users"][0]["items"]
+        assert {item["item"] for item in best} == set(items)
+        text = forage(*call, "--k", 20, "--exclude", items[5]).out
+        assert "someone who has met" in text and items[5] not in text and "no more items" in text
+    refused("recommend", "graph", "--data", "log.csv", "--history", "tea0,coffee", says=["'coffee'", "--history", "log.csv"])
+    refused("recommend", "graph", "--data", "log.csv", "--history", "tea0,,tea1", says=["''"])
+    # A user, too, through the whole catalogue; and who is like whom.
+    items = forage("recommend", "graph", "--data", "log.csv", "--user", "07", "--k", 6, "--json").json()["users"][0]["items"]
+    assert {item["item"] for item in items} == set(kinds[0])
+    users = forage("recommend", "graph", "--data", "log.csv", "--similar-users", "07", "--json").json()["similar"][0]["users"]
+    assert len(users) == 10 and all(user["user"][0] == "0" for user in users)
+
+
 def test_histories_that_cannot_be():
     trained()
     refused("recommend", "popular", "--data", "log.csv", "--history", "coat", says=["popular"])
