@@ -132,6 +132,8 @@ static void normalise(const nn_inbatch *loss, size_t first, const float *in, flo
     for (size_t i = first; i < first + TILE; i++) {
         float square = i < loss->count ? dot(in + i * width, in + i * width, width) : 0.0F;
         lengths[i] = square > 1e-30F ? 1.0F / sqrtf(square) : 0.0F;
+        if (!isfinite(square)) /* must not pass for nothing */
+            lengths[i] = NAN;
         for (size_t j = 0; j < width; j++)
             out[i * width + j] = i < loss->count ? in[i * width + j] * lengths[i] : 0.0F;
     }
@@ -152,6 +154,25 @@ static void prepare_tile(void *context, size_t tile, int worker)
 
 /* A cosine that adds nothing to a sum of exponentials. */
 static const float NOTHING = -1e4F;
+/* Up to this 1 / temperature no exponential of a cosine less 1 comes near the least that the kernel tells from 0. */
+static const float STEEP = 20;
+
+/* Moves cosines so that the largest becomes 1; returns what it was. */
+static float raise_to_1(size_t count, float *z)
+{
+    float most[NN_LANES], top;
+    memcpy(most, z, sizeof most);
+    for (size_t j = NN_LANES; j < count; j += NN_LANES) {
+        for (size_t l = 0; l < NN_LANES; l++)
+            most[l] = z[j + l] > most[l] ? z[j + l] : most[l];
+    }
+    top = most[0];
+    for (size_t l = 1; l < NN_LANES; l++)
+        top = most[l] > top ? most[l] : top;
+    for (size_t j = 0; j < count; j++)
+        z[j] += 1.0F - top;
+    return top;
+}
 
 /* Cosines of user b with all items to the gradient of the mean loss in them; returns the user's loss. */
 static double row(const nn_inbatch *loss, size_t b, float *z)
@@ -163,12 +184,13 @@ static double row(const nn_inbatch *loss, size_t b, float *z)
         z[b] = NOTHING;
     for (size_t j = loss->count; j < lanes; j++)
         z[j] = NOTHING;
+    float top = scale > STEEP ? raise_to_1(lanes, z) : 1.0F;
     float sum = loss->kernels->exp_cosine(lanes, scale, z);
-    sum = sum > 1e-30F ? sum : 1e-30F;
-    loss->kernels->scale(lanes, spec->exponent * scale * each / sum, z);
+    bool any = spec->with_positive || loss->count > 1;
+    loss->kernels->scale(lanes, any ? spec->exponent * scale * each / sum : 0.0F, z);
     memset(z + loss->count, 0, (loss->padded - loss->count) * sizeof *z);
     z[b] = (spec->with_positive ? z[b] : 0.0F) - scale * each;
-    return (double)(spec->exponent * (scale + logf(sum)) - own * scale);
+    return (double)((any ? spec->exponent * (scale * top + logf(sum)) : 0.0F) - own * scale);
 }
 
 /* d = (g - <g, x> x) / length for x of length 1. */

@@ -8,7 +8,8 @@
  *              recommendation", equation 4)
  *   bilateral  loss_b = -s_bb / t + e log sum_{j != b} exp(s_bj / t)
  *              (BSL: Wu et al. 2024, "BSL: understanding and improving softmax loss for recommendation", with the
- *              exponent e = t1 / t2 of its code, and like there without the positive in the sum)
+ *              exponent e = t1 / t2 of its code, and like there without the positive in the sum; a pair that is
+ *              alone has no sum)
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -36,8 +37,8 @@ void nn_inbatch_free(nn_inbatch *loss);
 double nn_inbatch_memory(const nn_inbatch_spec *spec);
 
 /* The mean loss of `count` (at least 1) pairs of rows, [count, width] each, and its gradients in the same
- * places of d_users and d_items. A vector of length 0 has cosine 0 with everything and no gradient. The same bytes for
- * any number of threads. */
+ * places of d_users and d_items. A vector of length 0 has cosine 0 with everything and no gradient. Where the square
+ * of a length is no finite number neither is the loss. The same bytes for any number of threads. */
 double nn_inbatch_run(nn_inbatch *loss, size_t count, const float *users, const float *items, float *d_users,
                       float *d_items);
 

@@ -11,6 +11,7 @@
 #include "nn/epoch.h"
 #include "nn/gradient.h"
 #include "nn/inbatch.h"
+#include "nn/kernels.h"
 #include "nn/mlp.h"
 #include "nn/trainer.h"
 
