@@ -56,4 +56,16 @@ void lightgcn_fit_end(model_fit *fit, bool keep);
 forage_status lightgcn_fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error);
 forage_status lightgcn_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, forage_error *error);
 
+/* Edges to learn from at once: nodes of users, of one item of each and, with BPR, of an item that the user has not. */
+typedef struct lightgcn_batch {
+    size_t count;
+    const uint32_t *nodes[3]; /* [count] each; the third is NULL but with BPR */
+} lightgcn_batch;
+
+/* The two halves of a step, so that tests can see what is drawn and say what is learned from: the batch whose turn it
+ * is (borrowed until the next call), and one step of Adam on any batch of at most batch-size edges. *loss is that of
+ * the batch before the step, with the penalty. */
+void lightgcn_fit_draw(model_fit *fit, lightgcn_batch *batch);
+forage_status lightgcn_fit_learn(model_fit *fit, const lightgcn_batch *batch, double *loss, forage_error *error);
+
 #endif

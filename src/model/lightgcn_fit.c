@@ -23,7 +23,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/kernels.h"
 #include "nn/nn.h"
 
 enum {
@@ -533,19 +532,23 @@ static double rate(const model_fit *fit)
     return fit->learning_rate * (fit->final_rate + (1 - fit->final_rate) * share);
 }
 
-static forage_status step(model_fit *fit, forage_error *error)
+static void draw(model_fit *fit)
 {
     size_t edges = fit->state->graph.edges, begin = (size_t)fit->at[AT_STEP] * fit->batch;
-    double lr = rate(fit);
     fit->count = edges - begin < fit->batch ? edges - begin : fit->batch;
     if (fit->pairwise)
         draw_pairs(fit);
     else
         take_edges(fit);
+}
+
+static forage_status learn(model_fit *fit, double *loss, forage_error *error)
+{
+    double lr = rate(fit);
     list_nodes(fit);
     forward(fit);
-    double loss = loss_of_batch(fit) + penalty(fit);
-    if (!isfinite(loss)) {
+    *loss = loss_of_batch(fit) + penalty(fit);
+    if (!isfinite(*loss)) {
         unlist_nodes(fit);
         return forage_fail(error, FORAGE_DIVERGED,
                            "the loss is no longer a number in epoch %zu, step %zu; a smaller learning rate may help",
@@ -556,7 +559,7 @@ static forage_status step(model_fit *fit, forage_error *error)
     fit->adam.root = (float)(1 / sqrt(1 - pow((double)fit->adam.beta2, (double)fit->at[AT_ADAM])));
     backward(fit);
     unlist_nodes(fit);
-    fit->loss[LOSS_SUM] += loss * (double)fit->count;
+    fit->loss[LOSS_SUM] += *loss * (double)fit->count;
     fit->at[AT_STEP]++;
     return FORAGE_OK;
 }
@@ -591,12 +594,33 @@ static void epoch_end(model_fit *fit)
     judge(fit);
 }
 
+void lightgcn_fit_draw(model_fit *fit, lightgcn_batch *batch)
+{
+    draw(fit);
+    *batch = (lightgcn_batch){.count = fit->count};
+    for (size_t p = 0; p < fit->parts; p++)
+        batch->nodes[p] = fit->nodes + p * fit->batch;
+}
+
+forage_status lightgcn_fit_learn(model_fit *fit, const lightgcn_batch *batch, double *loss, forage_error *error)
+{
+    fit->count = batch->count;
+    for (size_t p = 0; p < fit->parts; p++)
+        memmove(fit->nodes + p * fit->batch, batch->nodes[p], batch->count * sizeof *fit->nodes);
+    FORAGE_TRY(learn(fit, loss, error));
+    if (fit->at[AT_STEP] == fit->steps)
+        epoch_end(fit);
+    return FORAGE_OK;
+}
+
 forage_status lightgcn_fit_step(model_fit *fit, model_progress *progress, forage_error *error)
 {
     size_t edges = fit->state->graph.edges;
     bool late = false;
+    double loss;
     for (size_t i = 0; i < STEPS_PER_CALL && fit->at[AT_STEP] < fit->steps && !late; i++) {
-        FORAGE_TRY(step(fit, error));
+        draw(fit);
+        FORAGE_TRY(learn(fit, &loss, error));
         late = fit->input->seconds > 0 && forage_clock() - fit->started >= fit->input->seconds;
     }
     if (fit->at[AT_STEP] == fit->steps)
