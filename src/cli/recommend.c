@@ -19,8 +19,7 @@ static void release(recommendation *r)
     forage_free(r->past);
     forage_free(r->items);
     forage_free(r->scores);
-    forage_free(r->by_item);
-    forage_free(r->by_kind);
+    recommend_release_reasons(r);
     forage_seen_release(&r->seen);
     forage_binding_free(r->binding);
     forage_dataset_free(r->dataset);
@@ -125,32 +124,6 @@ static bool reads_users(const forage_model *model)
     return false;
 }
 
-/* How often each item was shown and chosen, for the reasons. */
-static forage_status count_items(recommendation *r, forage_error *error)
-{
-    const forage_dataset *dataset = r->dataset;
-    size_t items = forage_vocabulary_count(dataset->items), kinds = 1;
-    for (size_t c = 0; c < dataset->item_attributes.column_count && !r->kind; c++) {
-        if (dataset->item_attributes.columns[c].type == FORAGE_CATEGORICAL)
-            r->kind = &dataset->item_attributes.columns[c];
-    }
-    if (r->kind)
-        kinds = forage_vocabulary_count(r->kind->vocabulary);
-    r->by_item = forage_calloc(items + 1, sizeof *r->by_item);
-    r->by_kind = forage_calloc(kinds + 1, sizeof *r->by_kind);
-    r->items = forage_alloc((size_t)r->k, sizeof *r->items);
-    r->scores = forage_alloc((size_t)r->k, sizeof *r->scores);
-    if (!r->by_item || !r->by_kind || !r->items || !r->scores)
-        return forage_fail(error, FORAGE_NO_MEMORY, "no memory to count what the log shows");
-    r->binary = dataset->value != NULL;
-    for (size_t row = 0; row < dataset->count; row++) {
-        r->by_item[dataset->item[row]].shown++;
-        r->by_item[dataset->item[row]].chosen += recommend_chosen(dataset, row);
-        r->binary = r->binary && (dataset->value[row] == 0 || dataset->value[row] == 1);
-    }
-    return FORAGE_OK;
-}
-
 static forage_status prepare(recommendation *r, forage_error *error)
 {
     const forage_progress *progress = cli_progress(r->quiet);
@@ -173,7 +146,11 @@ static forage_status prepare(recommendation *r, forage_error *error)
     r->has_seen = (r->exclude_seen || r->exclude_chosen) && r->dataset->users;
     if (r->has_seen)
         FORAGE_TRY(forage_seen_create(r->dataset, NULL, 0, !r->exclude_seen, &r->seen, error));
-    return count_items(r, error);
+    r->items = forage_alloc((size_t)r->k, sizeof *r->items);
+    r->scores = forage_alloc((size_t)r->k, sizeof *r->scores);
+    if (!r->items || !r->scores)
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for %" PRId64 " items", r->k);
+    return recommend_prepare_reasons(r, r->history.count > 0 || (r->users.count > 0 && reads_users(r->model)), error);
 }
 
 /* False for a user who is in the log, but was not in the one that the model learned from. */

@@ -28,13 +28,27 @@ typedef struct recommendation {
 
     uint32_t *past; /* [past_count] the items of --history */
     size_t past_count;
-    uint32_t *items;           /* [k] */
-    float *scores;             /* [k] */
+    uint32_t *items; /* [k] */
+    float *scores;   /* [k] */
+
+    /* For the reasons. */
     tally *by_item;            /* [items] */
     tally *by_kind;            /* [kinds] of one user */
     const forage_column *kind; /* the items' first categorical attribute, or NULL */
-    bool binary;
+    bool rates;                /* values are 0 and 1, and both occur: what was shown and not chosen is known */
+    bool personal;             /* the ranking depends on whom it is for: then there is a graph */
+    forage_graph graph;        /* who chose what in the log, by its indices */
+    float *edges;              /* [2 x graph.edges] its normalised values */
 } recommendation;
+
+enum { REASON_TEXT = 400, REASON_PATHS = 5 };
+
+/* What in the log speaks for an item. */
+typedef struct recommend_reason {
+    char text[REASON_TEXT];
+    forage_path paths[REASON_PATHS]; /* what the user chose that leads to it, strongest first */
+    size_t path_count;
+} recommend_reason;
 
 /* recommend_list.c: one line, or one JSON object, for an item in r->items, and for a user there. */
 json_t *recommend_id_json(const char *id, size_t length);
@@ -42,10 +56,14 @@ json_t *recommend_item_json(const recommendation *r, uint32_t user, size_t rank)
 void recommend_print_item(const recommendation *r, uint32_t user, size_t rank);
 json_t *recommend_user_json(const recommendation *r, size_t rank);
 void recommend_print_user(const recommendation *r, size_t rank);
-/* What the user did with each kind of item, for the reasons. */
+
+/* recommend_reasons.c: looks through the log for what reasons are made of. */
+forage_status recommend_prepare_reasons(recommendation *r, bool personal, forage_error *error);
+void recommend_release_reasons(recommendation *r);
+/* The same for one user (FORAGE_NONE: nobody in particular), before reasons for them are asked for. */
 void recommend_count_kinds(recommendation *r, uint32_t user);
-/* Did this row of the log end well? */
-bool recommend_chosen(const forage_dataset *dataset, size_t row);
+/* Why `item`, for this user or, with FORAGE_NONE, for whoever has met r->past. */
+void recommend_find_reason(const recommendation *r, uint32_t user, uint32_t item, recommend_reason *reason);
 
 /* recommend_filter.c: restricts rankings as --only and --exclude say; the items of --history. */
 forage_status recommend_filter(recommendation *r, forage_error *error);

@@ -35,6 +35,59 @@ def test_scores_ties_and_reasons():
     assert "user_id ann" in text and "1. coat" in text and "2. shoe" in text and "hat" not in text
 
 
+def test_because():
+    """What the user chose that leads to an item, where the log knows only what was chosen."""
+    log = {"ann": "a b", "bob": "a b c", "cid": "a c", "dan": "b c", "eve": "c d", "fay": "e"}
+    pathlib.Path("log.txt").write_text("".join(f"{user} {items}\n" for user, items in log.items()))
+    forage("train", "lightgcn", "--data", "log.txt", "--format", "adjacency", "--epochs", 1, "--embedding-size", 4,
+           "--output", "graph")
+    call = ("recommend", "graph", "--data", "log.txt", "--format", "adjacency", "--exclude-seen")
+    ann = {item["item"]: item for item in forage(*call, "--user", "ann", "--json").json()["users"][0]["items"]}
+    degree = {item: sum(item in items.split() for items in log.values()) for item in "abcde"}
+    strength = {j: sum(1 / len(items.split()) for user, items in log.items() if user != "ann" and j in items and "c" in items) / degree[j]
+                for j in "ab"}  # A_uj A_jv A_vc but for factors that all j share
+    shares = {path["item"]: path["share"] for path in ann["c"]["because"]}
+    assert list(shares) == ["a", "b"] and sum(shares.values()) == 1, ann["c"]
+    assert abs(shares["a"] - strength["a"] / sum(strength.values())) < 1e-6
+    assert [path["users"] for path in ann["c"]["because"]] == [2, 2]
+    assert ann["c"]["reason"] == "because of a (2 users chose both) and b (2); 4 events of all users together"
+    assert ann["d"]["because"] == [] and ann["d"]["reason"] == "1 event of all users together"
+    assert "because of a (2 users chose both) and b (2)" in forage(*call, "--user", "ann").out
+    eve = {item["item"]: item for item in forage(*call, "--user", "eve", "--json").json()["users"][0]["items"]}
+    assert eve["a"]["reason"] == "because of c (2 users chose both); 3 events of all users together"
+    # Someone known by a history only, and one whose items nobody shares.
+    past = {item["item"]: item for item in forage(*call, "--history", "d,e", "--json").json()["users"][0]["items"]}
+    assert past["c"]["reason"] == "because of d (1 user chose both); 4 events of all users together"
+    assert past["c"]["because"] == [{"item": "d", "share": 1, "users": 1}]
+    assert past["a"]["because"] == []
+    # A ranking that is the same for everyone is not because of anything.
+    forage("train", "popular", "--data", "log.txt", "--format", "adjacency", "--output", "popular")
+    item = forage("recommend", "popular", *call[2:], "--user", "ann", "--json").json()["users"][0]["items"][0]
+    assert item["because"] == [] and item["reason"] == "4 events of all users together"
+
+
+def test_because_with_rates():
+    """Where it is known what was shown and not chosen, rates say more; machines get both."""
+    pathlib.Path("log.csv").write_text(LOG + "bob,shoe,1,red\n")
+    forage("train", "embedding-mlp", "--data", "log.csv", "--epochs", 1, "--output", "mlp")
+    items = forage("recommend", "mlp", "--data", "log.csv", "--user", "ann", "--json").json()["users"][0]["items"]
+    reasons = {item["item"]: item for item in items}
+    assert reasons["hat"]["reason"].startswith("this user clicked 5 of 10 in category 'red'; all users together clicked it 5 of 10")
+    assert [(path["item"], path["users"]) for path in reasons["hat"]["because"]] == [("shoe", 1), ("coat", 1)]
+
+
+def test_because_with_long_names():
+    """Names are cut between characters: half of one would be no JSON."""
+    for shift in range(4):
+        name = "x" * shift + "\U0001F9A4" * 40
+        pathlib.Path("log.csv").write_text(f"user_id,item_id\nann,{name}\nbob,{name}\nbob,hat\n")
+        forage("train", "lightgcn", "--data", "log.csv", "--epochs", 1, "--embedding-size", 4, "--output", "graph")
+        call = ("recommend", "graph", "--data", "log.csv", "--user", "ann", "--exclude-seen")
+        item = forage(*call, "--json").json()["users"][0]["items"][0]
+        assert item["because"][0]["item"] == name and item["reason"].startswith("because of " + name[:15]), item
+        assert "... (1 user chose both)" in item["reason"]
+
+
 def test_hostile_names():
     """Names from a file neither break a line nor steer the terminal; JSON has them as they are."""
     name = "two\nlines\x1b[2J"
