@@ -226,4 +226,56 @@ void la_triangle_square(size_t n, const double *r, double *out);
 bool la_factor_measure(const la_kernels *kernels, size_t n, double *factor, const double *z, double weight,
                        double *gain, double *product, double *innovation);
 
+/* All eigenvalues of a packed symmetric matrix `a`, which is spoilt: values[n], falling, and their orthonormal vectors
+ * as rows of vectors[n, n]. `scratch` [3 n]. About 7 n^3 operations. False if a number is not finite. */
+bool la_eigen(const la_kernels *kernels, size_t n, double *a, double *values, double *vectors, double *scratch);
+
+/* ------------------------------------------------------------------ *
+ * The largest singular values of a sparse matrix
+ * ------------------------------------------------------------------ */
+
+typedef struct la_svd_task {
+    la_csr matrix;     /* A, with no more rows than columns; borrowed */
+    la_csr transposed; /* A' */
+    size_t rank;       /* how many are sought, at least 1 */
+    uint64_t seed;     /* of the space to begin with */
+    forage_isa isa;
+    int threads;
+} la_svd_task;
+
+/* Where a decomposition stands. */
+enum { LA_SVD_ROUND, LA_SVD_DEGREE, LA_SVD_STEP, LA_SVD_WIDTH, LA_SVD_PLACES };
+
+/* A decomposition under way, for the caller to look at. To go on from one that was saved, fill the first four members
+ * of one that was just created for the same task. Same task, same bytes, for any number of threads. */
+typedef struct la_svd {
+    uint64_t place[LA_SVD_PLACES];
+    float *block, *previous; /* [rows, pitch] */
+    double *values;          /* [pitch] estimates of the largest squared singular values, falling */
+    size_t pitch;
+    bool finished;
+    size_t rank; /* when finished: how many there are, fewer than sought in a matrix of lower rank */
+    double left; /* the error that values may still have, as a part of them */
+
+    la_svd_task task;
+    double edge;
+    float *image, *turn, *scratch; /* the transpose times the block; a small matrix; of each thread */
+    double *gram, *vectors, *small;
+} la_svd;
+
+/* Columns of the block for `rank` of a matrix of `rows`: memory is 4 (2 rows + columns) of them bytes, and some
+ * matrices of their square. */
+size_t la_svd_width(size_t rows, size_t rank);
+forage_status la_svd_create(const la_svd_task *task, la_svd **svd, forage_error *error);
+/* NULL is fine. */
+void la_svd_free(la_svd *svd);
+/* A bounded piece of work: two sparse products of the whole block, or the dense ones between. False when numbers are
+ * not finite, or all zero. */
+bool la_svd_step(la_svd *svd);
+/* After the first four members were filled in from a file: false if they cannot be. */
+bool la_svd_restore(la_svd *svd);
+/* When finished: the left singular vectors, out[rows, pitch], or the right ones, out[columns, pitch], in the order of
+ * their values; column svd->rank and beyond is 0. */
+void la_svd_vectors(const la_svd *svd, bool right, size_t pitch, float *out);
+
 #endif
