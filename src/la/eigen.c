@@ -142,6 +142,10 @@ bool la_eigen(const la_kernels *kernels, size_t n, double *a, double *values, do
     double *beside = scratch, *factor = scratch + n, *product = scratch + 2 * n;
     if (n == 0)
         return true;
+    for (size_t i = 0; i < la_packed(n); i++) {
+        if (!isfinite(a[i]))
+            return false;
+    }
     make_tridiagonal(kernels, n, a, values, beside, factor, product);
     collect(kernels, n, a, factor, vectors);
     if (!make_diagonal(n, values, beside, vectors))

@@ -253,6 +253,7 @@ typedef struct la_svd {
     float *block, *previous; /* [rows, pitch] */
     double *values;          /* [pitch] estimates of the largest squared singular values, falling */
     size_t pitch;
+    bool last; /* set it when there is no more time: the next step finishes, with what there is by then */
     bool finished;
     size_t rank; /* when finished: how many there are, fewer than sought in a matrix of lower rank */
     double left; /* the error that values may still have, as a part of them */

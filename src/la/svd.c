@@ -35,7 +35,9 @@ enum {
 };
 
 static const double GREATEST_GAIN = 1e9;
-static const double TOLERANCE = 1e-7;    /* of an eigenvalue, as a part of it */
+/* Errors and changes of eigenvalues, as parts of them: what may be left; what a round may change for such an error to
+ * be foretold from it; what is no change at all but rounding. */
+static const double TOLERANCE = 1e-7, SMALL_CHANGE = 1e-3, NO_CHANGE = 1e-6;
 static const double LEAST_SHARE = 1e-10; /* eigenvalues of a Gram matrix with ones on its diagonal: below is rounding */
 static const double LEAST_VALUE = 1e-6;  /* of the largest eigenvalue: below is rounding */
 
@@ -236,29 +238,31 @@ static bool make_orthonormal(la_svd *svd)
 }
 
 /* T_m takes x to cosh(m acosh(x)): this is the acosh for an eigenvalue. */
-static double growth(const la_svd *svd, double value)
+static double growth(double value, double edge)
 {
-    return acosh(fmax(2 * value / svd->edge - 1, 1));
+    return acosh(fmax(2 * value / edge - 1, 1));
 }
 
 /* From the block's eigenvalues: the filter that comes next. */
 static void choose_filter(la_svd *svd)
 {
     svd->edge = fmax(svd->values[svd->place[LA_SVD_WIDTH] - 1], LEAST_VALUE * svd->values[0]);
-    double degree = acosh(GREATEST_GAIN) / fmax(growth(svd, svd->values[0]), 1e-9);
+    double degree = acosh(GREATEST_GAIN) / fmax(growth(svd->values[0], svd->edge), 1e-9);
     size_t most = svd->place[LA_SVD_ROUND] > 1 ? MOST_DEGREE : FIRST_DEGREE;
     svd->place[LA_SVD_DEGREE] = degree < 1 ? 1 : degree > (double)most ? most : (uint64_t)degree;
     svd->place[LA_SVD_STEP] = 0;
 }
 
-/* The share of an eigenvalue's error that is left, if `new` are the estimates after the filter and svd->values before. */
-static double error_left(const la_svd *svd, const double *new, size_t rank)
+/* How much a round changed, `new` being the estimates after the filter and svd->values before; svd->left becomes the
+ * error that is foretold: what is left of an error e after a round is e / gain^2, what went is the change. */
+static double measure(la_svd *svd, const double *new, size_t width, size_t rank)
 {
-    double change = 0;
+    double change = 0, edge = fmax(new[width - 1], LEAST_VALUE * new[0]), degree = (double)svd->place[LA_SVD_DEGREE];
     for (size_t i = 0; i < rank; i++)
         change = fmax(change, fabs(new[i] - svd->values[i]) / fmax(new[i], LEAST_VALUE * new[0]));
-    double gain = cosh((double)svd->place[LA_SVD_DEGREE] * growth(svd, svd->values[rank - 1]));
-    return change / (gain * gain);
+    double gain = cosh(degree * growth(new[rank - 1], edge));
+    svd->left = fmin(change / fmax(gain * gain - 1, 1e-9), 1);
+    return change;
 }
 
 static bool settle(la_svd *svd)
@@ -277,9 +281,11 @@ static bool settle(la_svd *svd)
         return false;
     set_turn(svd, width, NULL, NULL);
     turn(svd, svd->block, rows);
-    svd->left = svd->place[LA_SVD_ROUND] && width == before ? error_left(svd, values, rank) : 1;
+    bool compares = svd->place[LA_SVD_ROUND] > 0 && width == before;
+    double change = compares ? measure(svd, values, width, rank) : 1;
     memcpy(svd->values, values, width * sizeof *values);
-    svd->finished = width == rows || svd->left <= TOLERANCE || svd->place[LA_SVD_ROUND] == MOST_ROUNDS;
+    svd->finished = svd->last || width == rows || svd->place[LA_SVD_ROUND] == MOST_ROUNDS || change <= NO_CHANGE ||
+                    (change <= SMALL_CHANGE && svd->left <= TOLERANCE);
     if (svd->finished)
         turn(svd, svd->image, columns);
     while (rank > 1 && !(values[rank - 1] > LEAST_VALUE * values[0]))
@@ -331,7 +337,7 @@ bool la_svd_step(la_svd *svd)
 {
     if (svd->finished)
         return true;
-    if (svd->place[LA_SVD_STEP] == svd->place[LA_SVD_DEGREE])
+    if (svd->last || svd->place[LA_SVD_STEP] == svd->place[LA_SVD_DEGREE])
         return settle(svd);
     filter(svd);
     return true;

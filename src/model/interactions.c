@@ -39,12 +39,11 @@ static forage_status take(forage_graph *graph, interactions *pairs, forage_error
     return FORAGE_OK;
 }
 
-forage_status interactions_create(const forage_schema *schema, size_t user, size_t item,
-                                  const forage_examples *examples, forage_edge_weight weight, interactions *pairs,
-                                  forage_error *error)
+forage_status interactions_create(const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,
+                                  forage_edge_weight weight, interactions *pairs, forage_error *error)
 {
-    const forage_graph_events events = {.users = schema->fields[user].cardinality,
-                                        .items = schema->fields[item].cardinality,
+    const forage_graph_events events = {.users = users,
+                                        .items = items,
                                         .count = examples->count,
                                         .user = examples->codes[user],
                                         .item = examples->codes[item],
@@ -93,8 +92,7 @@ static forage_status read_stored(const nn_checkpoint *checkpoint, size_t users, 
         in->weights = forage_alloc(in->count + 1, sizeof *in->weights);
         if (!in->weights)
             return forage_fail(error, FORAGE_NO_MEMORY, "no memory for what users met");
-        FORAGE_TRY(
-            nn_checkpoint_read_weights(checkpoint, "interactions.weights", 1, &in->count, in->weights, error));
+        FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "interactions.weights", 1, &in->count, in->weights, error));
     }
     for (size_t u = 0; u < users; u++)
         total += in->counts[u];

@@ -20,11 +20,10 @@ typedef struct interactions {
     uint32_t *counts; /* [users] entries of each user's row */
 } interactions;
 
-/* From rows of training, whose user and item are the fields `user` and `item` of `schema`; rows with a reward not above
- * 0 and unknown ids make no pair. FORAGE_FORMAT when there is none at all. */
-forage_status interactions_create(const forage_schema *schema, size_t user, size_t item,
-                                  const forage_examples *examples, forage_edge_weight weight, interactions *pairs,
-                                  forage_error *error);
+/* From rows of training, whose user and item are the fields `user` and `item`, with codes below `users` and `items`.
+ * Rows with a reward not above 0 and unknown ids make no pair. FORAGE_FORMAT when there is none at all. */
+forage_status interactions_create(const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,
+                                  forage_edge_weight weight, interactions *pairs, forage_error *error);
 void interactions_release(interactions *pairs);
 
 /* As tensors: interactions.counts U32 [users], interactions.items U32 [count], user by user, and, unless all are 1,

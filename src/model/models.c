@@ -8,6 +8,7 @@
     X(bootstrap)      \
     X(embedding_mlp)  \
     X(gaussian)       \
+    X(gf_cf)          \
     X(latent_class)   \
     X(lightgcn)       \
     X(linear_ridge)   \

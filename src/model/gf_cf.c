@@ -1,0 +1,528 @@
+/*
+ * gf_cf.c: GF-CF, collaborative filtering by graph filters in closed form (Shen et al. 2021, "How powerful is graph
+ * convolution for recommendation?", CIKM, section 5). With the interactions R [users, items], the sums D_U and D_I of
+ * its rows and columns, and N = D_U^-1/2 R D_I^-1/2, the scores of someone with the interactions r are
+ *
+ *   r N'N  +  alpha r D_I^-1/2 V V' D_I^1/2,
+ *
+ * V being the right singular vectors of N's `rank` largest singular values: a linear filter of the neighbourhood and an
+ * ideal low-pass filter. Nothing is trained; the work is the decomposition of N (la_svd).
+ *
+ * N'N is never made. For a block of subjects the first hop, w = r N', is a sum over the rows of what they met; the
+ * second, w N, and the product with V go item by item. Every number is summed in one order, that of an item's users,
+ * whether subjects come alone, in blocks or in pairs with items.
+ *
+ * The filter is linear, so the average user is one who met each item as often as users do on average; and the average
+ * item has the mean of all items' columns.
+ */
+#include "model/interactions.h"
+
+#include "la/la.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MOST_RANK = 1024 };
+
+struct model_state {
+    size_t user_field, item_field, users, items;
+    size_t wanted, rank; /* singular vectors: asked for, and there */
+    double alpha;
+    forage_edge_weight weight;
+    uint64_t seed;
+    forage_device device;
+    interactions pairs;
+    float *values;       /* [2 pairs.count] N beside pairs.others, by user and by item */
+    float *item_vectors; /* [items, rank] V */
+    float *singular;     /* [rank] */
+    float *root;         /* [items] D_I^1/2 */
+    /* What scoring an average takes: the average user's [users] first hop and [rank] product with V, both as in
+     * `prepare`, and the average item's column of N and row of D_I^1/2 V. */
+    float *average_hop, *average_filter, *average_column, *average_vector;
+};
+
+struct model_fit {
+    model_state *state;
+    const model_fit_input *input;
+    la_svd *svd;
+    double started, norm; /* the sum of all squares of N */
+    bool by_items;        /* of the two sides the items are fewer: the decomposition is that of N' */
+};
+
+static const forage_param params[] = {
+    {"rank", FORAGE_PARAM_INTEGER, "256", 1, MOST_RANK, NULL,
+     "singular vectors of the low-pass filter; a catalogue of fewer items or users has fewer"},
+    {"alpha", FORAGE_PARAM_REAL, "0.3", 0, 1e6, NULL, "weight of the low-pass filter beside the neighbourhood's"},
+    {"weight", FORAGE_PARAM_CHOICE, "binary", 0, 0, "binary|count|value",
+     "what a user's interaction with an item weighs: 1, how often they met, or the sum of the rewards"},
+};
+
+static void release(model_state *state)
+{
+    if (!state)
+        return;
+    interactions_release(&state->pairs);
+    forage_free(state->values);
+    forage_free(state->item_vectors);
+    forage_free(state->singular);
+    forage_free(state->root);
+    forage_free(state->average_hop);
+    forage_free(state->average_filter);
+    forage_free(state->average_column);
+    forage_free(state->average_vector);
+    forage_free(state);
+}
+
+static forage_status no_memory(forage_error *error)
+{
+    return forage_fail(error, FORAGE_NO_MEMORY, "no memory for gf-cf");
+}
+
+static forage_status create(const model_setup *setup, model_state **state, forage_error *error)
+{
+    size_t user, item;
+    *state = NULL;
+    FORAGE_TRY(interactions_fields("gf-cf", setup->schema, &user, &item, error));
+    model_state *made = forage_calloc(1, sizeof *made);
+    if (!made)
+        return no_memory(error);
+    const char *weight = forage_params_text(setup->params, "weight");
+    made->user_field = user;
+    made->item_field = item;
+    made->wanted = (size_t)forage_params_integer(setup->params, "rank");
+    made->alpha = forage_params_real(setup->params, "alpha");
+    made->weight = strcmp(weight, "count") == 0   ? FORAGE_EDGE_COUNT
+                   : strcmp(weight, "value") == 0 ? FORAGE_EDGE_VALUE
+                                                  : FORAGE_EDGE_BINARY;
+    made->seed = setup->seed;
+    made->device = *setup->device;
+    made->users = setup->schema->fields[user].cardinality;
+    made->items = setup->schema->fields[item].cardinality;
+    *state = made;
+    return FORAGE_OK;
+}
+
+/* ---- what follows from interactions and vectors ---- */
+
+static la_csr rows_of_items(const model_state *state)
+{
+    const interactions *pairs = &state->pairs;
+    return (la_csr){pairs->items, pairs->offsets + pairs->users, pairs->others, state->values};
+}
+
+static la_csr rows_of_users(const model_state *state)
+{
+    const interactions *pairs = &state->pairs;
+    return (la_csr){pairs->users, pairs->offsets, pairs->others, state->values};
+}
+
+/* N and D_I^1/2 from the interactions. */
+static forage_status normalise(model_state *state, forage_error *error)
+{
+    const interactions *pairs = &state->pairs;
+    size_t rows = pairs->users + pairs->items;
+    double *sums = forage_calloc(rows + 1, sizeof *sums);
+    state->values = forage_alloc(2 * pairs->count + 1, sizeof *state->values);
+    state->root = forage_alloc(pairs->items + 1, sizeof *state->root);
+    if (!sums || !state->values || !state->root) {
+        forage_free(sums);
+        return no_memory(error);
+    }
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t e = pairs->offsets[r]; e < pairs->offsets[r + 1]; e++)
+            sums[r] += (double)pairs->weights[e];
+    }
+    for (size_t r = 0; r < rows; r++) {
+        size_t other = r < pairs->users ? pairs->users : 0; /* where the rows of the other side begin */
+        for (size_t e = pairs->offsets[r]; e < pairs->offsets[r + 1]; e++)
+            state->values[e] = (float)((double)pairs->weights[e] / sqrt(sums[r] * sums[other + pairs->others[e]]));
+    }
+    for (size_t i = 0; i < pairs->items; i++)
+        state->root[i] = (float)sqrt(sums[pairs->users + i]);
+    forage_free(sums);
+    return FORAGE_OK;
+}
+
+/* Adds w = r N' of what a subject met to hop[user * stride]; filter[rank] = alpha r D_I^-1/2 V. False if that is
+ * nothing. */
+static bool apply(const model_state *state, const model_subject *met, float *hop, size_t stride, float *filter)
+{
+    bool any = false;
+    const la_csr rows = rows_of_items(state);
+    float alpha = (float)state->alpha;
+    memset(filter, 0, state->rank * sizeof *filter);
+    for (size_t i = 0; i < met->count; i++) {
+        size_t item = met->items[i];
+        if (item >= rows.rows || !(state->root[item] > 0))
+            continue;
+        any = true;
+        float weight = met->weights ? met->weights[i] : 1, part = alpha * weight / state->root[item];
+        const float *vector = state->item_vectors + item * state->rank;
+        for (size_t e = rows.offsets[item]; e < rows.offsets[item + 1]; e++)
+            hop[rows.columns[e] * stride] += weight * rows.values[e];
+        for (size_t k = 0; k < state->rank; k++)
+            filter[k] += part * vector[k];
+    }
+    return any;
+}
+
+static forage_status make_averages(model_state *state, forage_error *error)
+{
+    const la_csr rows = rows_of_items(state);
+    size_t users = state->users, items = rows.rows, rank = state->rank;
+    double *sum = forage_calloc(users + rank, sizeof *sum);
+    uint32_t *all = forage_alloc(items + 1, sizeof *all);
+    float *often = forage_calloc(items + 1, sizeof *often);
+    state->average_hop = forage_calloc(users + 1, sizeof *state->average_hop);
+    state->average_filter = forage_calloc(rank, sizeof *state->average_filter);
+    state->average_column = forage_calloc(users + 1, sizeof *state->average_column);
+    state->average_vector = forage_calloc(rank, sizeof *state->average_vector);
+    bool good = sum && all && often && state->average_hop && state->average_filter && state->average_column &&
+                state->average_vector;
+    for (size_t i = 0; good && i < items; i++) {
+        all[i] = (uint32_t)i;
+        often[i] = state->root[i] * state->root[i] / (float)users;
+        for (size_t e = rows.offsets[i]; e < rows.offsets[i + 1]; e++)
+            sum[rows.columns[e]] += (double)rows.values[e];
+        for (size_t k = 0; k < rank; k++)
+            sum[users + k] += (double)(state->root[i] * state->item_vectors[i * rank + k]);
+    }
+    if (good) {
+        const model_subject average = {FORAGE_NONE, all, often, items};
+        (void)apply(state, &average, state->average_hop, 1, state->average_filter);
+        for (size_t u = 0; u < users; u++)
+            state->average_column[u] = (float)(sum[u] / (double)items);
+        for (size_t k = 0; k < rank; k++)
+            state->average_vector[k] = (float)(sum[users + k] / (double)items);
+    }
+    forage_free(sum);
+    forage_free(all);
+    forage_free(often);
+    return good ? FORAGE_OK : no_memory(error);
+}
+
+/* ---- fitting ---- */
+
+static forage_status begin(model_fit *fit, forage_error *error)
+{
+    model_state *state = fit->state;
+    interactions *pairs = &state->pairs;
+    FORAGE_TRY(interactions_create(fit->input->train, state->user_field, state->item_field, state->users, state->items,
+                                   state->weight, pairs, error));
+    FORAGE_TRY(normalise(state, error));
+    for (size_t e = 0; e < pairs->count; e++)
+        fit->norm += (double)state->values[e] * (double)state->values[e];
+    fit->by_items = pairs->items < pairs->users;
+    const la_svd_task task = {.matrix = fit->by_items ? rows_of_items(state) : rows_of_users(state),
+                              .transposed = fit->by_items ? rows_of_users(state) : rows_of_items(state),
+                              .rank = state->wanted,
+                              .seed = state->seed,
+                              .isa = state->device.isa,
+                              .threads = state->device.threads};
+    return la_svd_create(&task, &fit->svd, error);
+}
+
+static void fit_end(model_fit *fit, bool keep)
+{
+    (void)keep; /* the last step has put everything into the state */
+    la_svd_free(fit->svd);
+    forage_free(fit);
+}
+
+static forage_status fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
+{
+    *fit = forage_calloc(1, sizeof **fit);
+    if (!*fit)
+        return no_memory(error);
+    **fit = (model_fit){.state = state, .input = input, .started = forage_clock()};
+    forage_status status = begin(*fit, error);
+    if (status != FORAGE_OK) {
+        fit_end(*fit, false);
+        *fit = NULL;
+    }
+    return status;
+}
+
+static bool make_vectors(model_state *state, size_t rank)
+{
+    state->rank = rank;
+    state->item_vectors = forage_alloc(state->items, state->rank * sizeof *state->item_vectors);
+    state->singular = forage_alloc(rank, sizeof *state->singular);
+    return state->item_vectors && state->singular;
+}
+
+static forage_status finish(model_fit *fit, forage_error *error)
+{
+    model_state *state = fit->state;
+    const la_svd *svd = fit->svd;
+    if (!make_vectors(state, svd->rank))
+        return no_memory(error);
+    la_svd_vectors(svd, !fit->by_items, state->rank, state->item_vectors);
+    for (size_t k = 0; k < state->rank; k++)
+        state->singular[k] = (float)sqrt(svd->values[k]);
+    return make_averages(state, error);
+}
+
+static void report(const model_fit *fit, model_progress *progress)
+{
+    enum { USUAL_ROUNDS = 6, STEPS = 8 }; /* a guess */
+    const la_svd *svd = fit->svd;
+    double left = fit->norm;
+    for (size_t k = 0; k < fit->state->wanted && k < svd->place[LA_SVD_WIDTH]; k++)
+        left -= fmax(svd->values[k], 0);
+    progress->epochs = progress->best_epoch = (size_t)svd->place[LA_SVD_ROUND];
+    progress->train_loss = fmax(left / fit->norm, 0);
+    progress->validation_loss = NAN;
+    progress->finished = svd->finished;
+    progress->done = svd->place[LA_SVD_ROUND] * STEPS + svd->place[LA_SVD_STEP];
+    progress->total = svd->finished                           ? progress->done
+                      : progress->done < USUAL_ROUNDS * STEPS ? USUAL_ROUNDS * STEPS
+                                                              : progress->done + STEPS;
+}
+
+static forage_status fit_step(model_fit *fit, model_progress *progress, forage_error *error)
+{
+    double limit = fit->input->seconds;
+    fit->svd->last = limit > 0 && forage_clock() - fit->started > limit;
+    if (!la_svd_step(fit->svd))
+        return forage_fail(error, FORAGE_DIVERGED, "the singular values of these interactions are no longer numbers");
+    if (fit->svd->finished)
+        FORAGE_TRY(finish(fit, error));
+    report(fit, progress);
+    progress->stopped_early = fit->svd->last;
+    return FORAGE_OK;
+}
+
+static forage_status fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error)
+{
+    const la_svd *svd = fit->svd;
+    size_t places = LA_SVD_PLACES, shape[2] = {svd->task.matrix.rows, svd->pitch};
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.place", NN_U64, 1, &places, svd->place, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.values", NN_F64, 1, &svd->pitch, svd->values, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.block", NN_F32, 2, shape, svd->block, error));
+    return nn_checkpoint_add(checkpoint, "fit.previous", NN_F32, 2, shape, svd->previous, error);
+}
+
+static forage_status fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, forage_error *error)
+{
+    la_svd *svd = fit->svd;
+    size_t places = LA_SVD_PLACES, shape[2] = {svd->task.matrix.rows, svd->pitch};
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.place", NN_U64, 1, &places, svd->place, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.values", NN_F64, 1, &svd->pitch, svd->values, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.block", NN_F32, 2, shape, svd->block, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.previous", NN_F32, 2, shape, svd->previous, error));
+    if (!la_svd_restore(svd))
+        return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "fit.place",
+                              "no decomposition stands like that");
+    return FORAGE_OK;
+}
+
+static double fit_memory(const model_setup *setup, const model_fit_input *input)
+{
+    double users = (double)setup->schema->fields[model_schema_id(setup->schema, FORAGE_OF_USER)].cardinality;
+    double items = (double)setup->schema->fields[model_schema_id(setup->schema, FORAGE_OF_ITEM)].cardinality;
+    double fewer = fmin(users, items), rank = (double)forage_params_integer(setup->params, "rank");
+    double width = (double)la_padded(la_svd_width((size_t)fewer, (size_t)rank));
+    return 24 * (double)input->train->count + 40 * (users + items) + 4 * width * (2 * fewer + fmax(users, items)) +
+           24 * width * width + 4 * fmin(rank, width) * items;
+}
+
+/* ---- scoring ---- */
+
+/* The subject's first hop and filter; nothing met: those of the average user. hop[users] is cleared beforehand. */
+static void prepare_one(const model_state *state, const model_subject *subject, float *hop, size_t stride,
+                        float *filter)
+{
+    const model_subject met = interactions_of(&state->pairs, subject);
+    if (apply(state, &met, hop, stride, filter))
+        return;
+    for (size_t u = 0; u < state->users; u++)
+        hop[u * stride] = state->average_hop[u];
+    memcpy(filter, state->average_filter, state->rank * sizeof *filter);
+}
+
+/* Scores of items [first, first + count) for one subject. */
+static void score_items(const model_state *state, const float *hop, const float *filter, size_t first, size_t count,
+                        float *out)
+{
+    const la_csr rows = rows_of_items(state);
+    la_dots(state->device.isa, state->item_vectors + first * state->rank, state->rank, count, state->rank, filter, out);
+    for (size_t i = 0; i < count; i++) {
+        float sum = out[i] * state->root[first + i];
+        for (size_t e = rows.offsets[first + i]; e < rows.offsets[first + i + 1]; e++)
+            sum += rows.values[e] * hop[rows.columns[e]];
+        out[i] = sum;
+    }
+}
+
+static float score_average_item(const model_state *state, const float *hop, const float *filter)
+{
+    float sum;
+    la_dots(state->device.isa, state->average_vector, state->rank, 1, state->rank, filter, &sum);
+    for (size_t u = 0; u < state->users; u++)
+        sum += state->average_column[u] * hop[u];
+    return sum;
+}
+
+static size_t scratch_size(const model_state *state)
+{
+    return (state->users + state->rank) * sizeof(float);
+}
+
+static void score(const model_state *state, const forage_examples *examples, void *scratch, float *mean,
+                  float *deviation)
+{
+    const uint32_t *users = examples->codes[state->user_field], *items = examples->codes[state->item_field];
+    float *hop = scratch, *filter = hop + state->users;
+    (void)deviation;
+    for (size_t i = 0; i < examples->count; i++) {
+        if (i == 0 || users[i] != users[i - 1]) {
+            const model_subject subject = {.user = users[i]};
+            memset(hop, 0, state->users * sizeof *hop);
+            prepare_one(state, &subject, hop, 1, filter);
+        }
+        if (items[i] < state->items)
+            score_items(state, hop, filter, items[i], 1, mean + i);
+        else
+            mean[i] = score_average_item(state, hop, filter);
+    }
+}
+
+/* Scratch: the subjects' hops [users, lanes], their filters [rank, lanes], one filter [rank]. */
+static size_t lanes_of(size_t count)
+{
+    return count > 1 ? MODEL_SUBJECTS : 1;
+}
+
+static size_t catalogue_scratch_size(const model_state *state, size_t count)
+{
+    return ((state->users + state->rank) * lanes_of(count) + state->rank) * sizeof(float);
+}
+
+static void catalogue_prepare(const model_state *state, const model_subject *subjects, size_t count, void *scratch)
+{
+    size_t lanes = lanes_of(count);
+    float *hops = scratch, *filters = hops + state->users * lanes, *one = filters + state->rank * lanes;
+    memset(hops, 0, (state->users + state->rank) * lanes * sizeof *hops);
+    for (size_t s = 0; s < count; s++) {
+        prepare_one(state, &subjects[s], hops + s, lanes, one);
+        for (size_t k = 0; k < state->rank; k++)
+            filters[k * lanes + s] = one[k];
+    }
+}
+
+static void catalogue_score(const model_state *state, void *scratch, size_t count, size_t first, size_t items,
+                            float *out)
+{
+    const float *hops = scratch, *filters = hops + state->users * lanes_of(count);
+    if (count == 1) {
+        score_items(state, hops, filters, first, items, out);
+        return;
+    }
+    const la_shape shape = {.m = items,
+                            .n = MODEL_SUBJECTS,
+                            .k = state->rank,
+                            .lda = state->rank,
+                            .ldb = MODEL_SUBJECTS,
+                            .ldc = MODEL_SUBJECTS};
+    la_gemm gemm;
+    la_gemm_init(&gemm, la_engine_steady(state->device.isa), &shape);
+    la_gemm_run(&gemm, state->item_vectors + first * state->rank, filters, out);
+    for (size_t i = 0; i < items; i++) {
+        for (size_t s = 0; s < MODEL_SUBJECTS; s++)
+            out[i * MODEL_SUBJECTS + s] *= state->root[first + i];
+    }
+    la_csr rows = rows_of_items(state);
+    rows.rows = items;
+    rows.offsets += first;
+    const la_spmm task = {.matrix = rows, .width = MODEL_SUBJECTS, .in = hops, .add = out, .out = out, .scale = 1};
+    la_spmm_part(&task, state->device.isa, 0, items);
+}
+
+static const model_catalogue catalogue = {catalogue_scratch_size, catalogue_prepare, catalogue_score};
+
+/* ---- checkpoints ---- */
+
+static forage_status save(const model_state *state, nn_checkpoint *checkpoint, forage_error *error)
+{
+    size_t shape[2] = {state->items, state->rank};
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "item_vectors", NN_F32, 2, shape, state->item_vectors, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "singular_values", NN_F32, 1, &state->rank, state->singular, error));
+    return interactions_save(&state->pairs, checkpoint, error);
+}
+
+static forage_status read_all(model_state *state, const nn_checkpoint *checkpoint, forage_error *error)
+{
+    const nn_tensor *singular;
+    FORAGE_TRY(nn_checkpoint_need(checkpoint, "singular_values", NN_F32, 1, &singular, error));
+    size_t rank = singular->shape[0], shape[2] = {state->items, rank};
+    if (rank == 0 || rank > state->wanted)
+        return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "singular_values",
+                              "there are %zu, and rank is %zu", rank, state->wanted);
+    if (!make_vectors(state, rank))
+        return no_memory(error);
+    FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "singular_values", 1, &rank, state->singular, error));
+    FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "item_vectors", 2, shape, state->item_vectors, error));
+    FORAGE_TRY(interactions_load(checkpoint, state->users, state->items, &state->pairs, error));
+    FORAGE_TRY(normalise(state, error));
+    return make_averages(state, error);
+}
+
+static forage_status load(const model_setup *setup, const nn_checkpoint *checkpoint, model_state **state,
+                          forage_error *error)
+{
+    FORAGE_TRY(create(setup, state, error));
+    forage_status status = read_all(*state, checkpoint, error);
+    if (status != FORAGE_OK) {
+        release(*state);
+        *state = NULL;
+    }
+    return status;
+}
+
+static size_t describe(const model_state *state, char *buffer, size_t size)
+{
+    int length = snprintf(buffer, size,
+                          "GraphFilter(\n  (interactions): %zu of %zu users and %zu items\n"
+                          "  (low_pass): %zu singular vectors, alpha %g\n)\n",
+                          state->pairs.count, state->users, state->items, state->rank ? state->rank : state->wanted,
+                          state->alpha);
+    return length > 0 ? (size_t)length : 0;
+}
+
+static size_t weight_count(const model_state *state)
+{
+    return state->pairs.count + state->rank * (state->items + 1);
+}
+
+const model_type model_gf_cf = {
+    .info =
+        {
+            .name = "gf-cf",
+            .version = 1,
+            .summary = "graph filters in closed form: items near to what a user chose, and a low-pass filter of "
+                       "singular vectors; nothing to train",
+            .capabilities = FORAGE_CAN_FIT,
+            .table = {.owner = "gf-cf", .params = params, .count = sizeof params / sizeof params[0]},
+        },
+    .reads = MODEL_READS_USER | MODEL_READS_ITEM | MODEL_NEEDS_USER,
+    .minimum_reward = -INFINITY,
+    .maximum_reward = INFINITY,
+    .create = create,
+    .free = release,
+    .fit_begin = fit_begin,
+    .fit_step = fit_step,
+    .fit_end = fit_end,
+    .fit_save = fit_save,
+    .fit_resume = fit_resume,
+    .fit_memory = fit_memory,
+    .scratch_size = scratch_size,
+    .score = score,
+    .catalogue = &catalogue,
+    .save = save,
+    .load = load,
+    .describe = describe,
+    .weight_count = weight_count,
+};
