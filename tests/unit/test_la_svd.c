@@ -50,7 +50,8 @@ static double at(const double *packed, size_t n, size_t i, size_t j)
 /* A v = lambda v, V V' = 1, lambda falling; the same bytes from every instruction set. */
 static void check_eigen(size_t n, const double *a)
 {
-    double *copy = array(la_packed(n), sizeof *copy), *values = array(n, sizeof *values), *other = array(n, sizeof *other);
+    double *copy = array(la_packed(n), sizeof *copy), *values = array(n, sizeof *values),
+           *other = array(n, sizeof *other);
     double *vectors = array(n * n, sizeof *vectors), *scratch = array(3 * n, sizeof *scratch), size = 0;
     for (int isa = FORAGE_ISA_PORTABLE; isa <= (int)best; isa++) {
         memcpy(copy, a, la_packed(n) * sizeof *copy);
@@ -116,8 +117,8 @@ static void test_eigen(void **state)
 /* numpy.linalg.eigvalsh of the 5 x 5 Hilbert matrix, falling. */
 static void test_eigen_known(void **state)
 {
-    static const double wanted[] = {1.5670506910982307, 0.20853421861101332, 0.01140749162341972, 0.00030589804015115674,
-                                    3.287928772164548e-06};
+    static const double wanted[] = {1.5670506910982307, 0.20853421861101332, 0.01140749162341972,
+                                    0.00030589804015115674, 3.287928772164548e-06};
     double a[15], values[5], vectors[25], scratch[15];
     size_t e = 0;
     (void)state;
@@ -173,8 +174,14 @@ static void compress(size_t rows, size_t columns, const double *dense, bool turn
 static sparse finish(size_t rows, size_t columns, double *dense)
 {
     size_t most = rows * columns;
-    sparse made = {rows, columns, dense, array(rows + 1, sizeof(size_t)), array(columns + 1, sizeof(size_t)),
-                   array(most, sizeof(uint32_t)), array(most, sizeof(uint32_t)), array(most, sizeof(float)),
+    sparse made = {rows,
+                   columns,
+                   dense,
+                   array(rows + 1, sizeof(size_t)),
+                   array(columns + 1, sizeof(size_t)),
+                   array(most, sizeof(uint32_t)),
+                   array(most, sizeof(uint32_t)),
+                   array(most, sizeof(float)),
                    array(most, sizeof(float))};
     compress(rows, columns, dense, false, made.offsets, made.others, made.values);
     compress(rows, columns, dense, true, made.turned_offsets, made.turned_others, made.turned_values);
@@ -282,7 +289,7 @@ static void check_svd(const sparse *matrix, const la_svd *svd, size_t wanted, do
 
 static void test_svd(void **state)
 {
-    static const size_t sizes[][3] = {{1, 1, 1},     {3, 5, 2},     {17, 17, 9},   {40, 61, 1},
+    static const size_t sizes[][3] = {{1, 1, 1},     {3, 5, 2},     {17, 17, 9},    {40, 61, 1},
                                       {130, 131, 5}, {200, 300, 7}, {150, 400, 60}, {90, 95, 90}};
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {

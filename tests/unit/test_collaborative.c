@@ -1,0 +1,325 @@
+/*
+ * test_collaborative.c: models that learn from who chose what, against what NumPy and SciPy say of the same small log
+ * (tests/golden/collaborative.py).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "forage/forage.h"
+#include "golden.h"
+#include "nn/checkpoint.h"
+
+static json_t *golden;
+static size_t users, items;
+static forage_dataset *dataset;
+
+static void must(forage_status status, const forage_error *error)
+{
+    if (status != FORAGE_OK)
+        fail_msg("%s: %s", forage_status_name(status), error->message);
+}
+
+/* The golden events, with numbers as ids. */
+static forage_dataset *make_log(size_t user_count, size_t item_count)
+{
+    const json_t *events = json_object_get(golden, "events");
+    forage_dataset *log;
+    must(forage_dataset_create(&log, NULL), NULL);
+    forage_vocabulary_free(log->users);
+    forage_vocabulary_free(log->items);
+    log->count = log->train_rows = json_array_size(events);
+    log->user = forage_alloc(log->count, sizeof *log->user);
+    log->item = forage_alloc(log->count, sizeof *log->item);
+    log->value = forage_alloc(log->count, sizeof *log->value);
+    assert_true(log->user && log->item && log->value);
+    log->user_attributes.rows = user_count;
+    log->item_attributes.rows = item_count;
+    log->context.rows = log->count;
+    must(forage_vocabulary_create_numbered(user_count, &log->users, NULL), NULL);
+    must(forage_vocabulary_create_numbered(item_count, &log->items, NULL), NULL);
+    for (size_t i = 0; i < log->count; i++) {
+        const json_t *event = json_array_get(events, i);
+        log->user[i] = (uint32_t)json_integer_value(json_array_get(event, 0));
+        log->item[i] = (uint32_t)json_integer_value(json_array_get(event, 1));
+        log->value[i] = (float)json_number_value(json_array_get(event, 2));
+    }
+    return log;
+}
+
+static int load_golden(void **state)
+{
+    (void)state;
+    golden = golden_load("collaborative.json", 0);
+    users = golden_whole(golden, "users");
+    items = golden_whole(golden, "items");
+    dataset = make_log(users, items);
+    return 0;
+}
+
+static int release_golden(void **state)
+{
+    (void)state;
+    forage_dataset_free(dataset);
+    json_decref(golden);
+    return 0;
+}
+
+/* `parameters` are pairs of name and value, ending with NULL. */
+static forage_status fit_log(const char *name, const char *const *parameters, const forage_dataset *log, int threads,
+                             forage_model **model, forage_error *error)
+{
+    const forage_model_info *info;
+    forage_params *params;
+    forage_split split;
+    forage_device device;
+    must(forage_model_find(name, &info, error), error);
+    must(forage_params_create(&info->table, &params, error), error);
+    for (; *parameters; parameters += 2)
+        must(forage_params_set(params, parameters[0], parameters[1], error), error);
+    must(forage_split_parse("none", log, &split, error), error);
+    must(forage_device_open("auto", threads, &device, error), error);
+    const forage_fit_options options = {.device = &device, .seed = 5, .source = "log.csv"};
+    forage_status status = forage_model_fit(info, params, log, &split, &options, NULL, model, error);
+    forage_split_release(&split);
+    forage_params_free(params);
+    return status;
+}
+
+static forage_model *fit(const char *name, const char *const *parameters)
+{
+    forage_model *model;
+    forage_error error = {0};
+    must(fit_log(name, parameters, dataset, 2, &model, &error), &error);
+    return model;
+}
+
+static void close_to(double found, double wanted, double tolerance)
+{
+    if (!(fabs(found - wanted) <= tolerance))
+        fail_msg("%.9g instead of %.9g", found, wanted);
+}
+
+/* Scores of all items for `user` (FORAGE_NONE: the average one), as pairs; the average item's behind them, which is
+ * item `items` of a dataset that has one more. */
+static void score_user(const forage_model *model, uint32_t user, float *scores)
+{
+    forage_binding *binding;
+    forage_error error = {0};
+    forage_dataset *more = make_log(users, items + 1);
+    must(forage_model_bind(model, more, FORAGE_UNKNOWN_AVERAGE, NULL, &binding, &error), &error);
+    uint32_t pair_users[64], pair_items[64];
+    for (uint32_t i = 0; i <= items; i++) {
+        pair_users[i] = user;
+        pair_items[i] = i;
+    }
+    must(forage_model_score_pairs(binding, pair_users, pair_items, items + 1, scores, NULL, &error), &error);
+    forage_binding_free(binding);
+    forage_dataset_free(more);
+}
+
+static void check_row(const json_t *wanted, const float *scores, double tolerance)
+{
+    for (size_t i = 0; i < items; i++)
+        close_to((double)scores[i], json_number_value(json_array_get(wanted, i)), tolerance);
+}
+
+/* Every score that the golden file has of a model: of users, of the average item and user, of someone with a history.
+ */
+static void check_scores(const forage_model *model, const json_t *wanted, double tolerance)
+{
+    float scores[64];
+    for (uint32_t user = 0; user < users; user++) {
+        score_user(model, user, scores);
+        check_row(json_array_get(json_object_get(wanted, "scores"), user), scores, tolerance);
+        close_to((double)scores[items],
+                 json_number_value(json_array_get(json_object_get(wanted, "average_item"), user)), tolerance);
+    }
+    score_user(model, FORAGE_NONE, scores);
+    check_row(json_object_get(wanted, "average_user"), scores, tolerance);
+    const json_t *history = json_object_get(golden, "history"), *weights = json_object_get(golden, "history_weights");
+    uint32_t met[8], ranked[64];
+    float met_weights[8], ranked_scores[64];
+    size_t count = json_array_size(history), found;
+    for (size_t i = 0; i < count; i++) {
+        met[i] = (uint32_t)json_integer_value(json_array_get(history, i));
+        met_weights[i] = (float)json_number_value(json_array_get(weights, i));
+    }
+    forage_binding *binding;
+    forage_error error = {0};
+    must(forage_model_bind(model, dataset, FORAGE_UNKNOWN_ERROR, NULL, &binding, &error), &error);
+    must(forage_model_rank_history(binding, met, met_weights, count, items, NULL, 0, ranked, ranked_scores, &found,
+                                   &error),
+         &error);
+    assert_int_equal(found, items);
+    for (size_t i = 0; i < found; i++)
+        scores[ranked[i]] = ranked_scores[i];
+    check_row(json_object_get(wanted, "history"), scores, tolerance);
+    forage_binding_free(binding);
+}
+
+/* Someone with the very history of a user is that user: the same ranking, to the byte. */
+static void check_fold_in(const forage_model *model)
+{
+    forage_binding *binding;
+    forage_error error = {0};
+    must(forage_model_bind(model, dataset, FORAGE_UNKNOWN_ERROR, NULL, &binding, &error), &error);
+    for (uint32_t user = 0; user < users; user++) {
+        uint32_t met[64], ranked[64], again[64];
+        float scores[64], again_scores[64];
+        size_t count = 0, found, again_found;
+        for (uint32_t item = (uint32_t)items; item-- > 0;) { /* falling: any order will do */
+            bool any = false;
+            for (size_t i = 0; i < dataset->count; i++)
+                any = any || (dataset->user[i] == user && dataset->item[i] == item && dataset->value[i] > 0);
+            if (any)
+                met[count++] = item;
+        }
+        must(forage_model_rank(binding, user, items, NULL, 0, ranked, scores, &found, &error), &error);
+        must(forage_model_rank_history(binding, met, NULL, count, items, NULL, 0, again, again_scores, &again_found,
+                                       &error),
+             &error);
+        assert_int_equal(found, again_found);
+        assert_memory_equal(ranked, again, found * sizeof *ranked);
+        assert_memory_equal(scores, again_scores, found * sizeof *scores);
+    }
+    forage_binding_free(binding);
+}
+
+static const char *scratch_file(void)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "/tmp/forage-collaborative-%d", (int)getpid());
+    return path;
+}
+
+static nn_checkpoint *checkpoint_of(const forage_model *model)
+{
+    nn_checkpoint *checkpoint;
+    forage_error error = {0};
+    must(forage_model_save(model, scratch_file(), &error), &error);
+    must(nn_checkpoint_load(scratch_file(), &checkpoint, &error), &error);
+    unlink(scratch_file());
+    return checkpoint;
+}
+
+/* The model with word `place` of a tensor changed must not be loaded. */
+static void refuse_changed(const forage_model *model, const char *name, size_t place, uint32_t word,
+                           const char *message)
+{
+    forage_error error = {0};
+    forage_model *loaded;
+    char *bytes;
+    size_t size;
+    must(forage_model_save(model, scratch_file(), &error), &error);
+    must(forage_read_file(scratch_file(), (size_t)1 << 24, &bytes, &size, &error), &error);
+    nn_checkpoint *checkpoint;
+    must(nn_checkpoint_load(scratch_file(), &checkpoint, &error), &error);
+    const nn_tensor *tensor = nn_checkpoint_find(checkpoint, name);
+    assert_non_null(tensor);
+    size_t data = 0, before = 0;
+    for (size_t t = 0; t < nn_checkpoint_count(checkpoint); t++) {
+        const nn_tensor *other = nn_checkpoint_at(checkpoint, t);
+        before += other->bytes < tensor->bytes ? other->size : 0;
+        data += other->size;
+    }
+    memcpy(bytes + (size - data) + before + 4 * place, &word, sizeof word);
+    FILE *file = fopen(scratch_file(), "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(forage_model_load(scratch_file(), NULL, &loaded, &error), FORAGE_FORMAT);
+    if (!strstr(error.message, message))
+        fail_msg("%s", error.message);
+    unlink(scratch_file());
+    nn_checkpoint_free(checkpoint);
+    forage_free(bytes);
+}
+
+/* ---- gf-cf ---- */
+
+static void test_gf_cf(void **state)
+{
+    static const char *const weights[] = {"binary", "count", "value"};
+    (void)state;
+    for (size_t w = 0; w < 3; w++) {
+        const json_t *wanted = json_object_get(json_object_get(golden, "gf_cf"), weights[w]);
+        const char *const parameters[] = {"rank", "5", "alpha", "0.3", "weight", weights[w], NULL};
+        forage_model *model = fit("gf-cf", parameters);
+        nn_checkpoint *checkpoint = checkpoint_of(model);
+        float singular[5];
+        size_t rank = 5;
+        must(nn_checkpoint_read_weights(checkpoint, "singular_values", 1, &rank, singular, NULL), NULL);
+        for (size_t k = 0; k < rank; k++)
+            close_to((double)singular[k], json_number_value(json_array_get(json_object_get(wanted, "singular"), k)),
+                     1e-6);
+        assert_int_equal(nn_checkpoint_find(checkpoint, "interactions.weights") != NULL, w > 0);
+        check_scores(model, wanted, 5e-6);
+        if (w == 0)
+            check_fold_in(model);
+        nn_checkpoint_free(checkpoint);
+        forage_model_free(model);
+    }
+}
+
+static void test_gf_cf_refuses(void **state)
+{
+    static const char *const none[] = {NULL}, *const values[] = {"weight", "value", NULL};
+    forage_error error = {0};
+    (void)state;
+    forage_model *model = fit("gf-cf", none);
+    refuse_changed(model, "interactions.counts", 0, 99, "counts add up to");
+    refuse_changed(model, "interactions.items", 0, (uint32_t)items, "not rising, or beyond");
+    refuse_changed(model, "interactions.items", 1, 0, "not rising, or beyond");
+    forage_model_free(model);
+    model = fit("gf-cf", values);
+    refuse_changed(model, "interactions.weights", 2, 0, "not above 0");
+    forage_model_free(model);
+
+    forage_dataset *log = make_log(users, items);
+    for (size_t i = 0; i < log->count; i++)
+        log->value[i] = -log->value[i];
+    assert_int_equal(fit_log("gf-cf", none, log, 1, &model, &error), FORAGE_FORMAT);
+    assert_non_null(strstr(error.message, "nobody has chosen anything"));
+    forage_vocabulary_free(log->users);
+    log->users = NULL;
+    assert_int_equal(fit_log("gf-cf", none, log, 1, &model, &error), FORAGE_FORMAT);
+    assert_non_null(strstr(error.message, "names no users"));
+    assert_string_equal(error.file, "log.csv");
+    forage_dataset_free(log);
+}
+
+/* More than there are, and nothing but one pair. */
+static void test_gf_cf_of_little(void **state)
+{
+    static const char *const none[] = {NULL};
+    float scores[64];
+    (void)state;
+    forage_dataset *log = make_log(users, items);
+    for (size_t i = 0; i < log->count; i++)
+        log->value[i] = i == 0;
+    forage_error error = {0};
+    forage_model *model;
+    must(fit_log("gf-cf", none, log, 1, &model, &error), &error);
+    score_user(model, log->user[0], scores);
+    for (uint32_t i = 0; i < items; i++)
+        close_to((double)scores[i], i == log->item[0] ? 1.3 : 0, 1e-6);
+    forage_model_free(model);
+    forage_dataset_free(log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gf_cf),
+        cmocka_unit_test(test_gf_cf_refuses),
+        cmocka_unit_test(test_gf_cf_of_little),
+    };
+    return cmocka_run_group_tests_name("collaborative", tests, load_golden, release_golden);
+}
