@@ -16,6 +16,7 @@
  * item has the mean of all items' columns.
  */
 #include "model/interactions.h"
+#include "model/validate.h"
 
 #include "la/la.h"
 
@@ -31,8 +32,7 @@ struct model_state {
     size_t wanted, rank; /* singular vectors: asked for, and there */
     double alpha;
     forage_edge_weight weight;
-    uint64_t seed;
-    forage_device device;
+    const model_setup *setup;
     interactions pairs;
     float *values;       /* [2 pairs.count] N beside pairs.others, by user and by item */
     float *item_vectors; /* [items, rank] V */
@@ -47,8 +47,11 @@ struct model_fit {
     model_state *state;
     const model_fit_input *input;
     la_svd *svd;
-    double started, norm; /* the sum of all squares of N */
-    bool by_items;        /* of the two sides the items are fewer: the decomposition is that of N' */
+    model_validation *validation;
+    double started, longest; /* by the clock; seconds of a step */
+    double norm;             /* the sum of all squares of N */
+    bool by_items;           /* of the two sides the items are fewer: the decomposition is that of N' */
+    bool finished;
 };
 
 static const forage_param params[] = {
@@ -96,8 +99,7 @@ static forage_status create(const model_setup *setup, model_state **state, forag
     made->weight = strcmp(weight, "count") == 0   ? FORAGE_EDGE_COUNT
                    : strcmp(weight, "value") == 0 ? FORAGE_EDGE_VALUE
                                                   : FORAGE_EDGE_BINARY;
-    made->seed = setup->seed;
-    made->device = *setup->device;
+    made->setup = setup;
     made->users = setup->schema->fields[user].cardinality;
     made->items = setup->schema->fields[item].cardinality;
     *state = made;
@@ -168,165 +170,49 @@ static bool apply(const model_state *state, const model_subject *met, float *hop
     return any;
 }
 
-static forage_status make_averages(model_state *state, forage_error *error)
-{
-    const la_csr rows = rows_of_items(state);
-    size_t users = state->users, items = rows.rows, rank = state->rank;
-    double *sum = forage_calloc(users + rank, sizeof *sum);
-    uint32_t *all = forage_alloc(items + 1, sizeof *all);
-    float *often = forage_calloc(items + 1, sizeof *often);
-    state->average_hop = forage_calloc(users + 1, sizeof *state->average_hop);
-    state->average_filter = forage_calloc(rank, sizeof *state->average_filter);
-    state->average_column = forage_calloc(users + 1, sizeof *state->average_column);
-    state->average_vector = forage_calloc(rank, sizeof *state->average_vector);
-    bool good = sum && all && often && state->average_hop && state->average_filter && state->average_column &&
-                state->average_vector;
-    for (size_t i = 0; good && i < items; i++) {
-        all[i] = (uint32_t)i;
-        often[i] = state->root[i] * state->root[i] / (float)users;
-        for (size_t e = rows.offsets[i]; e < rows.offsets[i + 1]; e++)
-            sum[rows.columns[e]] += (double)rows.values[e];
-        for (size_t k = 0; k < rank; k++)
-            sum[users + k] += (double)(state->root[i] * state->item_vectors[i * rank + k]);
-    }
-    if (good) {
-        const model_subject average = {FORAGE_NONE, all, often, items};
-        (void)apply(state, &average, state->average_hop, 1, state->average_filter);
-        for (size_t u = 0; u < users; u++)
-            state->average_column[u] = (float)(sum[u] / (double)items);
-        for (size_t k = 0; k < rank; k++)
-            state->average_vector[k] = (float)(sum[users + k] / (double)items);
-    }
-    forage_free(sum);
-    forage_free(all);
-    forage_free(often);
-    return good ? FORAGE_OK : no_memory(error);
-}
-
-/* ---- fitting ---- */
-
-static forage_status begin(model_fit *fit, forage_error *error)
-{
-    model_state *state = fit->state;
-    interactions *pairs = &state->pairs;
-    FORAGE_TRY(interactions_create(fit->input->train, state->user_field, state->item_field, state->users, state->items,
-                                   state->weight, pairs, error));
-    FORAGE_TRY(normalise(state, error));
-    for (size_t e = 0; e < pairs->count; e++)
-        fit->norm += (double)state->values[e] * (double)state->values[e];
-    fit->by_items = pairs->items < pairs->users;
-    const la_svd_task task = {.matrix = fit->by_items ? rows_of_items(state) : rows_of_users(state),
-                              .transposed = fit->by_items ? rows_of_users(state) : rows_of_items(state),
-                              .rank = state->wanted,
-                              .seed = state->seed,
-                              .isa = state->device.isa,
-                              .threads = state->device.threads};
-    return la_svd_create(&task, &fit->svd, error);
-}
-
-static void fit_end(model_fit *fit, bool keep)
-{
-    (void)keep; /* the last step has put everything into the state */
-    la_svd_free(fit->svd);
-    forage_free(fit);
-}
-
-static forage_status fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
-{
-    *fit = forage_calloc(1, sizeof **fit);
-    if (!*fit)
-        return no_memory(error);
-    **fit = (model_fit){.state = state, .input = input, .started = forage_clock()};
-    forage_status status = begin(*fit, error);
-    if (status != FORAGE_OK) {
-        fit_end(*fit, false);
-        *fit = NULL;
-    }
-    return status;
-}
-
-static bool make_vectors(model_state *state, size_t rank)
+/* Room for `rank` singular vectors and what follows from them. */
+static forage_status make_room(model_state *state, size_t rank, forage_error *error)
 {
     state->rank = rank;
-    state->item_vectors = forage_alloc(state->items, state->rank * sizeof *state->item_vectors);
-    state->singular = forage_alloc(rank, sizeof *state->singular);
-    return state->item_vectors && state->singular;
+    state->item_vectors = forage_calloc(state->items, rank * sizeof *state->item_vectors);
+    state->singular = forage_calloc(rank, sizeof *state->singular);
+    state->average_hop = forage_calloc(state->users, sizeof *state->average_hop);
+    state->average_filter = forage_calloc(rank, sizeof *state->average_filter);
+    state->average_column = forage_calloc(state->users, sizeof *state->average_column);
+    state->average_vector = forage_calloc(rank, sizeof *state->average_vector);
+    if (state->item_vectors && state->singular && state->average_hop && state->average_filter &&
+        state->average_column && state->average_vector)
+        return FORAGE_OK;
+    return no_memory(error);
 }
 
-static forage_status finish(model_fit *fit, forage_error *error)
+static void make_averages(model_state *state)
 {
-    model_state *state = fit->state;
-    const la_svd *svd = fit->svd;
-    if (!make_vectors(state, svd->rank))
-        return no_memory(error);
-    la_svd_vectors(svd, !fit->by_items, state->rank, state->item_vectors);
-    for (size_t k = 0; k < state->rank; k++)
-        state->singular[k] = (float)sqrt(svd->values[k]);
-    return make_averages(state, error);
-}
-
-static void report(const model_fit *fit, model_progress *progress)
-{
-    enum { USUAL_ROUNDS = 6, STEPS = 8 }; /* a guess */
-    const la_svd *svd = fit->svd;
-    double left = fit->norm;
-    for (size_t k = 0; k < fit->state->wanted && k < svd->place[LA_SVD_WIDTH]; k++)
-        left -= fmax(svd->values[k], 0);
-    progress->epochs = progress->best_epoch = (size_t)svd->place[LA_SVD_ROUND];
-    progress->train_loss = fmax(left / fit->norm, 0);
-    progress->validation_loss = NAN;
-    progress->finished = svd->finished;
-    progress->done = svd->place[LA_SVD_ROUND] * STEPS + svd->place[LA_SVD_STEP];
-    progress->total = svd->finished                           ? progress->done
-                      : progress->done < USUAL_ROUNDS * STEPS ? USUAL_ROUNDS * STEPS
-                                                              : progress->done + STEPS;
-}
-
-static forage_status fit_step(model_fit *fit, model_progress *progress, forage_error *error)
-{
-    double limit = fit->input->seconds;
-    fit->svd->last = limit > 0 && forage_clock() - fit->started > limit;
-    if (!la_svd_step(fit->svd))
-        return forage_fail(error, FORAGE_DIVERGED, "the singular values of these interactions are no longer numbers");
-    if (fit->svd->finished)
-        FORAGE_TRY(finish(fit, error));
-    report(fit, progress);
-    progress->stopped_early = fit->svd->last;
-    return FORAGE_OK;
-}
-
-static forage_status fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error)
-{
-    const la_svd *svd = fit->svd;
-    size_t places = LA_SVD_PLACES, shape[2] = {svd->task.matrix.rows, svd->pitch};
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.place", NN_U64, 1, &places, svd->place, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.values", NN_F64, 1, &svd->pitch, svd->values, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.block", NN_F32, 2, shape, svd->block, error));
-    return nn_checkpoint_add(checkpoint, "fit.previous", NN_F32, 2, shape, svd->previous, error);
-}
-
-static forage_status fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, forage_error *error)
-{
-    la_svd *svd = fit->svd;
-    size_t places = LA_SVD_PLACES, shape[2] = {svd->task.matrix.rows, svd->pitch};
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.place", NN_U64, 1, &places, svd->place, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.values", NN_F64, 1, &svd->pitch, svd->values, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.block", NN_F32, 2, shape, svd->block, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.previous", NN_F32, 2, shape, svd->previous, error));
-    if (!la_svd_restore(svd))
-        return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "fit.place",
-                              "no decomposition stands like that");
-    return FORAGE_OK;
-}
-
-static double fit_memory(const model_setup *setup, const model_fit_input *input)
-{
-    double users = (double)setup->schema->fields[model_schema_id(setup->schema, FORAGE_OF_USER)].cardinality;
-    double items = (double)setup->schema->fields[model_schema_id(setup->schema, FORAGE_OF_ITEM)].cardinality;
-    double fewer = fmin(users, items), rank = (double)forage_params_integer(setup->params, "rank");
-    double width = (double)la_padded(la_svd_width((size_t)fewer, (size_t)rank));
-    return 24 * (double)input->train->count + 40 * (users + items) + 4 * width * (2 * fewer + fmax(users, items)) +
-           24 * width * width + 4 * fmin(rank, width) * items;
+    enum { TOGETHER = 16 };
+    const la_csr rows = rows_of_users(state);
+    double users = (double)state->users, items = (double)state->items;
+    for (size_t u = 0; u < state->users; u++) {
+        double hop = 0, column = 0;
+        for (size_t e = rows.offsets[u]; e < rows.offsets[u + 1]; e++) {
+            double root = (double)state->root[rows.columns[e]];
+            hop += root * root * (double)rows.values[e];
+            column += (double)rows.values[e];
+        }
+        state->average_hop[u] = (float)(hop / users);
+        state->average_column[u] = (float)(column / items);
+    }
+    for (size_t k = 0; k < state->rank; k += TOGETHER) {
+        size_t count = state->rank - k < TOGETHER ? state->rank - k : TOGETHER;
+        double sum[TOGETHER] = {0};
+        for (size_t i = 0; i < state->items; i++) {
+            for (size_t l = 0; l < count; l++)
+                sum[l] += (double)state->root[i] * (double)state->item_vectors[i * state->rank + k + l];
+        }
+        for (size_t l = 0; l < count; l++) {
+            state->average_vector[k + l] = (float)(sum[l] / items);
+            state->average_filter[k + l] = (float)(state->alpha * sum[l] / users);
+        }
+    }
 }
 
 /* ---- scoring ---- */
@@ -348,7 +234,8 @@ static void score_items(const model_state *state, const float *hop, const float 
                         float *out)
 {
     const la_csr rows = rows_of_items(state);
-    la_dots(state->device.isa, state->item_vectors + first * state->rank, state->rank, count, state->rank, filter, out);
+    la_dots(state->setup->device->isa, state->item_vectors + first * state->rank, state->rank, count, state->rank,
+            filter, out);
     for (size_t i = 0; i < count; i++) {
         float sum = out[i] * state->root[first + i];
         for (size_t e = rows.offsets[first + i]; e < rows.offsets[first + i + 1]; e++)
@@ -360,7 +247,7 @@ static void score_items(const model_state *state, const float *hop, const float 
 static float score_average_item(const model_state *state, const float *hop, const float *filter)
 {
     float sum;
-    la_dots(state->device.isa, state->average_vector, state->rank, 1, state->rank, filter, &sum);
+    la_dots(state->setup->device->isa, state->average_vector, state->rank, 1, state->rank, filter, &sum);
     for (size_t u = 0; u < state->users; u++)
         sum += state->average_column[u] * hop[u];
     return sum;
@@ -428,7 +315,7 @@ static void catalogue_score(const model_state *state, void *scratch, size_t coun
                             .ldb = MODEL_SUBJECTS,
                             .ldc = MODEL_SUBJECTS};
     la_gemm gemm;
-    la_gemm_init(&gemm, la_engine_steady(state->device.isa), &shape);
+    la_gemm_init(&gemm, la_engine_steady(state->setup->device->isa), &shape);
     la_gemm_run(&gemm, state->item_vectors + first * state->rank, filters, out);
     for (size_t i = 0; i < items; i++) {
         for (size_t s = 0; s < MODEL_SUBJECTS; s++)
@@ -438,10 +325,144 @@ static void catalogue_score(const model_state *state, void *scratch, size_t coun
     rows.rows = items;
     rows.offsets += first;
     const la_spmm task = {.matrix = rows, .width = MODEL_SUBJECTS, .in = hops, .add = out, .out = out, .scale = 1};
-    la_spmm_part(&task, state->device.isa, 0, items);
+    la_spmm_part(&task, state->setup->device->isa, 0, items, out);
 }
 
 static const model_catalogue catalogue = {catalogue_scratch_size, catalogue_prepare, catalogue_score};
+
+/* ---- fitting ---- */
+
+static forage_status begin(model_fit *fit, forage_error *error)
+{
+    model_state *state = fit->state;
+    interactions *pairs = &state->pairs;
+    FORAGE_TRY(interactions_create(fit->input->train, state->user_field, state->item_field, state->users, state->items,
+                                   state->weight, pairs, error));
+    FORAGE_TRY(normalise(state, error));
+    for (size_t e = 0; e < pairs->count; e++)
+        fit->norm += (double)state->values[e] * (double)state->values[e];
+    fit->by_items = pairs->items < pairs->users;
+    size_t fewer = fit->by_items ? pairs->items : pairs->users;
+    FORAGE_TRY(make_room(state, state->wanted < fewer ? state->wanted : fewer, error));
+    FORAGE_TRY(model_validation_create(state->setup, fit->input, &catalogue, state, &fit->validation, error));
+    const la_svd_task task = {.matrix = fit->by_items ? rows_of_items(state) : rows_of_users(state),
+                              .transposed = fit->by_items ? rows_of_users(state) : rows_of_items(state),
+                              .rank = state->rank,
+                              .seed = state->setup->seed,
+                              .isa = state->setup->device->isa,
+                              .threads = state->setup->device->threads};
+    return la_svd_create(&task, &fit->svd, error);
+}
+
+/* Puts what was found into the state. */
+static void finish(model_fit *fit)
+{
+    model_state *state = fit->state;
+    const la_svd *svd = fit->svd;
+    fit->finished = true;
+    state->rank = svd->rank;
+    la_svd_vectors(svd, !fit->by_items, state->rank, state->item_vectors);
+    for (size_t k = 0; k < state->rank; k++)
+        state->singular[k] = (float)sqrt(svd->values[k]);
+    make_averages(state);
+}
+
+/* Given up between two rounds the block is no basis yet; one more step makes it one. */
+static void fit_end(model_fit *fit, bool keep)
+{
+    if (keep && !fit->finished) {
+        fit->svd->last = true;
+        if (la_svd_step(fit->svd))
+            finish(fit);
+        else
+            make_averages(fit->state); /* of vectors that are 0: the neighbourhood alone */
+    }
+    la_svd_free(fit->svd);
+    model_validation_free(fit->validation);
+    forage_free(fit);
+}
+
+static forage_status fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
+{
+    *fit = forage_calloc(1, sizeof **fit);
+    if (!*fit)
+        return no_memory(error);
+    **fit = (model_fit){.state = state, .input = input, .started = forage_clock()};
+    forage_status status = begin(*fit, error);
+    if (status != FORAGE_OK) {
+        fit_end(*fit, false);
+        *fit = NULL;
+    }
+    return status;
+}
+
+static void report(const model_fit *fit, model_progress *progress)
+{
+    enum { USUAL_ROUNDS = 6, STEPS = 8 }; /* a guess */
+    const la_svd *svd = fit->svd;
+    double left = fit->norm;
+    for (size_t k = 0; k < svd->task.rank && k < svd->place[LA_SVD_WIDTH]; k++)
+        left -= fmax(svd->values[k], 0);
+    progress->epochs = progress->best_epoch = (size_t)svd->place[LA_SVD_ROUND];
+    progress->train_loss = fmax(left / fit->norm, 0);
+    progress->validation_loss = NAN;
+    progress->finished = svd->finished;
+    progress->done = svd->place[LA_SVD_ROUND] * STEPS + svd->place[LA_SVD_STEP];
+    progress->total = svd->finished                           ? progress->done
+                      : progress->done < USUAL_ROUNDS * STEPS ? USUAL_ROUNDS * STEPS
+                                                              : progress->done + STEPS;
+}
+
+static forage_status fit_step(model_fit *fit, model_progress *progress, forage_error *error)
+{
+    double limit = fit->input->seconds, begun = forage_clock();
+    /* The last step takes no longer than the longest so far. */
+    fit->svd->last = limit > 0 && begun - fit->started + fit->longest > limit;
+    if (!la_svd_step(fit->svd))
+        return forage_fail(error, FORAGE_DIVERGED, "the singular values of these interactions are no longer numbers");
+    fit->longest = fmax(fit->longest, forage_clock() - begun);
+    report(fit, progress);
+    if (!progress->finished)
+        return FORAGE_OK;
+    finish(fit);
+    if (fit->validation)
+        progress->validation_metric = model_validation_run(fit->validation);
+    return FORAGE_OK;
+}
+
+static forage_status fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error)
+{
+    const la_svd *svd = fit->svd;
+    size_t places = LA_SVD_PLACES, shape[2] = {svd->task.matrix.rows, svd->pitch};
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.place", NN_U64, 1, &places, svd->place, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.values", NN_F64, 1, &svd->pitch, svd->values, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.block", NN_F32, 2, shape, svd->block, error));
+    return nn_checkpoint_add(checkpoint, "fit.previous", NN_F32, 2, shape, svd->previous, error);
+}
+
+static forage_status fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, forage_error *error)
+{
+    la_svd *svd = fit->svd;
+    size_t places = LA_SVD_PLACES, shape[2] = {svd->task.matrix.rows, svd->pitch};
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.place", NN_U64, 1, &places, svd->place, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.values", NN_F64, 1, &svd->pitch, svd->values, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.block", NN_F32, 2, shape, svd->block, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.previous", NN_F32, 2, shape, svd->previous, error));
+    if (!la_svd_restore(svd))
+        return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "fit.place",
+                              "no decomposition stands like that");
+    return FORAGE_OK;
+}
+
+static double fit_memory(const model_setup *setup, const model_fit_input *input)
+{
+    double users = (double)setup->schema->fields[model_schema_id(setup->schema, FORAGE_OF_USER)].cardinality;
+    double items = (double)setup->schema->fields[model_schema_id(setup->schema, FORAGE_OF_ITEM)].cardinality;
+    double fewer = fmin(users, items), rank = (double)forage_params_integer(setup->params, "rank");
+    double width = (double)la_padded(la_svd_width((size_t)fewer, (size_t)rank));
+    return 24 * (double)input->train->count + 40 * (users + items) + 4 * width * (2 * fewer + fmax(users, items)) +
+           24 * width * width + 4 * fmin(rank, width) * items;
+}
 
 /* ---- checkpoints ---- */
 
@@ -461,13 +482,13 @@ static forage_status read_all(model_state *state, const nn_checkpoint *checkpoin
     if (rank == 0 || rank > state->wanted)
         return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "singular_values",
                               "there are %zu, and rank is %zu", rank, state->wanted);
-    if (!make_vectors(state, rank))
-        return no_memory(error);
+    FORAGE_TRY(make_room(state, rank, error));
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "singular_values", 1, &rank, state->singular, error));
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "item_vectors", 2, shape, state->item_vectors, error));
     FORAGE_TRY(interactions_load(checkpoint, state->users, state->items, &state->pairs, error));
     FORAGE_TRY(normalise(state, error));
-    return make_averages(state, error);
+    make_averages(state);
+    return FORAGE_OK;
 }
 
 static forage_status load(const model_setup *setup, const nn_checkpoint *checkpoint, model_state **state,
@@ -506,6 +527,7 @@ const model_type model_gf_cf = {
                        "singular vectors; nothing to train",
             .capabilities = FORAGE_CAN_FIT,
             .table = {.owner = "gf-cf", .params = params, .count = sizeof params / sizeof params[0]},
+            .metric = "ndcg@20",
         },
     .reads = MODEL_READS_USER | MODEL_READS_ITEM | MODEL_NEEDS_USER,
     .minimum_reward = -INFINITY,
