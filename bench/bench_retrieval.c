@@ -163,7 +163,8 @@ static void bench_many(const forage_device *device, const float *table, const fl
         const model_rank_request request = {NULL, count, K, NULL, items, scores, found};
         double start = forage_clock();
         forage_parallel_for(device->threads, count / MODEL_SUBJECTS, multiply_chunk, &ranking);
-        double bare = (forage_clock() - start) * (double)count / (double)(count / MODEL_SUBJECTS * MODEL_SUBJECTS);
+        size_t blocks = count / MODEL_SUBJECTS;
+        double bare = (forage_clock() - start) * (double)count / (double)(blocks * MODEL_SUBJECTS);
         start = forage_clock();
         model_rank_users(&ranking, &request);
         double rank = forage_clock() - start;

@@ -69,7 +69,7 @@ void recommend_find_reason(const recommendation *r, uint32_t user, uint32_t item
 forage_status recommend_filter(recommendation *r, forage_error *error);
 forage_status recommend_find_history(recommendation *r, forage_error *error);
 
-/* recommend_similar.c: --similar-items and --similar-users; appends to `found` where that is not NULL, else prints. */
-forage_status recommend_similar(recommendation *r, json_t *found, forage_error *error);
+/* recommend_similar.c: --similar-items and --similar-users; appends to `lists` where that is not NULL, else prints. */
+forage_status recommend_similar(recommendation *r, json_t *lists, forage_error *error);
 
 #endif

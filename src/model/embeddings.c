@@ -187,11 +187,11 @@ static const uint64_t archive_limit = 0xF0000000U;
 
 /* Of the archive's members: for each table its vectors, then its ids. */
 typedef struct member {
-    char name[32];
     const table *table;
-    bool ids;
     size_t longest;
     uint32_t checksum, size, offset;
+    bool ids;
+    char name[32];
 } member;
 
 static void put_member(sink *to, const member *one)
