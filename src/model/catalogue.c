@@ -47,7 +47,7 @@ static size_t next_run(const model_ranking *ranking, size_t *first, size_t most)
     size_t left = ranking->item_count - *first;
     if (!left || !ranking->allowed)
         return left < most ? left : most;
-    const bool *allowed = ranking->allowed + *first, *next = memchr(allowed, true, left);
+    const bool *allowed = ranking->allowed + *first, *next = memchr(allowed, 1, left);
     if (!next)
         return 0;
     *first += (size_t)(next - allowed);

@@ -344,7 +344,7 @@ static void check_neighbours(const fixture *f, forage_owner owner, uint32_t inde
     const forage_vocabulary *ours = f->fields[user ? 0 : 1].vocabulary, *theirs = user ? f->log->users : f->log->items;
     const float *vectors = user ? f->state.user : f->state.item;
     size_t possible = 0, count = forage_vocabulary_count(theirs);
-    double real[MOST];
+    double real[MOST] = {0};
     uint32_t own = FORAGE_NONE;
     for (int pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; i < count; i++) {
