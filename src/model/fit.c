@@ -7,6 +7,7 @@
  *   forage.fit         version of this layout, "2"
  *   forage.fit.seed    seed of the fit
  *   forage.fit.data    a hash of the coded training and validation rows
+ *   forage.fit.start   a hash of the model that the fit began from, if one was given
  *   forage.fit.epochs  tensor F64 [epochs, 4]: train loss, validation loss and metric, seconds
  */
 #include "model/front.h"
@@ -27,8 +28,8 @@ typedef struct fit_task {
     model_fit *fit;
     forage_fit_report *report;
     size_t epoch_room;
-    char data_hash[20], seed[24];
-    double start, before; /* clock at the start; seconds that earlier runs of this fit took */
+    char data_hash[20], start_hash[20], seed[24]; /* start_hash "": from nothing */
+    double start, before;                         /* clock at the start; seconds that earlier runs of this fit took */
     double saved_at;
     size_t saved_epoch;
 } fit_task;
@@ -121,16 +122,37 @@ static uint64_t hash_examples(uint64_t hash, const model_coded *coded, size_t fi
             hash_words(hash, coded->codes[f] ? (const void *)coded->codes[f] : (const void *)coded->values[f], count);
     if (coded->reward)
         hash = hash_words(hash, coded->reward, count);
+    if (coded->time)
+        hash = hash_words(hash, coded->time, 2 * count);
     return (hash ^ count) * 0x100000001B3U;
 }
 
-static void identify(fit_task *task)
+/* By what it would write into its file. */
+static forage_status hash_model(const forage_model *model, uint64_t *hash, forage_error *error)
+{
+    nn_checkpoint *checkpoint;
+    FORAGE_TRY(nn_checkpoint_create(&checkpoint, error));
+    forage_status status = model->type->save(model->state, checkpoint, error);
+    for (size_t i = 0; status == FORAGE_OK && i < nn_checkpoint_count(checkpoint); i++) {
+        const nn_tensor *tensor = nn_checkpoint_at(checkpoint, i);
+        *hash = hash_words(*hash, tensor->bytes, tensor->size / 4);
+    }
+    nn_checkpoint_free(checkpoint);
+    return status;
+}
+
+static forage_status identify(fit_task *task, forage_error *error)
 {
     uint64_t hash = 0xCBF29CE484222325U;
     hash = hash_examples(hash, &task->train, task->columns.count);
     hash = hash_examples(hash, &task->validation, task->columns.count);
     snprintf(task->data_hash, sizeof task->data_hash, "%016" PRIx64, hash);
     snprintf(task->seed, sizeof task->seed, "%" PRIu64, task->model->seed);
+    if (!task->options->start)
+        return FORAGE_OK;
+    FORAGE_TRY(hash_model(task->options->start, &hash, error));
+    snprintf(task->start_hash, sizeof task->start_hash, "%016" PRIx64, hash);
+    return FORAGE_OK;
 }
 
 static forage_status save_state(fit_task *task, forage_error *error)
@@ -145,6 +167,8 @@ static forage_status save_state(fit_task *task, forage_error *error)
     FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit", "2", error), end);
     FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit.seed", task->seed, error), end);
     FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit.data", task->data_hash, error), end);
+    if (task->start_hash[0])
+        FORAGE_TRY_GOTO(nn_checkpoint_set_metadata(checkpoint, "forage.fit.start", task->start_hash, error), end);
     FORAGE_TRY_GOTO(nn_checkpoint_add(checkpoint, "forage.fit.epochs", NN_F64, 2, shape, report->epochs, error), end);
     FORAGE_TRY_GOTO(model->type->fit_save(task->fit, checkpoint, error), end);
     FORAGE_TRY_GOTO(nn_checkpoint_save(checkpoint, task->options->state_path, error), end);
@@ -189,6 +213,7 @@ static forage_status check_state(const fit_task *task, const nn_checkpoint *chec
     const char *layout = nn_checkpoint_metadata(checkpoint, "forage.fit");
     const char *seed = nn_checkpoint_metadata(checkpoint, "forage.fit.seed");
     const char *data = nn_checkpoint_metadata(checkpoint, "forage.fit.data");
+    const char *start = nn_checkpoint_metadata(checkpoint, "forage.fit.start");
     forage_status status = FORAGE_OK;
     if (!type || !layout || !seed || !data || strcmp(layout, "2") != 0)
         status = forage_fail_at(error, FORAGE_FORMAT, task->options->state_path, 0, NULL,
@@ -207,6 +232,8 @@ static forage_status check_state(const fit_task *task, const nn_checkpoint *chec
     }
     if (status == FORAGE_OK && strcmp(data, task->data_hash) != 0)
         status = other_fit(task, "other data, another split or other fields", error);
+    if (status == FORAGE_OK && strcmp(start ? start : "", task->start_hash) != 0)
+        status = other_fit(task, "another model to begin from", error);
     forage_params_free(params);
     model_schema_release(&schema);
     return status;
@@ -354,7 +381,7 @@ static forage_status prepare(fit_task *task, const forage_dataset *dataset, cons
     FORAGE_TRY(check_memory(model, &task->input, error));
     FORAGE_TRY(model->type->create(&model->setup, &model->state, error));
     if (task->options->state_path)
-        identify(task);
+        FORAGE_TRY(identify(task, error));
     if (task->options->start)
         FORAGE_TRY(model_extend_state(model, task->options->start, &task->train.examples, error));
     if (task->options->seconds_limit > 0) /* what reading and coding took is gone */
