@@ -122,16 +122,14 @@ static forage_status build(const model_setup *setup, model_state **state, forage
     return FORAGE_OK;
 }
 
-/* Draws rows [first, first + count) of layer 0. */
-static void draw(model_state *state, forage_rng *rng, size_t first, size_t count)
+/* Draws layer 0 of a node. */
+static void draw(model_state *state, forage_rng *rng, size_t node)
 {
     bool normal = strcmp(forage_params_text(state->params, "init"), "normal") == 0;
-    double bound = sqrt(6.0 / (double)(count + state->width));
-    for (size_t r = first; r < first + count; r++) {
-        for (size_t j = 0; j < state->width; j++)
-            state->base[r * state->pitch + j] =
-                (float)(normal ? 0.1 * forage_rng_normal(rng) : bound * (2 * forage_rng_double(rng) - 1));
-    }
+    double bound = sqrt(6.0 / (double)((node < state->users ? state->users : state->items) + state->width));
+    for (size_t j = 0; j < state->width; j++)
+        state->base[node * state->pitch + j] =
+            (float)(normal ? 0.1 * forage_rng_normal(rng) : bound * (2 * forage_rng_double(rng) - 1));
 }
 
 static forage_status create(const model_setup *setup, model_state **state, forage_error *error)
@@ -139,8 +137,8 @@ static forage_status create(const model_setup *setup, model_state **state, forag
     forage_rng rng;
     FORAGE_TRY(build(setup, state, error));
     forage_rng_seed_stream(&rng, setup->seed, LIGHTGCN_STREAM_WEIGHTS);
-    draw(*state, &rng, 0, (*state)->users);
-    draw(*state, &rng, (*state)->users, (*state)->items);
+    for (size_t n = 0; n < (*state)->nodes; n++)
+        draw(*state, &rng, n);
     return FORAGE_OK;
 }
 
@@ -210,6 +208,26 @@ forage_status lightgcn_connect(model_state *state, const forage_examples *exampl
 static bool isolated(const model_state *state, size_t node)
 {
     return state->graph.edges && state->graph.offsets[node] == state->graph.offsets[node + 1];
+}
+
+static bool all_zero(const float *numbers, size_t count)
+{
+    size_t i = 0;
+    while (i < count && numbers[i] == 0)
+        i++;
+    return i == count;
+}
+
+void lightgcn_wake(model_state *state)
+{
+    forage_rng rng;
+    forage_rng_seed_stream(&rng, state->seed, LIGHTGCN_STREAM_NEW);
+    for (size_t n = 0; n < state->nodes; n++) {
+        size_t at = n * state->pitch;
+        if (!isolated(state, n) && all_zero(state->base + at, state->width) &&
+            all_zero(state->final + at, state->width))
+            draw(state, &rng, n);
+    }
 }
 
 /* The mean of the rows of `final` that have edges, among [first, end), to row `to` and to those that have none. */
@@ -367,11 +385,7 @@ static const float *fold_in(const model_state *state, const model_subject *subje
         for (size_t j = 0; j < state->pitch; j++)
             vector[j] += share * row[j];
     }
-    for (size_t j = 0; j < state->pitch; j++) {
-        if (vector[j] != 0)
-            return vector;
-    }
-    return user_vector(state, FORAGE_NONE); /* nothing that the graph knows */
+    return all_zero(vector, state->pitch) ? user_vector(state, FORAGE_NONE) : vector; /* nothing that the graph knows */
 }
 
 static void prepare(const model_state *state, const model_subject *subjects, size_t count, void *scratch)
@@ -424,6 +438,8 @@ static forage_status save(const model_state *state, nn_checkpoint *checkpoint, f
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "embedding_user.weight", NN_F32, 2, users, rows, error));
     FORAGE_TRY(
         nn_checkpoint_add(checkpoint, "embedding_item.weight", NN_F32, 2, items, rows + state->users * width, error));
+    if (edges == 0) /* it came from PyTorch without a graph */
+        return FORAGE_OK;
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "graph.offsets", NN_U64, 1, &ends, state->graph.offsets, error));
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "graph.nodes", NN_U32, 1, &edges, state->graph.neighbours, error));
     return nn_checkpoint_add(checkpoint, "graph.weights", NN_F32, 1, &edges, state->graph.weights, error);

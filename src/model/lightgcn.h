@@ -10,7 +10,7 @@
 #include "model/descriptor.h"
 
 /* Streams of random numbers of one seed. */
-enum { LIGHTGCN_STREAM_WEIGHTS, LIGHTGCN_STREAM_ORDER };
+enum { LIGHTGCN_STREAM_WEIGHTS, LIGHTGCN_STREAM_ORDER, LIGHTGCN_STREAM_NEW };
 
 enum { LIGHTGCN_LAYERS = 16 };
 
@@ -42,6 +42,9 @@ forage_status lightgcn_connect(model_state *state, const forage_examples *exampl
 /* `final` and `folded` from `base` and the graph. `layers`: [nodes, pitch] each, as many as there are layers less one,
  * at most two. */
 void lightgcn_propagate(model_state *state, float *const layers[2]);
+/* Draws layer 0 of nodes that have edges, but no vector: somebody new who met nobody known. A cosine would have no
+ * gradient for them. To be called before a fit, with `final` of before. */
+void lightgcn_wake(model_state *state);
 /* Bytes of the tables of `state`'s size, and of a graph of `edges`. */
 double lightgcn_memory(const model_state *state, double edges);
 

@@ -232,6 +232,7 @@ forage_status lightgcn_fit_begin(model_state *state, const model_fit_input *inpu
         goto fail;
     }
     list_edges(made);
+    lightgcn_wake(state);
     if (made->user_count == 0) {
         status = forage_fail(error, FORAGE_FORMAT, "every user has chosen every item: there is nothing to tell apart");
         goto fail;
