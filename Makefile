@@ -5,10 +5,10 @@ PREFIX ?= /usr/local
 TESTS  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test bench lint format asan tsan install clean
+.PHONY: help deps build demo test bench bench-peers lint format asan tsan install clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 deps: ## install what is missing from the distribution's packages
 	@scripts/deps.sh build test
@@ -29,6 +29,11 @@ bench: ## benchmarks; the machine's own peak is measured beside them
 	@scripts/deps.sh build test
 	@scripts/build.sh $(BUILD) all --buildtype=release
 	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose --timeout-multiplier 5 $(TESTS)
+
+bench-peers: ## beside SciPy and PyTorch, where they are installed
+	@scripts/deps.sh build test
+	@scripts/build.sh $(BUILD) all --buildtype=release
+	@/usr/bin/python3 bench/peers/graph.py $(BUILD) $${FORAGE_DATA:-../shared/data}/gowalla/train.txt
 
 lint: ## warnings as errors, format, cppcheck, clang-tidy, includes, exported symbols, docs
 	@scripts/deps.sh build test lint

@@ -53,7 +53,10 @@ static void draw(const char *stage, uint64_t done, uint64_t total, const char *n
         fprintf(stderr, "%s%s", note ? ", " : "", note ? note : "");
         fflush(stderr);
     } else {
-        fprintf(stderr, "%s: %3.0f %%%s%s\n", stage, 100 * share, note ? ", " : "", note ? note : "");
+        fprintf(stderr, "%s: %3.0f %%", stage, 100 * share);
+        if (share > 0 && share < 1 && elapsed > 1)
+            fprintf(stderr, ", %.0f s left", elapsed / share - elapsed);
+        fprintf(stderr, "%s%s\n", note ? ", " : "", note ? note : "");
     }
     bar.drawn = true;
 }

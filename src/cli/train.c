@@ -179,8 +179,10 @@ static void print_result(const training *t)
     else if (kept && isfinite(kept->validation_loss))
         fprintf(to, "Validation loss %.4f (epoch %zu of %zu)", kept->validation_loss, report->best_epoch,
                 report->epoch_count);
+    else if (kept)
+        fprintf(to, "Train loss %.4f", kept->train_loss);
     else
-        fprintf(to, "Train loss %.4f", kept ? kept->train_loss : NAN);
+        fprintf(to, "No epoch was completed");
     fprintf(to, ", after %.2f s. Saved in %s.\n", report->seconds, to == stderr ? "standard output" : t->output);
 }
 

@@ -132,8 +132,9 @@ typedef struct model_vectors {
 
 typedef struct model_type {
     forage_model_info info;
-    const model_online *online;           /* with FORAGE_CAN_LEARN, else NULL; what follows is for FORAGE_CAN_FIT */
-    unsigned reads;                       /* of MODEL_READS_... and MODEL_NEEDS_... */
+    const model_online *online; /* with FORAGE_CAN_LEARN, else NULL; what follows is for FORAGE_CAN_FIT */
+    unsigned reads;             /* of MODEL_READS_... and MODEL_NEEDS_... */
+    const char *unit;           /* what model_progress.done counts, for a speed that a person understands; NULL: none */
     float minimum_reward, maximum_reward; /* rewards outside are refused before the model sees them */
 
     /* A model that has learned nothing yet: initial weights drawn from setup->seed. */

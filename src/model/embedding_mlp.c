@@ -661,6 +661,7 @@ const model_type model_embedding_mlp = {
                        .presets = presets,
                        .preset_count = sizeof presets / sizeof presets[0]}},
     .reads = MODEL_READS_USER | MODEL_READS_ITEM | MODEL_READS_ATTRIBUTES | MODEL_READS_CONTEXT | MODEL_NEEDS_REWARD,
+    .unit = "rows",
     .minimum_reward = 0.0F,
     .maximum_reward = 1.0F,
     .create = create,

@@ -32,6 +32,8 @@ typedef struct fit_task {
     double start, before;                         /* clock at the start; seconds that earlier runs of this fit took */
     double saved_at;
     size_t saved_epoch;
+    double begun; /* clock when the first step was done; what was done by then */
+    uint64_t done_before;
 } fit_task;
 
 void forage_fit_report_release(forage_fit_report *report)
@@ -305,14 +307,31 @@ static bool state_is_due(const fit_task *task)
     return forage_clock() - task->saved_at > SECONDS_BETWEEN_STATES;
 }
 
-static bool report_progress(const fit_task *task, const model_progress *progress)
+/* How many of the model's units a second, since this call began or went on. */
+static double speed(const fit_task *task, const model_progress *progress)
 {
-    char note[64] = "";
-    size_t count = task->report->epoch_count;
+    double seconds = forage_clock() - task->begun;
+    return seconds > 0.5 ? (double)(progress->done - task->done_before) / seconds : 0;
+}
+
+static bool report_progress(fit_task *task, const model_progress *progress)
+{
+    const char *unit = task->model->type->unit;
+    char note[160] = "";
+    size_t count = task->report->epoch_count, used = 0;
+    if (task->begun == 0) { /* the first step counts as making ready: a state that was resumed is behind it */
+        task->begun = forage_clock();
+        task->done_before = progress->done;
+    }
     if (count)
-        snprintf(note, sizeof note, "epoch %zu done, loss %.4f", count, task->report->epochs[count - 1].train_loss);
+        forage_append(note, sizeof note, &used, "epoch %zu done, loss %.4f", count,
+                      task->report->epochs[count - 1].train_loss);
+    double each_second = unit ? speed(task, progress) : 0;
+    if (each_second > 0)
+        forage_append(note, sizeof note, &used, each_second < 1e6 ? "%s%.0f k %s/s" : "%s%.2f M %s/s", used ? ", " : "",
+                      each_second / (each_second < 1e6 ? 1e3 : 1e6), unit);
     return forage_progress_report(task->options->progress, "training", progress->done, progress->total,
-                                  count ? note : NULL);
+                                  used ? note : NULL);
 }
 
 static forage_status interrupted(fit_task *task, forage_error *error)

@@ -601,6 +601,7 @@ const model_type model_lightgcn = {
                        .presets = presets,
                        .preset_count = sizeof presets / sizeof presets[0]}},
     .reads = MODEL_READS_USER | MODEL_READS_ITEM | MODEL_NEEDS_USER | MODEL_READS_TIME,
+    .unit = "edges",
     .minimum_reward = -INFINITY,
     .maximum_reward = INFINITY,
     .create = create,

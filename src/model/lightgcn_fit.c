@@ -629,7 +629,7 @@ forage_status lightgcn_fit_step(model_fit *fit, model_progress *progress, forage
     else if (late)
         judge(fit); /* of the epoch that there is no time for */
     progress->done = fit->at[AT_EPOCH] * edges + fit->at[AT_STEP] * fit->batch;
-    progress->total = (uint64_t)fit->epochs * edges;
+    progress->total = (uint64_t)((double)progress->done / fmax(share_done(fit), 1e-9));
     progress->epochs = (size_t)fit->at[AT_EPOCH];
     progress->train_loss = fit->loss[LOSS_TRAIN];
     progress->validation_metric = fit->loss[LOSS_METRIC];
