@@ -157,6 +157,16 @@ FORAGE_API forage_status forage_model_save(const forage_model *model, const char
  * numbers). Everything is checked before use. `device` NULL as in forage_fit_options. */
 FORAGE_API forage_status forage_model_load(const char *path, const forage_device *device, forage_model **model,
                                            forage_error *error);
+/* A model that knows all that `model` knows, and the users and items of `count` rows of `dataset` (NULL: of all rows)
+ * as well, without being fitted again: who is new is placed by their events as well as those allow, and so is who is
+ * known, by what was added to theirs. Nobody is lost: ids that the rows do not name keep their places, their codes and
+ * what the model knew of their events. An event that is named again counts once, so rows may hold the new ones alone or
+ * all that there are; an edge of a graph weighs what the rows say where they name it. Device and parameters are those
+ * of `model`, which stays as it is. `source` names the log in messages (may be NULL). FORAGE_UNSUPPORTED for a model
+ * that must be fitted again; else as forage_model_fit. */
+FORAGE_API forage_status forage_model_extend(const forage_model *model, const forage_dataset *dataset,
+                                             const uint32_t *rows, size_t count, const char *source,
+                                             forage_model **extended, forage_error *error);
 /* NULL is fine. No binding of the model may be used afterwards. */
 FORAGE_API void forage_model_free(forage_model *model);
 

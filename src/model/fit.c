@@ -66,13 +66,23 @@ static forage_status check_rewards(const model_type *type, const forage_dataset 
     return FORAGE_OK;
 }
 
-static forage_status check_rows(const forage_dataset *dataset, const uint32_t *rows, size_t count, forage_error *error)
+forage_status model_check_rows(const model_type *type, const forage_dataset *dataset, const uint32_t *rows,
+                               size_t count, const char *source, forage_error *error)
 {
     for (size_t i = 0; i < count; i++) {
         if (rows[i] >= dataset->count)
             return forage_fail(error, FORAGE_INVALID, "the split names row %" PRIu32 " of a log of %zu rows",
                                rows[i] + 1, dataset->count);
     }
+    if ((type->reads & MODEL_NEEDS_USER) && (!dataset->users || !dataset->user))
+        return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL,
+                              "%s learns from who chose what; this log names no users", type->info.name);
+    if (dataset->value)
+        return check_rewards(type, dataset, rows, count, source, error);
+    if (type->reads & MODEL_NEEDS_REWARD)
+        return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL,
+                              "%s learns from what was clicked and what was not; this log has no such column",
+                              type->info.name);
     return FORAGE_OK;
 }
 
@@ -85,20 +95,8 @@ static forage_status check_input(const model_type *type, const forage_dataset *d
                            type ? type->info.name : "this model");
     if (split->train_count == 0)
         return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL, "there are no rows to learn from");
-    FORAGE_TRY(check_rows(dataset, split->train, split->train_count, error));
-    FORAGE_TRY(check_rows(dataset, split->validation, split->validation_count, error));
-    if ((type->reads & MODEL_NEEDS_USER) && (!dataset->users || !dataset->user))
-        return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL,
-                              "%s learns from who chose what; this log names no users", type->info.name);
-    if (!dataset->value) {
-        if (type->reads & MODEL_NEEDS_REWARD)
-            return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL,
-                                  "%s learns from what was clicked and what was not; this log has no such column",
-                                  type->info.name);
-        return FORAGE_OK;
-    }
-    FORAGE_TRY(check_rewards(type, dataset, split->train, split->train_count, source, error));
-    return check_rewards(type, dataset, split->validation, split->validation_count, source, error);
+    FORAGE_TRY(model_check_rows(type, dataset, split->train, split->train_count, source, error));
+    return model_check_rows(type, dataset, split->validation, split->validation_count, source, error);
 }
 
 /* ---- the state file ---- */
@@ -412,29 +410,6 @@ static forage_status prepare(fit_task *task, const forage_dataset *dataset, cons
     return FORAGE_OK;
 }
 
-static forage_status create_model(const model_type *type, const forage_params *params,
-                                  const forage_fit_options *options, forage_model **model, forage_error *error)
-{
-    forage_model *made = forage_calloc(1, sizeof *made);
-    forage_status status;
-    if (!made)
-        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for a model");
-    made->type = type;
-    made->seed = options->seed;
-    FORAGE_TRY_GOTO(model_device(options->device, &made->device, error), fail);
-    if (params)
-        status = forage_params_copy(params, &made->params, error);
-    else
-        status = forage_params_create(&type->info.table, &made->params, error);
-    if (status != FORAGE_OK)
-        goto fail;
-    *model = made;
-    return FORAGE_OK;
-fail:
-    forage_model_free(made);
-    return status;
-}
-
 forage_status forage_model_fit(const forage_model_info *info, const forage_params *params,
                                const forage_dataset *dataset, const forage_split *split,
                                const forage_fit_options *options, forage_fit_report *report, forage_model **model,
@@ -453,7 +428,7 @@ forage_status forage_model_fit(const forage_model_info *info, const forage_param
     if (params && forage_params_table(params) != &info->table)
         return forage_fail(error, FORAGE_INVALID, "these are parameters of another model");
     FORAGE_TRY(check_input(type, dataset, split, task.options->source, error));
-    FORAGE_TRY(create_model(type, params, task.options, &task.model, error));
+    FORAGE_TRY(model_empty(type, params, task.options->device, task.options->seed, &task.model, error));
     status = prepare(&task, dataset, split, error);
     if (status == FORAGE_OK)
         status = run(&task, error);

@@ -27,6 +27,13 @@ const model_type *model_type_at(size_t index);
 
 /* model.c: the device to use; NULL means "auto". */
 forage_status model_device(const forage_device *wanted, forage_device *device, forage_error *error);
+/* model.c: a model without schema and state. `params` NULL: all defaults. */
+forage_status model_empty(const model_type *type, const forage_params *params, const forage_device *device,
+                          uint64_t seed, forage_model **model, forage_error *error);
+
+/* fit.c: are these rows of the dataset, and can such a model learn from them? */
+forage_status model_check_rows(const model_type *type, const forage_dataset *dataset, const uint32_t *rows,
+                               size_t count, const char *source, forage_error *error);
 
 /* extend.c: what `from` has learned into the new model's state, by the ids of users and items; `events` are the new
  * model's examples. FORAGE_UNSUPPORTED where the models are not of one kind, or cannot. */
@@ -39,6 +46,11 @@ forage_status model_schema_build(const model_type *type, const char *fields, con
                                  const uint32_t *rows, size_t count, forage_schema *schema, forage_error *error);
 /* Users and items as row numbers, for a checkpoint that says nothing more. */
 forage_status model_schema_numbered(size_t users, size_t items, forage_schema *schema, forage_error *error);
+/* The schema `from` with the users and items of `count` rows of `dataset` beside those that it knows, which keep their
+ * codes: new numbers follow where all ids are numbers, else new ids in the dataset's order. Other fields are as they
+ * were. */
+forage_status model_schema_extend(const forage_schema *from, const forage_dataset *dataset, const uint32_t *rows,
+                                  size_t count, const char *source, forage_schema *schema, forage_error *error);
 void model_schema_release(forage_schema *schema);
 /* The column of the dataset behind a field (NULL for ids); fails naming it if it is not there. */
 forage_status model_schema_column(const forage_field *field, const forage_dataset *dataset, const char *source,

@@ -58,7 +58,7 @@ static const forage_preset presets[] = {
     {"loss", "bpr", "init", "normal"}, {"loss", "bpr", "epochs", "200"},
 };
 
-static forage_status out_of_memory(const model_state *state, forage_error *error)
+forage_status lightgcn_out_of_memory(const model_state *state, forage_error *error)
 {
     return forage_fail(error, FORAGE_NO_MEMORY, "no memory for LightGCN over %zu users and %zu items of %zu numbers",
                        state->users, state->items, state->width);
@@ -108,7 +108,7 @@ static forage_status build(const model_setup *setup, model_state **state, forage
     FORAGE_TRY(measure(setup, &sizes, error));
     model_state *made = forage_calloc(1, sizeof *made);
     if (!made)
-        return out_of_memory(&sizes, error);
+        return lightgcn_out_of_memory(&sizes, error);
     *made = sizes;
     made->base = forage_calloc(made->nodes, made->pitch * sizeof *made->base);
     made->final = forage_calloc(made->nodes + 2, made->pitch * sizeof *made->final);
@@ -116,7 +116,7 @@ static forage_status build(const model_setup *setup, model_state **state, forage
     made->degrees = forage_calloc(made->items + 1, sizeof *made->degrees);
     if (!made->base || !made->final || !made->folded || !made->degrees) {
         release(made);
-        return out_of_memory(&sizes, error);
+        return lightgcn_out_of_memory(&sizes, error);
     }
     *state = made;
     return FORAGE_OK;
@@ -173,7 +173,8 @@ static forage_status connect(model_state *state, const forage_graph_events *even
     forage_graph graph;
     FORAGE_TRY(forage_graph_create(events, options, &graph, error));
     float *values = forage_alloc(2 * graph.edges + 1, sizeof *values);
-    forage_status status = values ? forage_graph_normalise(&graph, values, error) : out_of_memory(state, error);
+    forage_status status =
+        values ? forage_graph_normalise(&graph, values, error) : lightgcn_out_of_memory(state, error);
     if (status == FORAGE_OK) {
         adopt(state, &graph, values);
         return FORAGE_OK;
@@ -202,6 +203,13 @@ forage_status lightgcn_connect(model_state *state, const forage_examples *exampl
         .time = examples->time,
     };
     return connect(state, &events, &options, error);
+}
+
+forage_status lightgcn_connect_edges(model_state *state, const uint32_t *user, const uint32_t *item,
+                                     const float *weights, size_t count, forage_error *error)
+{
+    const forage_graph_events events = {state->users, state->items, count, user, item, weights, NULL};
+    return connect(state, &events, &(forage_graph_options){.weight = FORAGE_EDGE_VALUE}, error);
 }
 
 /* Where there is no graph at all nobody is. */
@@ -299,15 +307,14 @@ void lightgcn_propagate(model_state *state, float *const layers[2])
     fill_average(state, state->users, state->nodes, state->nodes + 1);
 }
 
-/* The same with layers of its own. */
-static forage_status propagate(model_state *state, forage_error *error)
+forage_status lightgcn_settle(model_state *state, forage_error *error)
 {
     float *layers[2] = {NULL, NULL};
     forage_status status = FORAGE_OK;
     for (size_t i = 0; i < 2 && i + 1 < state->layers && status == FORAGE_OK; i++) {
         layers[i] = forage_alloc(state->nodes, state->pitch * sizeof **layers);
         if (!layers[i])
-            status = out_of_memory(state, error);
+            status = lightgcn_out_of_memory(state, error);
     }
     if (status == FORAGE_OK)
         lightgcn_propagate(state, layers);
@@ -430,7 +437,7 @@ static forage_status save(const model_state *state, nn_checkpoint *checkpoint, f
         if (!owner->packed)
             owner->packed = forage_alloc(state->nodes, width * sizeof *owner->packed);
         if (!owner->packed)
-            return out_of_memory(state, error);
+            return lightgcn_out_of_memory(state, error);
         for (size_t n = 0; n < state->nodes; n++)
             memcpy(owner->packed + n * width, state->base + n * state->pitch, width * sizeof *rows);
         rows = owner->packed;
@@ -458,7 +465,7 @@ static forage_status read_graph(model_state *state, const nn_checkpoint *checkpo
     float *weights = forage_alloc(count + 1, sizeof *weights);
     forage_status status = FORAGE_OK;
     if (!offsets || !user || !item || !weights) {
-        status = out_of_memory(state, error);
+        status = lightgcn_out_of_memory(state, error);
         goto end;
     }
     FORAGE_TRY_GOTO(nn_checkpoint_read(checkpoint, "graph.offsets", NN_U64, 1, &ends, offsets, error), end);
@@ -477,8 +484,7 @@ static forage_status read_graph(model_state *state, const nn_checkpoint *checkpo
         status = forage_fail_at(error, FORAGE_FORMAT, path, 0, "graph.nodes", "these are not the edges of a graph");
         goto end;
     }
-    const forage_graph_events events = {state->users, state->items, count, user, item, weights, NULL};
-    status = connect(state, &events, &(forage_graph_options){.weight = FORAGE_EDGE_VALUE}, error);
+    status = lightgcn_connect_edges(state, user, item, weights, count, error);
 end:
     forage_free(offsets);
     forage_free(user);
@@ -511,7 +517,7 @@ static forage_status load(const model_setup *setup, const nn_checkpoint *checkpo
                     fail);
     if (nn_checkpoint_find(checkpoint, "graph.nodes")) /* PyTorch's has none: then layer 0 is all there is */
         FORAGE_TRY_GOTO(read_graph(made, checkpoint, error), fail);
-    FORAGE_TRY_GOTO(propagate(made, error), fail);
+    FORAGE_TRY_GOTO(lightgcn_settle(made, error), fail);
     return FORAGE_OK;
 fail:
     release(made);
@@ -536,27 +542,6 @@ static forage_status recognise(const nn_checkpoint *checkpoint, forage_params *v
     *items = item->shape[0];
     *mine = true;
     return FORAGE_OK;
-}
-
-/* Layer 0 of those who are known; those who are not begin at 0 and have what their edges bring. */
-static forage_status extend(model_state *state, const model_state *old, const uint32_t *user_map,
-                            const uint32_t *item_map, const forage_examples *events, forage_error *error)
-{
-    if (old->width != state->width)
-        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "embedding-size",
-                              "the model to go on from has embeddings of %zu numbers, not of %zu", old->width,
-                              state->width);
-    FORAGE_TRY(lightgcn_connect(state, events, error));
-    for (size_t n = 0; n < state->nodes; n++) {
-        bool is_user = n < state->users;
-        uint32_t from = is_user ? user_map[n] : item_map[n - state->users];
-        float *row = state->base + n * state->pitch;
-        if (from == FORAGE_NONE)
-            memset(row, 0, state->pitch * sizeof *row);
-        else
-            memcpy(row, old->base + (is_user ? from : old->users + from) * old->pitch, state->pitch * sizeof *row);
-    }
-    return propagate(state, error);
 }
 
 /* ---- what can be asked of it ---- */
@@ -619,7 +604,7 @@ const model_type model_lightgcn = {
     .catalogue = &lightgcn_catalogue,
     .vectors = vectors,
     .fit_memory = fit_memory,
-    .extend = extend,
+    .extend = lightgcn_extend,
     .describe = describe,
     .weight_count = weight_count,
 };

@@ -1,5 +1,6 @@
 /*
- * lightgcn.h: what the files of LightGCN share: the state (lightgcn.c), and its fit (lightgcn_fit.c).
+ * lightgcn.h: what the files of LightGCN share: the state (lightgcn.c), its fit (lightgcn_fit.c), and how it takes in
+ * users and items that are new (lightgcn_extend.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -39,18 +40,29 @@ struct model_state {
 la_csr lightgcn_matrix(const model_state *state);
 /* The graph of some examples into a state that has none, or another one. */
 forage_status lightgcn_connect(model_state *state, const forage_examples *examples, forage_error *error);
+/* The same from edges, each once. */
+forage_status lightgcn_connect_edges(model_state *state, const uint32_t *user, const uint32_t *item,
+                                     const float *weights, size_t count, forage_error *error);
 /* `final` and `folded` from `base` and the graph. `layers`: [nodes, pitch] each, as many as there are layers less one,
  * at most two. */
 void lightgcn_propagate(model_state *state, float *const layers[2]);
 /* Draws layer 0 of nodes that have edges, but no vector: somebody new who met nobody known. A cosine would have no
  * gradient for them. To be called before a fit, with `final` of before. */
 void lightgcn_wake(model_state *state);
+/* The same with layers of its own. */
+forage_status lightgcn_settle(model_state *state, forage_error *error);
+forage_status lightgcn_out_of_memory(const model_state *state, forage_error *error);
 /* Bytes of the tables of `state`'s size, and of a graph of `edges`. */
 double lightgcn_memory(const model_state *state, double edges);
 
 extern const model_catalogue lightgcn_catalogue;
 
+/* lightgcn_extend.c */
+forage_status lightgcn_extend(model_state *state, const model_state *old, const uint32_t *user_map,
+                              const uint32_t *item_map, const forage_examples *events, forage_error *error);
+
 /* lightgcn_fit.c */
+bool lightgcn_has(const forage_graph *graph, size_t node, uint32_t other);
 double lightgcn_fit_memory(const model_state *state, const model_fit_input *input);
 forage_status lightgcn_fit_begin(model_state *state, const model_fit_input *input, model_fit **fit,
                                  forage_error *error);

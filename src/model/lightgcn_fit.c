@@ -255,7 +255,7 @@ fail:
 
 /* ---- the batch ---- */
 
-static bool has(const forage_graph *graph, size_t node, uint32_t other)
+bool lightgcn_has(const forage_graph *graph, size_t node, uint32_t other)
 {
     size_t low = graph->offsets[node], end = graph->offsets[node + 1], high = end;
     while (low < high) {
@@ -278,7 +278,7 @@ static void draw_pairs(model_fit *fit)
         fit->nodes[fit->batch + b] = graph->neighbours[first + forage_rng_integers(&fit->rng, degree)];
         do {
             other = fit->items[forage_rng_integers(&fit->rng, fit->item_count)];
-        } while (has(graph, user, other));
+        } while (lightgcn_has(graph, user, other));
         fit->nodes[2 * fit->batch + b] = other;
     }
 }

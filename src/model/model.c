@@ -89,6 +89,29 @@ forage_status model_device(const forage_device *wanted, forage_device *device, f
     return FORAGE_OK;
 }
 
+forage_status model_empty(const model_type *type, const forage_params *params, const forage_device *device,
+                          uint64_t seed, forage_model **model, forage_error *error)
+{
+    forage_model *made = forage_calloc(1, sizeof *made);
+    forage_status status;
+    if (!made)
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for a model");
+    made->type = type;
+    made->seed = seed;
+    FORAGE_TRY_GOTO(model_device(device, &made->device, error), fail);
+    if (params)
+        status = forage_params_copy(params, &made->params, error);
+    else
+        status = forage_params_create(&type->info.table, &made->params, error);
+    if (status != FORAGE_OK)
+        goto fail;
+    *model = made;
+    return FORAGE_OK;
+fail:
+    forage_model_free(made);
+    return status;
+}
+
 forage_status forage_model_load(const char *path, const forage_device *device, forage_model **model,
                                 forage_error *error)
 {

@@ -100,14 +100,14 @@ forage_status model_schema_column(const forage_field *field, const forage_datase
 
 /* ---- what the codes mean ---- */
 
-/* The vocabulary of what occurs in the training rows, in the order of the dataset's codes. `share` is how many
- * different values per row are too many (0: no limit): then *many is set. */
-static forage_status take_values(const forage_vocabulary *all, const uint32_t *codes, const forage_field *shape,
-                                 const forage_dataset *dataset, const uint32_t *rows, size_t count,
-                                 forage_vocabulary **vocabulary, forage_error *error)
+/* Adds what occurs in some rows to a vocabulary, in the order of the dataset's codes. */
+static forage_status add_values(const forage_vocabulary *all, const uint32_t *codes, const forage_field *shape,
+                                const forage_dataset *dataset, const uint32_t *rows, size_t count,
+                                forage_vocabulary *vocabulary, forage_error *error)
 {
     size_t total = forage_vocabulary_count(all);
     unsigned char *used = forage_calloc(total + 1, 1);
+    forage_status status = FORAGE_OK;
     if (!used)
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the values of %s", shape->name);
     for (size_t i = 0; i < count; i++) {
@@ -116,7 +116,6 @@ static forage_status take_values(const forage_vocabulary *all, const uint32_t *c
         if (code < total)
             used[code] = 1;
     }
-    forage_status status = forage_vocabulary_create(vocabulary, error);
     for (size_t code = 0; status == FORAGE_OK && code < total; code++) {
         char buffer[24];
         size_t length;
@@ -124,10 +123,19 @@ static forage_status take_values(const forage_vocabulary *all, const uint32_t *c
         if (!used[code])
             continue;
         const char *id = forage_vocabulary_id(all, (uint32_t)code, buffer, &length);
-        status = forage_vocabulary_add(*vocabulary, id, length, &index, error);
+        status = forage_vocabulary_add(vocabulary, id, length, &index, error);
     }
     forage_free(used);
     return status;
+}
+
+/* The vocabulary of what occurs in the training rows. */
+static forage_status take_values(const forage_vocabulary *all, const uint32_t *codes, const forage_field *shape,
+                                 const forage_dataset *dataset, const uint32_t *rows, size_t count,
+                                 forage_vocabulary **vocabulary, forage_error *error)
+{
+    FORAGE_TRY(forage_vocabulary_create(vocabulary, error));
+    return add_values(all, codes, shape, dataset, rows, count, *vocabulary, error);
 }
 
 static forage_status code_ids(forage_field *field, const forage_dataset *dataset, const uint32_t *rows, size_t count,
@@ -319,6 +327,70 @@ forage_status model_schema_build(const model_type *type, const char *fields, con
         status = take_list(&task, fields, error);
     if (status == FORAGE_OK && schema->field_count == 0)
         status = forage_fail(error, FORAGE_INVALID, "%s finds no field to read in this log", type->info.name);
+    if (status != FORAGE_OK)
+        model_schema_release(schema);
+    return status;
+}
+
+/* ---- a schema that knows more ---- */
+
+/* Codes keep what they mean. */
+static forage_status copy_values(const forage_field *from, forage_field *to, forage_error *error)
+{
+    if (forage_vocabulary_numbered(from->vocabulary))
+        return forage_vocabulary_create_numbered(from->cardinality, &to->vocabulary, error);
+    FORAGE_TRY(forage_vocabulary_create(&to->vocabulary, error));
+    for (uint32_t code = 0; code < from->cardinality; code++) {
+        char buffer[24];
+        size_t length;
+        uint32_t index;
+        const char *id = forage_vocabulary_id(from->vocabulary, code, buffer, &length);
+        FORAGE_TRY(forage_vocabulary_add(to->vocabulary, id, length, &index, error));
+    }
+    return FORAGE_OK;
+}
+
+static forage_status copy_field(const forage_field *from, forage_schema *schema, forage_field **field,
+                                forage_error *error)
+{
+    FORAGE_TRY(add_field(schema, from->name, from->owner, from->type, from->is_id, field, error));
+    (*field)->mean = from->mean;
+    (*field)->deviation = from->deviation;
+    (*field)->cardinality = from->cardinality;
+    return from->type == FORAGE_CATEGORICAL ? copy_values(from, *field, error) : FORAGE_OK;
+}
+
+/* Ids that are numbers in both have a place for every number, as in code_ids. */
+static forage_status add_ids(forage_field *field, const forage_dataset *dataset, const uint32_t *rows, size_t count,
+                             forage_error *error)
+{
+    const forage_vocabulary *all = field->owner == FORAGE_OF_USER ? dataset->users : dataset->items;
+    size_t numbers = forage_vocabulary_count(all);
+    if (!forage_vocabulary_numbered(all) || !forage_vocabulary_numbered(field->vocabulary)) {
+        FORAGE_TRY(add_values(all, NULL, field, dataset, rows, count, field->vocabulary, error));
+    } else if (numbers > field->cardinality) {
+        forage_vocabulary_free(field->vocabulary);
+        field->vocabulary = NULL;
+        FORAGE_TRY(forage_vocabulary_create_numbered(numbers, &field->vocabulary, error));
+    }
+    field->cardinality = forage_vocabulary_count(field->vocabulary);
+    return FORAGE_OK;
+}
+
+forage_status model_schema_extend(const forage_schema *from, const forage_dataset *dataset, const uint32_t *rows,
+                                  size_t count, const char *source, forage_schema *schema, forage_error *error)
+{
+    forage_status status = FORAGE_OK;
+    *schema = (forage_schema){0};
+    for (size_t f = 0; f < from->field_count && status == FORAGE_OK; f++) {
+        const forage_column *column;
+        forage_field *field;
+        status = model_schema_column(&from->fields[f], dataset, source, &column, error);
+        if (status == FORAGE_OK)
+            status = copy_field(&from->fields[f], schema, &field, error);
+        if (status == FORAGE_OK && field->is_id)
+            status = add_ids(field, dataset, rows, count, error);
+    }
     if (status != FORAGE_OK)
         model_schema_release(schema);
     return status;
