@@ -226,19 +226,26 @@ static bool all_zero(const float *numbers, size_t count)
     return i == count;
 }
 
+/* Nothing says where it is in `final`: it has no edges, or none that lead to anybody with a vector. */
+static bool placeless(const model_state *state, size_t node)
+{
+    return isolated(state, node) || (state->graph.edges && all_zero(state->final + node * state->pitch, state->width));
+}
+
 void lightgcn_wake(model_state *state)
 {
+    size_t row = state->pitch * sizeof *state->final;
     forage_rng rng;
     forage_rng_seed_stream(&rng, state->seed, LIGHTGCN_STREAM_NEW);
     for (size_t n = 0; n < state->nodes; n++) {
-        size_t at = n * state->pitch;
-        if (!isolated(state, n) && all_zero(state->base + at, state->width) &&
-            all_zero(state->final + at, state->width))
+        const float *average = state->final + (state->nodes + (n >= state->users)) * state->pitch;
+        if (!isolated(state, n) && all_zero(state->base + n * state->pitch, state->width) &&
+            memcmp(state->final + n * state->pitch, average, row) == 0)
             draw(state, &rng, n);
     }
 }
 
-/* The mean of the rows of `final` that have edges, among [first, end), to row `to` and to those that have none. */
+/* The mean of the rows of `final` that have a place, among [first, end), to row `to` and to those that have none. */
 static void fill_average(model_state *state, size_t first, size_t end, size_t to)
 {
     size_t pitch = state->pitch, count = 0;
@@ -247,7 +254,7 @@ static void fill_average(model_state *state, size_t first, size_t end, size_t to
         double sum[LA_LANES] = {0};
         count = 0;
         for (size_t n = first; n < end; n++) {
-            if (isolated(state, n))
+            if (placeless(state, n))
                 continue;
             count++;
             for (size_t l = 0; l < LA_LANES; l++)
@@ -257,7 +264,7 @@ static void fill_average(model_state *state, size_t first, size_t end, size_t to
             average[j + l] = count ? (float)(sum[l] / (double)count) : 0;
     }
     for (size_t n = first; n < end; n++) {
-        if (isolated(state, n))
+        if (placeless(state, n))
             memcpy(state->final + n * pitch, average, pitch * sizeof *average);
     }
 }

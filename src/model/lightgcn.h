@@ -28,8 +28,8 @@ struct model_state {
     forage_graph graph; /* no edges before it is fitted */
     float *values;      /* [2 x edges] of the normalised graph */
     float *base;        /* [nodes, pitch] embeddings of layer 0: all that is learned */
-    /* [nodes + 2, pitch]: the means of layers 0 to K, by which is scored. A node without edges, and the last two rows,
-     * have the average user's and the average item's. */
+    /* [nodes + 2, pitch]: the means of layers 0 to K, by which is scored. A node without edges or with edges that lead
+     * to nobody who has a vector, and the last two rows, have the average user's and the average item's. */
     float *final;
     float *folded; /* [items, pitch]: what an edge to an item brings to a user who is new, before normalisation: the sum
                       of its layers 0 to K - 1, divided by K + 1 */
@@ -46,8 +46,8 @@ forage_status lightgcn_connect_edges(model_state *state, const uint32_t *user, c
 /* `final` and `folded` from `base` and the graph. `layers`: [nodes, pitch] each, as many as there are layers less one,
  * at most two. */
 void lightgcn_propagate(model_state *state, float *const layers[2]);
-/* Draws layer 0 of nodes that have edges, but no vector: somebody new who met nobody known. A cosine would have no
- * gradient for them. To be called before a fit, with `final` of before. */
+/* Draws layer 0 of nodes that have edges, but only the average for a vector: somebody new who met nobody known. A
+ * cosine would have no gradient for them. To be called before a fit, with `final` of before. */
 void lightgcn_wake(model_state *state);
 /* The same with layers of its own. */
 forage_status lightgcn_settle(model_state *state, forage_error *error);
