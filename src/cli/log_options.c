@@ -2,6 +2,7 @@
 #include "cli/log_options.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 static forage_read_options given;
 static const char *format_text, *delimiter_text;
@@ -48,5 +49,17 @@ forage_status cli_log_options(forage_read_options *options, forage_error *error)
     }
     given.record_limit = (size_t)record_limit;
     *options = given;
+    return FORAGE_OK;
+}
+
+forage_status cli_check_output(const char *path, const char *data, forage_error *error)
+{
+    forage_output *output;
+    struct stat model, log;
+    if (stat(path, &model) == 0 && stat(data, &log) == 0 && S_ISREG(log.st_mode) && model.st_dev == log.st_dev &&
+        model.st_ino == log.st_ino)
+        return forage_fail_at(error, FORAGE_INVALID, path, 0, NULL, "the model would replace the log");
+    FORAGE_TRY(forage_output_open(path, &output, error));
+    forage_output_discard(output);
     return FORAGE_OK;
 }

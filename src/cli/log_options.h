@@ -11,4 +11,7 @@ extern const cli_group cli_log_group;
  * strings live as long as argv. FORAGE_INVALID for a value that is none of the possible ones. */
 forage_status cli_log_options(forage_read_options *options, forage_error *error);
 
+/* Found out before the work: can a model be written there at all, and is it not the log itself? */
+forage_status cli_check_output(const char *path, const char *data, forage_error *error);
+
 #endif

@@ -17,6 +17,7 @@ extern const cli_command cli_report;
 extern const cli_command cli_simulate;
 extern const cli_command cli_study;
 extern const cli_command cli_train;
+extern const cli_command cli_update;
 
 /* clang-format off */
 const cli_command *const cli_commands[] = {
@@ -25,6 +26,7 @@ const cli_command *const cli_commands[] = {
     &cli_import,
     &cli_export,
     &cli_train,
+    &cli_update,
     &cli_evaluate,
     &cli_report,
     &cli_recommend,

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct training {
@@ -281,19 +280,6 @@ static int print_json(const training *t)
 
 /* ---- doing it ---- */
 
-/* Found out before the work: can the output be written at all, and is it not the log itself? */
-static forage_status check_output(const char *path, const char *data, forage_error *error)
-{
-    forage_output *output;
-    struct stat model, log;
-    if (stat(path, &model) == 0 && stat(data, &log) == 0 && S_ISREG(log.st_mode) && model.st_dev == log.st_dev &&
-        model.st_ino == log.st_ino)
-        return forage_fail_at(error, FORAGE_INVALID, path, 0, NULL, "the model would replace the log");
-    FORAGE_TRY(forage_output_open(path, &output, error));
-    forage_output_discard(output);
-    return FORAGE_OK;
-}
-
 static forage_status train(training *t, const forage_progress *progress, forage_error *error)
 {
     bool to_file = strcmp(t->output, "-") != 0;
@@ -302,7 +288,7 @@ static forage_status train(training *t, const forage_progress *progress, forage_
     t->read.validation = t->validation;
     t->read.test = t->test;
     FORAGE_TRY(forage_device_open(t->device_name ? t->device_name : "auto", (int)t->threads, &t->device, error));
-    FORAGE_TRY(check_output(t->output, t->data, error));
+    FORAGE_TRY(cli_check_output(t->output, t->data, error));
     if (t->from)
         FORAGE_TRY(forage_model_load(t->from, &t->device, &t->start, error));
     FORAGE_TRY(forage_dataset_load(t->data, &t->read, progress, &t->dataset, error));
