@@ -10,11 +10,22 @@
 
 #ifdef FORAGE_WITH_LIBXSMM
 #include <libxsmm.h>
+#include <pthread.h>
+
+static int target; /* what it generates for; 0: nothing */
+
+/* Where it got no memory for its registry, generating would crash. */
+static void look(void)
+{
+    libxsmm_registry_info info;
+    libxsmm_init();
+    target = libxsmm_get_registry_info(&info) == EXIT_SUCCESS ? libxsmm_get_target_archid() : 0;
+}
 
 bool la_xsmm_available(forage_isa isa)
 {
-    libxsmm_init();
-    int target = libxsmm_get_target_archid();
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, look);
     /* It generates for the best that the CPU has; a device held to less must not get that. */
     if (target >= LIBXSMM_X86_AVX512)
         return isa >= FORAGE_ISA_AVX512;
