@@ -100,6 +100,7 @@ double lightgcn_fit_memory(const model_state *state, const model_fit_input *inpu
 {
     double edges = (double)input->train->count, table = (double)state->nodes * (double)state->pitch * 4;
     size_t batch = (size_t)forage_params_integer(state->params, "batch-size");
+    batch = batch < input->train->count ? batch : input->train->count;
     bool pairwise = strcmp(forage_params_text(state->params, "loss"), "bpr") == 0;
     double tables = 2 + (input->validation->count ? 1 : 0) +
                     (double)(state->layers > 2   ? 2
