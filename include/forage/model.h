@@ -189,9 +189,10 @@ typedef enum forage_unknown {
     FORAGE_UNKNOWN_ERROR,   /* fail, naming the id and the row */
     FORAGE_UNKNOWN_SKIP,    /* score NaN: leave it out of what you compute; never ranked */
     FORAGE_UNKNOWN_AVERAGE, /* score as the average of what the model knows */
+    FORAGE_UNKNOWN_FOLD_IN, /* users by what they chose in the dataset (see forage_binding_history); items as by SKIP */
 } forage_unknown;
 
-/* "error", "skip", "average"; the message lists them. */
+/* "error", "skip", "average", "fold-in"; the message lists them. */
 FORAGE_API forage_status forage_unknown_parse(const char *text, forage_unknown *policy, forage_error *error);
 
 /* Maps a dataset's users, items and columns to a model's, and holds the scratch memory of scoring: scoring
@@ -199,8 +200,9 @@ FORAGE_API forage_status forage_unknown_parse(const char *text, forage_unknown *
  * model and dataset must outlive it and stay unchanged. */
 typedef struct forage_binding forage_binding;
 
-/* FORAGE_UNKNOWN names the column that the model needs and the dataset lacks. `source` names the log in
- * messages (may be NULL). */
+/* FORAGE_UNKNOWN names the column that the model needs and the dataset lacks. FORAGE_UNSUPPORTED for
+ * FORAGE_UNKNOWN_FOLD_IN and a model that cannot rank by a history (see forage_model_rank_history). `source` names the
+ * log in messages (may be NULL). */
 FORAGE_API forage_status forage_model_bind(const forage_model *model, const forage_dataset *dataset,
                                            forage_unknown unknown, const char *source, forage_binding **binding,
                                            forage_error *error);
@@ -223,6 +225,18 @@ FORAGE_API forage_status forage_binding_context(forage_binding *binding, const c
                                                 forage_error *error);
 /* Restricts rankings to the items with available[item] true (dataset's items); NULL: all. Copied. */
 FORAGE_API forage_status forage_binding_available(forage_binding *binding, const bool *available, forage_error *error);
+
+/* What FORAGE_UNKNOWN_FOLD_IN goes by: the items that a user chose (with a value above 0) in `count` rows of the
+ * dataset, each item once; a NULL `rows` means those that train (all, where nothing validates or tests in files of its
+ * own), which is what it goes by until this is called. Rows that are to judge by must not be among them. Users about
+ * whom the model has learned nothing, with or without a code, are scored and ranked by these; one who chose nothing
+ * that the model knows, as the average. Takes 8 bytes for each user and 4 for each item of one. Does nothing under
+ * another policy. */
+FORAGE_API forage_status forage_binding_history(forage_binding *binding, const uint32_t *rows, size_t count,
+                                                forage_error *error);
+/* How many items `user` is folded in by: 0 for one whom the model knows, for one who is as good as the average, and
+ * under another policy. */
+FORAGE_API size_t forage_binding_folded(const forage_binding *binding, uint32_t user);
 
 /* Items by user in compressed rows: those of user u are items[offsets[u]] up to items[offsets[u + 1]], rising,
  * each once. */

@@ -33,7 +33,9 @@ static bool parse(settings *s, int argc, char **argv, size_t *count, int *code)
         {"test", CLI_TEXT, &s->test, "FILE", "test events in a file of their own"},
         {"validation", CLI_TEXT, &s->validation, "FILE", "validation events in a file of their own"},
         {"unknown", CLI_TEXT, &s->unknown, "WHAT",
-         "users and items that the model has never met: error (default), skip, or average"},
+         "users and items that the model has never met: error (default), skip, average, or fold-in, which knows users "
+         "by "
+         "what they chose in rows that are not evaluated"},
         {"positive", CLI_REAL, &s->positive, "VALUE",
          "rows with at least this value count as positive; default: values are 0 or 1"},
     };
@@ -582,6 +584,7 @@ static forage_status evaluate(evaluation *e, forage_error *error)
 {
     FORAGE_TRY(load(e, error));
     FORAGE_TRY(choose_rows(e, error));
+    FORAGE_TRY(forage_binding_history(e->binding, e->other_rows ? e->other_rows : e->rows, e->other_count, error));
     if (e->dataset->value)
         FORAGE_TRY(judge_predictions(e, error));
     else if (e->cutoff_count == 0)

@@ -52,8 +52,9 @@ static bool parse(recommendation *r, int argc, char **argv, int *code)
          "leave out what the user has met in the log, or the items of --history"},
         {"exclude-chosen", CLI_FLAG, &r->exclude_chosen, NULL, "leave out what the user has met with a value above 0"},
         {"unknown", CLI_TEXT, &r->unknown_text, "WHAT",
-         "for a user or an item that the model has not met: error (default), skip, or average, which scores it as the "
-         "average of what is known"},
+         "for a user or an item that the model has not met: error (default), skip, average, which scores it as the "
+         "average of what is known, or fold-in, which knows a user by what they chose in the log and skips items; not "
+         "every model can"},
         {"context", CLI_LIST, &r->context, "NAME=VALUE",
          "a context column that the model reads, such as position=1; may be given several times. Others count as "
          "missing"},
@@ -219,15 +220,15 @@ static json_t *history_json(const recommendation *r)
     return list;
 }
 
-static void print_heading(const recommendation *r, const char *id, bool known, bool skip)
+static void print_heading(const recommendation *r, const char *id, bool known, bool skip, size_t folded)
 {
     char name[CLI_SHOWN_SIZE], text[CLI_SHOWN_SIZE];
     if (id)
-        printf("%s %s%s\n", cli_shown(r->dataset->user_name ? r->dataset->user_name : "user", name),
-               cli_shown(id, text),
-               skip     ? " is unknown: skipped"
-               : !known ? " is unknown: what the average user gets"
-                        : "");
+        printf("%s %s", cli_shown(r->dataset->user_name ? r->dataset->user_name : "user", name), cli_shown(id, text));
+    if (id && folded)
+        printf(" is new to the model: by %zu item%s of the log\n", folded, folded == 1 ? "" : "s");
+    else if (id)
+        printf("%s\n", skip ? " is unknown: skipped" : !known ? " is unknown: what the average user gets" : "");
     else if (r->history.count)
         printf("someone who has met %zu item%s\n", r->past_count, r->past_count == 1 ? "" : "s");
 }
@@ -238,7 +239,8 @@ static forage_status recommend(recommendation *r, const char *id, json_t *users,
     bool skip, known;
     size_t found = 0, excluded = 0;
     FORAGE_TRY(find_user(r, id, &user, &skip, error));
-    known = user != FORAGE_NONE && model_knows(r, id);
+    size_t folded = forage_binding_folded(r->binding, user);
+    known = user != FORAGE_NONE && model_knows(r, id) && !folded;
     if (!skip)
         FORAGE_TRY(rank(r, user, &found, &excluded, error));
     recommend_count_kinds(r, user);
@@ -247,14 +249,15 @@ static forage_status recommend(recommendation *r, const char *id, json_t *users,
         json_t *list = json_array();
         for (size_t i = 0; i < found; i++)
             json_array_append_new(list, recommend_item_json(r, user, i));
-        json_t *object = json_pack("{s:o, s:b, s:b, s:o}", "user", id ? recommend_id_json(id, strlen(id)) : json_null(),
-                                   "known", known, "skipped", skip, "items", list);
+        json_t *object =
+            json_pack("{s:o, s:b, s:b, s:I, s:o}", "user", id ? recommend_id_json(id, strlen(id)) : json_null(),
+                      "known", known, "skipped", skip, "folded_in", (json_int_t)folded, "items", list);
         if (r->history.count)
             json_object_set_new(object, "history", history_json(r));
         json_array_append_new(users, object);
         return FORAGE_OK;
     }
-    print_heading(r, id, known, skip);
+    print_heading(r, id, known, skip, folded);
     for (size_t i = 0; i < found; i++)
         recommend_print_item(r, user, i);
     if (!skip && found < (size_t)r->k)

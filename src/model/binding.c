@@ -7,15 +7,15 @@
 
 forage_status forage_unknown_parse(const char *text, forage_unknown *policy, forage_error *error)
 {
-    static const char *const words[] = {"error", "skip", "average"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const words[] = {"error", "skip", "average", "fold-in"};
+    for (int i = 0; i < 4; i++) {
         if (strcmp(text, words[i]) == 0) {
             *policy = (forage_unknown)i;
             return FORAGE_OK;
         }
     }
-    return forage_fail(error, FORAGE_INVALID, "'%.60s' is no way to treat unknown ids; there are: error, skip, average",
-                       text);
+    return forage_fail(error, FORAGE_INVALID,
+                       "'%.60s' is no way to treat unknown ids; there are: error, skip, average, fold-in", text);
 }
 
 /* ---- life ---- */
@@ -58,6 +58,7 @@ void forage_binding_free(forage_binding *binding)
     forage_free(binding->scores);
     forage_free(binding->order);
     binding_catalogue_release(&binding->catalogue);
+    forage_seen_release(&binding->folded);
     for (int owner = 0; owner < 2; owner++)
         binding_neighbours_release(&binding->neighbours[owner]);
     forage_free(binding->source);
@@ -130,6 +131,7 @@ forage_status forage_model_bind(const forage_model *model, const forage_dataset 
         goto fail;
     }
     FORAGE_TRY_GOTO(binding_prepare_items(made, error), fail);
+    FORAGE_TRY_GOTO(forage_binding_history(made, NULL, 0, error), fail);
     *binding = made;
     return FORAGE_OK;
 fail:
@@ -251,12 +253,12 @@ static uint32_t index_of(const scoring *task, forage_owner owner, size_t place)
 }
 
 /* The id field (user's, item's) that is unknown at `place`, or SIZE_MAX. Nobody in particular (FORAGE_NONE) is
- * no unknown user. */
+ * no unknown user, nor is one who may be folded in. */
 static size_t unknown_at(const scoring *task, size_t place)
 {
     const forage_binding *binding = task->binding;
     size_t fields[2] = {binding->user_id, binding->item_id};
-    for (int i = 0; i < 2; i++) {
+    for (int i = binding->unknown == FORAGE_UNKNOWN_FOLD_IN; i < 2; i++) {
         if (fields[i] == SIZE_MAX)
             continue;
         const model_column *column = &binding->columns.columns[fields[i]];
@@ -287,6 +289,15 @@ static void gather(const scoring *task, binding_worker *worker, size_t begin, si
     }
 }
 
+/* Users who are folded in are not in the columns that models score by. */
+static void fold_one(const scoring *task, size_t place, int worker)
+{
+    const forage_binding *binding = task->binding;
+    uint32_t user = binding->folded.user_count ? index_of(task, FORAGE_OF_USER, place) : FORAGE_NONE;
+    if (forage_binding_folded(binding, user) > 0)
+        task->mean[place] = binding_fold_score(binding, worker, user, index_of(task, FORAGE_OF_ITEM, place));
+}
+
 static void score_chunk(void *context, size_t chunk, int number)
 {
     scoring *task = context;
@@ -304,8 +315,10 @@ static void score_chunk(void *context, size_t chunk, int number)
     if (task->binding->unknown == FORAGE_UNKNOWN_AVERAGE)
         return;
     for (size_t i = 0; i < count; i++) {
-        if (unknown_at(task, begin + i) == SIZE_MAX)
+        if (unknown_at(task, begin + i) == SIZE_MAX) {
+            fold_one(task, begin + i, number);
             continue;
+        }
         task->mean[begin + i] = NAN;
         if (deviation)
             deviation[i] = NAN;
@@ -324,7 +337,7 @@ static forage_status score_all(scoring *task, forage_error *error)
         binding_fill_constant(binding, &binding->workers[w], FORAGE_OF_CONTEXT, 0);
     forage_parallel_for(binding->worker_count, chunks, score_chunk, task);
     size_t first = atomic_load(&task->first_unknown);
-    if (first == SIZE_MAX || binding->unknown == FORAGE_UNKNOWN_SKIP)
+    if (first == SIZE_MAX || binding->unknown != FORAGE_UNKNOWN_ERROR)
         return FORAGE_OK;
     size_t field = unknown_at(task, first);
     uint32_t index = index_of(task, binding->model->schema.fields[field].owner, first);

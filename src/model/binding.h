@@ -66,6 +66,7 @@ struct forage_binding {
     bool ordered;          /* `order` and `scores` are filled */
 
     binding_catalogue catalogue;
+    forage_seen folded; /* FORAGE_UNKNOWN_FOLD_IN: codes of items by user, of users that the model does not know */
     binding_neighbours neighbours[2]; /* by owner: users, items */
 };
 
@@ -79,6 +80,8 @@ forage_status binding_prepare_items(forage_binding *binding, forage_error *error
 /* rank_catalogue.c: makes the catalogue of a model that has one fit the candidates. */
 forage_status binding_catalogue_prepare(forage_binding *binding, forage_error *error);
 void binding_catalogue_release(binding_catalogue *catalogue);
+/* Has the model a catalogue, and is it all that it goes by? (Attributes and contexts may tell more than ids do.) */
+bool binding_has_catalogue(const forage_binding *binding);
 /* similar.c */
 void binding_neighbours_release(binding_neighbours *neighbours);
 
@@ -103,6 +106,11 @@ forage_status binding_check_items(const forage_binding *binding, forage_error *e
 /* rank_catalogue.c: both fill whole rankings. */
 void binding_catalogue_rank(forage_binding *binding, uint32_t user, model_top *top);
 void binding_catalogue_rank_users(binding_ranking *task);
+
+/* fold.c: who `user` is to the catalogue: a code, what they are folded in by, or nobody in particular. */
+model_subject binding_subject(const forage_binding *binding, uint32_t user);
+/* The score of an item that the model knows, for a user who is folded in, on the thread `worker`. */
+float binding_fold_score(const forage_binding *binding, int worker, uint32_t user, uint32_t item);
 
 /* binding.c: fails naming the user or the item, and the row (FORAGE_NONE: there is none). */
 forage_status binding_unknown(const forage_binding *binding, size_t field, uint32_t index, uint32_t row,

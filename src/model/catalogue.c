@@ -194,6 +194,15 @@ void model_rank_one(const model_ranking *ranking, const model_subject *subject, 
     model_top_finish(top);
 }
 
+float model_rank_score(const model_ranking *ranking, int worker, const model_subject *subject, size_t code)
+{
+    void *scratch;
+    block_memory *memory = memory_of(ranking, worker, &scratch);
+    ranking->catalogue->prepare(ranking->state, subject, 1, scratch);
+    ranking->catalogue->score(ranking->state, scratch, 1, code, 1, memory->tile);
+    return memory->tile[0];
+}
+
 /* ---- users by code ---- */
 
 typedef struct users_task {

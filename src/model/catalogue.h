@@ -41,6 +41,9 @@ void model_rank_block(const model_ranking *ranking, int worker, const model_subj
  * (those of items that are not allowed may be left undefined). */
 void model_rank_one(const model_ranking *ranking, const model_subject *subject, float *scores, model_top *top);
 
+/* The score of one item, on the thread `worker`. */
+float model_rank_score(const model_ranking *ranking, int worker, const model_subject *subject, size_t code);
+
 /* The `k` best items for users that the model knows, in parallel. */
 typedef struct model_rank_request {
     const uint32_t *users; /* [count] codes (FORAGE_NONE: the average user); NULL: 0 ... count - 1 */

@@ -174,6 +174,8 @@ typedef struct model_type {
                                bool *mine, forage_error *error);
 
     const model_catalogue *catalogue; /* optional */
+    /* Optional, with a catalogue: has it learned anything about the user of that code? NULL: about all. */
+    bool (*knows)(const model_state *state, uint32_t user);
     /* Optional, with FORAGE_HAS_EMBEDDINGS: borrowed as long as the state. */
     void (*vectors)(const model_state *state, model_vectors *vectors);
     /* Optional: bytes that fitting will take at its peak, the model included, the examples and the log not. The front

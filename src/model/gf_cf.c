@@ -328,6 +328,11 @@ static void catalogue_score(const model_state *state, void *scratch, size_t coun
     la_spmm_part(&task, state->setup->device->isa, 0, items, out);
 }
 
+static bool knows(const model_state *state, uint32_t user)
+{
+    return state->pairs.counts[user] > 0;
+}
+
 static const model_catalogue catalogue = {catalogue_scratch_size, catalogue_prepare, catalogue_score};
 
 /* ---- fitting ---- */
@@ -543,6 +548,7 @@ const model_type model_gf_cf = {
     .scratch_size = scratch_size,
     .score = score,
     .catalogue = &catalogue,
+    .knows = knows,
     .save = save,
     .load = load,
     .describe = describe,

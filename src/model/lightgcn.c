@@ -423,6 +423,11 @@ static void score_items(const model_state *state, void *scratch, size_t count, s
 
 const model_catalogue lightgcn_catalogue = {catalogue_scratch, prepare, score_items};
 
+static bool knows(const model_state *state, uint32_t user)
+{
+    return !isolated(state, user);
+}
+
 static void vectors(const model_state *state, model_vectors *out)
 {
     *out = (model_vectors){.users = state->final,
@@ -609,6 +614,7 @@ const model_type model_lightgcn = {
     .load = load,
     .recognise = recognise,
     .catalogue = &lightgcn_catalogue,
+    .knows = knows,
     .vectors = vectors,
     .fit_memory = fit_memory,
     .extend = lightgcn_extend,

@@ -207,6 +207,7 @@ forage_status binding_check_user(const forage_binding *binding, uint32_t user, b
     if (user >= binding->user_count)
         return forage_fail(error, FORAGE_INVALID, "the dataset has no user of index %" PRIu32, user);
     if (binding->user_id == SIZE_MAX || binding->unknown == FORAGE_UNKNOWN_AVERAGE ||
+        binding->unknown == FORAGE_UNKNOWN_FOLD_IN ||
         model_column_code(&binding->columns.columns[binding->user_id], user) != FORAGE_NONE)
         return FORAGE_OK;
     *skip = binding->unknown == FORAGE_UNKNOWN_SKIP;

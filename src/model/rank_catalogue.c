@@ -15,8 +15,7 @@ void binding_catalogue_release(binding_catalogue *catalogue)
     *catalogue = (binding_catalogue){0};
 }
 
-/* Attributes and contexts may tell a model more than ids do; a catalogue goes by ids alone. */
-static bool has_catalogue(const forage_binding *binding)
+bool binding_has_catalogue(const forage_binding *binding)
 {
     return binding->model->type->catalogue && binding->user_id != SIZE_MAX && binding->item_id != SIZE_MAX &&
            binding_field_count(binding) == 2;
@@ -55,7 +54,7 @@ static forage_status allocate(forage_binding *binding, forage_error *error)
 forage_status binding_catalogue_prepare(forage_binding *binding, forage_error *error)
 {
     binding_catalogue *catalogue = &binding->catalogue;
-    if (!has_catalogue(binding))
+    if (!binding_has_catalogue(binding))
         return FORAGE_OK;
     FORAGE_TRY(allocate(binding, error));
     const model_column *ids = &binding->columns.columns[binding->item_id];
@@ -76,14 +75,9 @@ forage_status binding_catalogue_prepare(forage_binding *binding, forage_error *e
     return FORAGE_OK;
 }
 
-static model_subject subject_of(const forage_binding *binding, uint32_t user)
-{
-    return (model_subject){.user = model_column_code(&binding->columns.columns[binding->user_id], user)};
-}
-
 void binding_catalogue_rank(forage_binding *binding, uint32_t user, model_top *top)
 {
-    const model_subject subject = subject_of(binding, user);
+    const model_subject subject = binding_subject(binding, user);
     model_rank_one(&binding->catalogue.ranking, &subject, binding->catalogue.scores, top);
 }
 
@@ -104,7 +98,7 @@ static void rank_chunk(void *context, size_t chunk, int worker)
             continue;
         }
         found[count] = &task->found[i];
-        subjects[count++] = subject_of(task->binding, task->users[i]);
+        subjects[count++] = binding_subject(task->binding, task->users[i]);
     }
     model_rank_block(&task->binding->catalogue.ranking, worker, subjects, tops, count);
     for (size_t s = 0; s < count; s++)
@@ -163,7 +157,7 @@ forage_status forage_model_rank_history(forage_binding *binding, const uint32_t 
     const char *name = binding->model->type->info.name;
     model_top top;
     *found = 0;
-    if (!has_catalogue(binding))
+    if (!binding_has_catalogue(binding))
         return forage_fail(error, FORAGE_UNSUPPORTED, "%s cannot rank items for someone it has not learned about",
                            name);
     FORAGE_TRY(binding_check_items(binding, error));

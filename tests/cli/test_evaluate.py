@@ -132,6 +132,28 @@ def test_rankings():
     assert "ndcg@20" in forage(*options, "--json").json()  # without values and --k
 
 
+def test_folding_in():
+    """Users that the model has not met, known by their training rows; what is evaluated is no history."""
+    kinds = {kind: [f"{kind}{i}" for i in range(12)] for kind in "ab"}
+    def items(user, count):  # each user takes items of one kind
+        return [kinds["ab"[user % 2]][(user * 5 + 7 * i) % 12] for i in range(count)]
+    def write(name, users, begin, end):
+        pathlib.Path(name).write_text("".join(f"u{user} " + " ".join(items(user, 8)[begin:end]) + "\n" for user in users))
+    write("old.txt", range(40), 0, 8)
+    write("train.txt", [*range(40), *range(40, 60)], 0, 4)
+    write("test.txt", range(40, 60), 4, 8)
+    forage("train", "lightgcn", "--data", "old.txt", "--format", "adjacency", "--epochs", 30, "--embedding-size", 8,
+           "--learning-rate", 0.02, "--output", "graph")
+    options = ("evaluate", "graph", "--data", "train.txt", "--test", "test.txt", "--format", "adjacency", "--k", 4, "--resamples", 0)
+    refused(*options, says=["u40", "has not met"])
+    average = forage(*options, "--unknown", "average", "--json").json()
+    folded = forage(*options, "--unknown", "fold-in", "--json").json()
+    assert folded["recall@4"] > average["recall@4"] + 0.2, (folded, average)
+    # With nothing but what is evaluated they are average.
+    options = ("evaluate", "graph", "--data", "test.txt", "--format", "adjacency", "--k", 4, "--resamples", 0, "--part", "all", "--json")
+    assert forage(*options, "--unknown", "average").json()["recall@4"] == forage(*options, "--unknown", "fold-in").json()["recall@4"]
+
+
 def test_unknown():
     click_log()
     pathlib.Path("new.csv").write_text("user_id,product_id,clicked\n0,1,0\n1,2,1\n3,99,1\n")
@@ -141,7 +163,7 @@ def test_unknown():
     assert got["rows"] == 3 and got["skipped"] == 1 and got["positives"] == 1
     got = forage(*options, "--unknown", "average", "--json").json()
     assert got["skipped"] == 0 and got["positives"] == 2
-    refused(*options, "--unknown", "perhaps", says=["error, skip, average"], code=2)
+    refused(*options, "--unknown", "perhaps", says=["error, skip, average, fold-in"], code=2)
 
 
 def test_one_class():

@@ -194,6 +194,26 @@ def test_users_new_to_the_model():
     assert "zoe is unknown: what the average user gets" in forage(*call, "--unknown", "average").out
 
 
+def test_folding_in():
+    pathlib.Path("log.csv").write_text(LOG)
+    forage("train", "lightgcn", "--data", "log.csv", "--epochs", 2, "--embedding-size", 4, "--output", "graph")
+    pathlib.Path("log.csv").write_text(LOG + "zoe,hat,1,red\nzoe,cape,1,red\nzoe,coat,0,blue\nyan,shoe,0,red\n")
+    call = ("recommend", "graph", "--data", "log.csv", "--unknown", "fold-in")
+    user, = forage(*call, "--user", "zoe", "--json").json()["users"]
+    past, = forage(*call, "--history", "hat", "--json").json()["users"]
+    assert not user["known"] and not user["skipped"] and user["folded_in"] == 1
+    scores = [[(item["item"], item["score"]) for item in one["items"]] for one in (user, past)]
+    assert scores[0] == scores[1] and len(scores[0]) == 4, scores
+    assert "user_id zoe is new to the model: by 1 item of the log" in forage(*call, "--user", "zoe").out
+    for name in ("yan", "vic"):  # chose nothing; is not in the log
+        user, = forage(*call, "--user", name, "--json").json()["users"]
+        assert not user["known"] and user["folded_in"] == 0 and len(user["items"]) == 4
+        assert name + " is unknown: what the average user gets" in forage(*call, "--user", name).out
+    assert forage(*call, "--user", "ann", "--json").json()["users"][0]["known"]
+    forage("train", "popular", "--data", "log.csv", "--output", "popular")
+    refused("recommend", "popular", *call[2:], "--user", "zoe", says=["popular cannot tell"])
+
+
 def test_unknown_items():
     trained()
     pathlib.Path("log.csv").write_text(LOG + "ann,cape,1,green\n")
