@@ -385,8 +385,9 @@ typedef enum forage_edge_weight {
 
 typedef struct forage_graph_options {
     forage_edge_weight weight;
-    /* Above 0: an event counts 2^(-age / half_life) of its weight, its age being the time from it to the latest event;
-     * an edge of weight BINARY counts as much as its latest event. In the unit of `time`. */
+    /* Above 0: an event counts 2^(-age / half_life) of its weight, its age being the time from it to the latest event
+     * that makes an edge; an edge of weight BINARY counts as much as its latest event. In the unit of `time`. However
+     * old it is, and whatever its value, an event counts 1e-30 to 1e30. */
     double half_life;
 } forage_graph_options;
 
