@@ -168,7 +168,7 @@ static void values_of_any_size(void **state)
     must(forage_graph_create(&events, &(forage_graph_options){.weight = FORAGE_EDGE_VALUE}, &graph, &error), &error);
     must(forage_graph_normalise(&graph, values, &error), &error);
     for (size_t e = 0; e < 4; e++)
-        assert_true(graph.weights[e] == want[e] && values[e] > 0 && values[e] <= 1);
+        assert_true(graph.weights[e] == want[e] && values[e] >= 0 && values[e] <= 1);
     forage_graph_release(&graph);
 }
 
