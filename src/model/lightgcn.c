@@ -505,11 +505,19 @@ end:
     return status;
 }
 
+/* A number beyond which products of what follows from it might be infinite, and their sums no numbers. */
+static const float LARGEST = 1e12F;
+
 static forage_status read_table(const nn_checkpoint *checkpoint, const char *name, size_t rows,
                                 const model_state *state, float *to, forage_error *error)
 {
     size_t width = state->width, shape[2] = {rows, width};
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, name, 2, shape, to, error));
+    for (size_t i = 0; i < rows * width; i++) {
+        if (fabsf(to[i]) > LARGEST)
+            return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, name,
+                                  "number %zu is %g: no embedding is that large", i + 1, (double)to[i]);
+    }
     for (size_t r = rows; state->pitch != width && r-- > 0;) {
         memmove(to + r * state->pitch, to + r * width, width * sizeof *to);
         memset(to + r * state->pitch + width, 0, (state->pitch - width) * sizeof *to);

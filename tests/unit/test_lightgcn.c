@@ -511,12 +511,39 @@ static void nothing_to_tell_apart_is_an_error(void **state)
     case_release(&c);
 }
 
+static void divergence_is_an_error_with_its_place(void **state)
+{
+    (void)state;
+    uint32_t user[DRAW_EDGES], item[DRAW_EDGES];
+    for (size_t l = 0; l < 3; l++) {
+        char text[128];
+        graph_case c;
+        lightgcn_batch batch;
+        forage_error error = {0};
+        double loss;
+        draw_case(&c, user, item);
+        (void)snprintf(text, sizeof text, "loss=%s layers=%zu embedding-size=16 batch-size=7", losses[l], l);
+        case_create(&c, text, 2);
+        case_begin(&c);
+        for (size_t i = 0; i < 4; i++) { /* into the second epoch of three steps */
+            lightgcn_fit_draw(c.fit, &batch);
+            must(lightgcn_fit_learn(c.fit, &batch, &loss, &error), &error);
+        }
+        for (size_t i = 0; i < c.state->nodes * c.state->pitch; i++)
+            c.state->base[i] *= 1e25F;
+        lightgcn_fit_draw(c.fit, &batch);
+        assert_int_equal(lightgcn_fit_learn(c.fit, &batch, &loss, &error), FORAGE_DIVERGED);
+        assert_non_null(strstr(error.message, "epoch 2, step 2"));
+        case_release(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_are_those_of_pytorch),        cmocka_unit_test(gradients_are_differences_of_the_loss),
         cmocka_unit_test(pairs_are_drawn_as_published),      cmocka_unit_test(an_epoch_visits_every_edge_once),
-        cmocka_unit_test(nothing_to_tell_apart_is_an_error),
+        cmocka_unit_test(nothing_to_tell_apart_is_an_error), cmocka_unit_test(divergence_is_an_error_with_its_place),
     };
     return cmocka_run_group_tests_name("lightgcn", tests, NULL, NULL);
 }
