@@ -149,7 +149,8 @@ forage_status forage_output_write(forage_output *output, const void *bytes, size
         FORAGE_TRY(flush(output, error));
     if (size >= BUFFER_SIZE)
         return write_all(output, bytes, size, error);
-    memcpy(output->buffer + output->used, bytes, size);
+    if (size) /* nothing may be NULL */
+        memcpy(output->buffer + output->used, bytes, size);
     output->used += size;
     return FORAGE_OK;
 }
