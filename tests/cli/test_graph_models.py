@@ -44,7 +44,7 @@ def within(kilobytes, *arguments):
 
 def memory_is_its_own():
     """False under a sanitizer, which takes terabytes of addresses."""
-    if within(60000, "--version")[0] == 0:
+    if within(20000, "--version")[0] == 0:
         return True
     print("# this program runs in no limited memory: skipped")
     return False
@@ -198,14 +198,14 @@ def test_too_little_memory_is_said_before():
     if not memory_is_its_own():
         return
     shop()
-    command = ("train", "lightgcn", "--data", "log.csv", "--epochs", 1, "--output", "m", "--threads", 2, "--embedding-size", 512)
-    code, messages = within(40000, *command)
+    command = ("train", "lightgcn", "--data", "log.csv", "--epochs", 1, "--output", "m", "--threads", 2)
+    code, messages = within(20000, *command)
     found = ESTIMATE.search(messages)
     assert code == 1 and found and int(found[1]) > int(found[2]), messages
     assert messages.startswith("forage: ") and messages.count("\n") == 1 and not os.path.exists("m")
     # Whatever there is: it works, or it says why not.
     enough = 0
-    for kilobytes in range(40000, 40000 + 1200 * int(found[1]), 3000):
+    for kilobytes in range(20000, 20000 + 1500 * int(found[1]), 1500):
         code, messages = within(kilobytes, *command)
         assert code == 0 or (code == 1 and messages.startswith("forage: ") and "memory" in messages), (kilobytes, code, messages)
         enough += code == 0
