@@ -96,6 +96,7 @@ typedef struct task {
     const char *params; /* "name=value name=value" */
     forage_fit_options options;
     int threads;
+    uint64_t fail_at, asked; /* the allocation that fails, of so many; 0: none */
     forage_fit_report report;
     forage_model *model;
 } task;
@@ -124,7 +125,9 @@ static forage_status fit(task *t, forage_error *error)
     must(forage_device_open("auto", t->threads ? t->threads : 1, &device, error), error);
     t->options.device = &device;
     t->options.seed = 3;
+    forage_alloc_fail_at(t->fail_at);
     forage_status status = forage_model_fit(info, params, t->log, &split, &t->options, &t->report, &t->model, error);
+    t->asked = forage_alloc_fail_at(0);
     t->options.device = NULL;
     forage_params_free(params);
     forage_free(rows);
@@ -785,6 +788,38 @@ static void logs_without_edges_are_refused(void **state)
     forage_dataset_free(log);
 }
 
+static void allocations_may_fail(void **state)
+{
+    (void)state;
+    forage_error error = {0};
+    forage_dataset *log = random_log(14, 9, 8, 60);
+    for (size_t i = 0; i < 3; i++) {
+        const char *path = scratch_path("state");
+        task start = {.log = log, .train = 50, .params = kinds[i]};
+        must(fit(&start, &error), &error);
+        for (uint64_t nth = 1;; nth++) {
+            task t = {.log = log,
+                      .train = 50,
+                      .params = kinds[i],
+                      .fail_at = nth,
+                      .options = {.start = start.model, .state_path = path, .state_every = 1}};
+            error = (forage_error){0};
+            forage_status status = fit(&t, &error);
+            release(&t);
+            if (t.asked < nth) {
+                must(status, &error);
+                assert_true(nth > 40);
+                break;
+            }
+            assert_int_equal(status, FORAGE_NO_MEMORY);
+            assert_true(error.status == FORAGE_NO_MEMORY && error.message[0]);
+        }
+        (void)remove(path);
+        release(&start);
+    }
+    forage_dataset_free(log);
+}
+
 /* ---- files ---- */
 
 static void the_authors_files_are_recognised(void **state)
@@ -955,6 +990,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(who_has_no_edges_is_average),
         cmocka_unit_test(half_lives_need_times),
         cmocka_unit_test(logs_without_edges_are_refused),
+        cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(the_authors_files_are_recognised),
         cmocka_unit_test(damaged_graphs_are_refused),
     };
