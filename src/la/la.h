@@ -226,6 +226,19 @@ void la_triangle_square(size_t n, const double *r, double *out);
 bool la_factor_measure(const la_kernels *kernels, size_t n, double *factor, const double *z, double weight,
                        double *gain, double *product, double *innovation);
 
+/* x[n] := a^-1 x for a symmetric positive definite a[n, pitch], of which the part on and above the diagonal is looked
+ * at and all is spoilt; pitch is a multiple of LA_LANES, and what lies beyond column n finite. Single precision, n^3 /
+ * 3 operations. A pivot that is not positive, or vanishes beside the greatest element, is raised to 1e-7 of that: the
+ * answer is then that for a slightly greater matrix. The same bytes for every `isa`. */
+void la_solve(forage_isa isa, size_t n, size_t pitch, float *a, float *x);
+
+/* out = x'x, packed, for x[rows, pitch] of `width` columns. `scratch`: la_gram_scratch(width) floats for each thread,
+ * aligned to 64. The same bytes for any number of threads. */
+void la_gram(forage_isa isa, int threads, const float *x, size_t rows, size_t width, size_t pitch, float *scratch,
+             double *out);
+/* A multiple of LA_LANES. */
+size_t la_gram_scratch(size_t width);
+
 /* All eigenvalues of a packed symmetric matrix `a`, which is spoilt: values[n], falling, and their orthonormal vectors
  * as rows of vectors[n, n]. `scratch` [3 n]. About 7 n^3 operations. False if a number is not finite. */
 bool la_eigen(const la_kernels *kernels, size_t n, double *a, double *values, double *vectors, double *scratch);

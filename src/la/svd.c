@@ -26,9 +26,7 @@
 #include <string.h>
 
 enum {
-    ROWS = 128,     /* of a dense product at a time */
-    STRIP = 48,     /* rows of a Gram matrix that are summed together */
-    SUM_ROWS = 256, /* products that are summed in single precision */
+    ROWS = 128, /* of a dense product at a time */
     MOST_DEGREE = 10,
     FIRST_DEGREE = 2, /* of the first filter: a random block underestimates the largest eigenvalue by far */
     MOST_ROUNDS = 40, /* where singular values lie so close together that nothing tells them apart */
@@ -41,13 +39,11 @@ static const double TOLERANCE = 1e-7, SMALL_CHANGE = 1e-3, NO_CHANGE = 1e-6;
 static const double LEAST_SHARE = 1e-10; /* eigenvalues of a Gram matrix with ones on its diagonal: below is rounding */
 static const double LEAST_VALUE = 1e-6;  /* of the largest eigenvalue: below is rounding */
 
-/* Floats of a thread's scratch: a strip of doubles and one of floats, or ROWS rows. */
+/* Floats of a thread's scratch: what la_gram needs, or ROWS rows. */
 static size_t scratch_floats(size_t pitch)
 {
-    return 3 * STRIP * pitch;
+    return la_gram_scratch(pitch) > ROWS * pitch ? la_gram_scratch(pitch) : ROWS * pitch;
 }
-
-_Static_assert(ROWS <= 3 * STRIP, "a thread's scratch holds ROWS rows");
 
 void la_svd_free(la_svd *svd)
 {
@@ -122,41 +118,11 @@ static float *scratch_of(const la_svd *svd, int worker)
     return svd->scratch + (size_t)worker * scratch_floats(svd->pitch);
 }
 
-/* Rows [chunk STRIP, ...) of the upper triangle of X'X. */
-static void gram_strip(void *context, size_t chunk, int worker)
-{
-    const tall *task = context;
-    const la_svd *svd = task->svd;
-    size_t width = (size_t)svd->place[LA_SVD_WIDTH], first = chunk * STRIP, pitch = svd->pitch;
-    size_t strip = width - first < STRIP ? width - first : STRIP, n = width - first;
-    double *sum = (double *)scratch_of(svd, worker);
-    float *part = (float *)(sum + STRIP * pitch);
-    la_shape shape = {LA_TN, strip, n, SUM_ROWS, pitch, pitch, n, false};
-    la_gemm gemm;
-    memset(sum, 0, strip * n * sizeof *sum);
-    la_gemm_init(&gemm, la_engine_steady(svd->task.isa), &shape);
-    for (size_t r = 0; r < task->rows; r += SUM_ROWS) {
-        const float *x = task->x + r * pitch + first;
-        if (task->rows - r < SUM_ROWS) {
-            shape.k = task->rows - r;
-            la_gemm_init(&gemm, la_engine_steady(svd->task.isa), &shape);
-        }
-        la_gemm_run(&gemm, x, x, part);
-        for (size_t i = 0; i < strip * n; i++)
-            sum[i] += (double)part[i];
-    }
-    for (size_t i = 0; i < strip; i++) {
-        double *row = svd->gram + la_packed(width) - la_packed(n - i);
-        memcpy(row, sum + i * n + i, (n - i) * sizeof *row);
-    }
-}
-
 /* svd->gram = X'X, packed. */
-static void make_gram(la_svd *svd, float *x, size_t rows)
+static void make_gram(la_svd *svd, const float *x, size_t rows)
 {
-    tall task = {svd, x, rows};
-    size_t width = (size_t)svd->place[LA_SVD_WIDTH];
-    forage_parallel_for(svd->task.threads, (width + STRIP - 1) / STRIP, gram_strip, &task);
+    la_gram(svd->task.isa, svd->task.threads, x, rows, (size_t)svd->place[LA_SVD_WIDTH], svd->pitch, svd->scratch,
+            svd->gram);
 }
 
 static void turn_rows(void *context, size_t chunk, int worker)

@@ -204,6 +204,7 @@ extern const model_type model_bootstrap;
 extern const model_type model_embedding_mlp;
 extern const model_type model_gaussian;
 extern const model_type model_gf_cf;
+extern const model_type model_ials;
 extern const model_type model_latent_class;
 extern const model_type model_lightgcn;
 extern const model_type model_linear_ridge;

@@ -91,14 +91,11 @@ static forage_status create(const model_setup *setup, model_state **state, forag
     model_state *made = forage_calloc(1, sizeof *made);
     if (!made)
         return no_memory(error);
-    const char *weight = forage_params_text(setup->params, "weight");
     made->user_field = user;
     made->item_field = item;
     made->wanted = (size_t)forage_params_integer(setup->params, "rank");
     made->alpha = forage_params_real(setup->params, "alpha");
-    made->weight = strcmp(weight, "count") == 0   ? FORAGE_EDGE_COUNT
-                   : strcmp(weight, "value") == 0 ? FORAGE_EDGE_VALUE
-                                                  : FORAGE_EDGE_BINARY;
+    made->weight = interactions_weight(setup->params);
     made->setup = setup;
     made->users = setup->schema->fields[user].cardinality;
     made->items = setup->schema->fields[item].cardinality;

@@ -150,3 +150,11 @@ forage_status interactions_fields(const char *model, const forage_schema *schema
         return forage_fail(error, FORAGE_INVALID, "%s needs the ids of users and of items among its fields", model);
     return FORAGE_OK;
 }
+
+forage_edge_weight interactions_weight(const forage_params *params)
+{
+    const char *weight = forage_params_text(params, "weight");
+    if (strcmp(weight, "count") == 0)
+        return FORAGE_EDGE_COUNT;
+    return strcmp(weight, "value") == 0 ? FORAGE_EDGE_VALUE : FORAGE_EDGE_BINARY;
+}

@@ -37,6 +37,9 @@ forage_status interactions_load(const nn_checkpoint *checkpoint, size_t users, s
 forage_status interactions_fields(const char *model, const forage_schema *schema, size_t *user, size_t *item,
                                   forage_error *error);
 
+/* The choice of the parameter "weight", one of binary|count|value. */
+forage_edge_weight interactions_weight(const forage_params *params);
+
 /* What a subject met: a known user's row, or the history that it brings. Nothing of a user who is not known and brings
  * none. */
 static inline model_subject interactions_of(const interactions *pairs, const model_subject *subject)

@@ -9,6 +9,7 @@
     X(embedding_mlp)  \
     X(gaussian)       \
     X(gf_cf)          \
+    X(ials)           \
     X(latent_class)   \
     X(lightgcn)       \
     X(linear_ridge)   \

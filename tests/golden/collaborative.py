@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/collaborative.json: what gf-cf scores on a small log, by NumPy and SciPy alone.
+"""Makes tests/golden/collaborative.json: what gf-cf and ials score on a small log, by NumPy and SciPy alone.
 
     /usr/bin/python3 tests/golden/collaborative.py > tests/golden/collaborative.json
 
@@ -64,6 +64,81 @@ def gf_cf(matrix, rank=5, alpha=0.3):
     }
 
 
+class Ials:
+    """Every equation in double precision, as in Rendle et al. (2022), from the first vectors that Forage draws."""
+
+    def __init__(self, matrix, width, unobserved, l2, exponent, seed=5):
+        self.width, self.given, self.l2, self.exponent = width, unobserved, l2, exponent
+        draws = np.random.default_rng(seed).standard_normal((USERS, width))
+        self.left, self.right = (0.1 / np.sqrt(width) * draws).astype(np.float32), None
+        self.take(matrix)
+
+    def take(self, matrix):
+        chosen = matrix > 0
+        self.matrix, self.users, self.items = matrix, chosen.any(1).sum(), chosen.any(0).sum()
+        self.unobserved = self.given or 20 * chosen.sum() / (self.users * self.items)
+
+    def solve(self, weights, others, crowd):
+        gram, out = self.unobserved * others.T @ others, np.zeros((len(weights), self.width))
+        for row, weight in enumerate(weights):
+            if weight.sum() > 0:
+                regular = self.l2 * (weight.sum() + self.unobserved * crowd) ** self.exponent
+                left_side = gram + (others * weight[:, None]).T @ others + regular * np.eye(self.width)
+                out[row] = np.linalg.solve(left_side, weight @ others)
+        return out
+
+    def epoch(self):
+        self.right = self.solve(self.matrix.T, self.left, self.users)
+        self.left = self.solve(self.matrix, self.right, self.items)
+        return self.loss()
+
+    def loss(self):
+        scores = self.left @ self.right.T
+        loss = (self.matrix * (scores - 1) ** 2).sum() + self.unobserved * (scores ** 2).sum()
+        for weights, vectors, crowd in ((self.matrix, self.left, self.items), (self.matrix.T, self.right, self.users)):
+            regular = self.l2 * (weights.sum(1) + self.unobserved * crowd) ** self.exponent
+            loss += (regular * (vectors ** 2).sum(1)).sum()
+        return loss / self.matrix.sum()
+
+    def extend(self, matrix):
+        """Items that nobody had chosen from the users there were, then all users."""
+        self.take(matrix)
+        new = self.solve(matrix.T, self.left, self.users)
+        self.right = np.where(self.right.any(1)[:, None], self.right, new)
+        self.left = self.solve(matrix, self.right, self.items)
+
+
+def ials(matrix, width=5, epochs=4, unobserved=0.0, l2=0.01, exponent=1.0):
+    model = Ials(matrix, width, unobserved, l2, exponent)
+    losses = [model.epoch() for _ in range(epochs)]
+    left, right = model.left, model.right
+    average_user, average_item = left[left.any(1)].mean(0), right[right.any(1)].mean(0)
+    met = np.where(left.any(1)[:, None], left, average_user)
+    history = np.zeros((1, ITEMS))
+    history[0, HISTORY] = WEIGHTS
+    return {
+        "embedding-size": width,
+        "epochs": epochs,
+        "unobserved": model.unobserved,
+        "l2": l2,
+        "exponent": exponent,
+        "losses": losses,
+        "scores": (met @ right.T).tolist(),
+        "average_item": (met @ average_item).tolist(),
+        "average_user": (average_user @ right.T).tolist(),
+        "history": (model.solve(history, right, model.items)[0] @ right.T).tolist(),
+    }
+
+
+def ials_extended(events, rows, epochs=6):
+    """The loss of one epoch more, with all events, after a fit to the first `rows`."""
+    model = Ials(interactions(events[:rows], "binary"), 5, 0.0, 0.003, 1.0)
+    for _ in range(epochs):
+        model.epoch()
+    model.extend(interactions(events, "binary"))
+    return {"rows": rows, "epochs": epochs, "loss": model.epoch()}
+
+
 def load(path):
     lines = (list(map(int, line.split())) for line in open(path, encoding="ascii"))
     return {line[0]: line[1:] for line in lines if len(line) > 1}
@@ -115,4 +190,9 @@ else:
         "history": HISTORY,
         "history_weights": WEIGHTS,
         "gf_cf": {weight: gf_cf(interactions(log, weight)) for weight in ("binary", "count", "value")},
+        "ials": [
+            dict(ials(interactions(log, "binary")), weight="binary"),
+            dict(ials(interactions(log, "value"), unobserved=0.3, l2=0.05, exponent=0.5), weight="value"),
+        ],
+        "ials_extended": ials_extended(log, 60),
     }, indent=None, separators=(",", ":")).replace('],"', '],\n"').replace('},"', '},\n"'))

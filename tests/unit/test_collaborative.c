@@ -19,6 +19,7 @@
 static json_t *golden;
 static size_t users, items;
 static forage_dataset *dataset;
+static forage_fit_report report; /* of the last fit */
 
 static void must(forage_status status, const forage_error *error)
 {
@@ -66,6 +67,7 @@ static int load_golden(void **state)
 static int release_golden(void **state)
 {
     (void)state;
+    forage_fit_report_release(&report);
     forage_dataset_free(dataset);
     json_decref(golden);
     return 0;
@@ -86,7 +88,7 @@ static forage_status fit_log(const char *name, const char *const *parameters, co
     must(forage_split_parse("none", log, &split, error), error);
     must(forage_device_open("auto", threads, &device, error), error);
     const forage_fit_options options = {.device = &device, .seed = 5, .source = "log.csv"};
-    forage_status status = forage_model_fit(info, params, log, &split, &options, NULL, model, error);
+    forage_status status = forage_model_fit(info, params, log, &split, &options, &report, model, error);
     forage_split_release(&split);
     forage_params_free(params);
     return status;
@@ -314,12 +316,129 @@ static void test_gf_cf_of_little(void **state)
     forage_dataset_free(log);
 }
 
+/* ---- ials ---- */
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    static char texts[8][32];
+    static int next;
+    next = (next + 1) % 8;
+    forage_format_real(json_number_value(json_object_get(object, key)), texts[next]);
+    return texts[next];
+}
+
+static void test_ials(void **state)
+{
+    const json_t *cases = json_object_get(golden, "ials");
+    (void)state;
+    for (size_t c = 0; c < json_array_size(cases); c++) {
+        const json_t *wanted = json_array_get(cases, c);
+        /* Of the first case the weight is that which the model finds. */
+        const char *const parameters[] = {"embedding-size",
+                                          text_of(wanted, "embedding-size"),
+                                          "epochs",
+                                          text_of(wanted, "epochs"),
+                                          "l2",
+                                          text_of(wanted, "l2"),
+                                          "exponent",
+                                          text_of(wanted, "exponent"),
+                                          "weight",
+                                          golden_text(wanted, "weight"),
+                                          c ? "unobserved-weight" : NULL,
+                                          text_of(wanted, "unobserved"),
+                                          NULL};
+        forage_model *model;
+        forage_error error = {0};
+        must(fit_log("ials", parameters, dataset, 2, &model, &error), &error);
+        const json_t *losses = json_object_get(wanted, "losses");
+        assert_int_equal(report.epoch_count, json_array_size(losses));
+        for (size_t e = 0; e < report.epoch_count; e++)
+            close_to(report.epochs[e].train_loss, json_number_value(json_array_get(losses, e)), 1e-5);
+        nn_checkpoint *checkpoint = checkpoint_of(model);
+        double facts[2];
+        size_t two = 2;
+        must(nn_checkpoint_read(checkpoint, "facts", NN_F64, 1, &two, facts, NULL), NULL);
+        close_to(facts[0], json_number_value(json_object_get(wanted, "unobserved")), 1e-12);
+        assert_true(facts[1] == (double)(items - 1));
+        check_scores(model, wanted, 5e-5);
+        if (c == 0)
+            check_fold_in(model);
+        nn_checkpoint_free(checkpoint);
+        forage_model_free(model);
+    }
+}
+
+/* A fit that goes on from a model of the first rows: items that are new to it, then everybody, then an epoch. */
+static void test_ials_extended(void **state)
+{
+    const json_t *wanted = json_object_get(golden, "ials_extended");
+    const char *const parameters[] = {"embedding-size", "5", "epochs", text_of(wanted, "epochs"), NULL};
+    forage_model *small, *model;
+    forage_error error = {0};
+    forage_params *params;
+    forage_split split;
+    forage_fit_report longer = {0};
+    (void)state;
+    forage_dataset *log = make_log(users, items);
+    log->count = log->train_rows = golden_whole(wanted, "rows");
+    must(fit_log("ials", parameters, log, 1, &small, &error), &error);
+    must(forage_params_copy(forage_model_params(small), &params, &error), &error);
+    must(forage_params_set(params, "epochs", "1", &error), &error);
+    must(forage_split_parse("none", dataset, &split, &error), &error);
+    forage_fit_options options = {.seed = 7, .start = small};
+    const forage_model_info *info = forage_model_info_of(small);
+    must(forage_model_fit(info, params, dataset, &split, &options, &longer, &model, &error), &error);
+    close_to(longer.epochs[0].train_loss, json_number_value(json_object_get(wanted, "loss")), 1e-5);
+    forage_model_free(model);
+    /* Another size cannot be gone on from. */
+    must(forage_params_set(params, "embedding-size", "6", &error), &error);
+    assert_int_equal(forage_model_fit(info, params, dataset, &split, &options, NULL, &model, &error), FORAGE_INVALID);
+    assert_non_null(strstr(error.message, "embeddings of 5 numbers, not 6"));
+    forage_fit_report_release(&longer);
+    forage_split_release(&split);
+    forage_params_free(params);
+    forage_model_free(small);
+    forage_dataset_free(log);
+}
+
+/* Validated, it keeps the best epoch; with patience it stops. */
+static void test_ials_validated(void **state)
+{
+    const forage_model_info *info;
+    forage_error error = {0};
+    forage_params *params;
+    forage_split split;
+    forage_fit_report fits[2] = {{0}, {0}};
+    forage_model *model;
+    (void)state;
+    must(forage_model_find("ials", &info, &error), &error);
+    must(forage_params_create(&info->table, &params, &error), &error);
+    must(forage_params_set(params, "epochs", "30", &error), &error);
+    must(forage_split_parse("random:0.3:1", dataset, &split, &error), &error);
+    for (size_t i = 0; i < 2; i++) {
+        must(forage_params_set(params, "patience", i ? "2" : "0", &error), &error);
+        must(forage_model_fit(info, params, dataset, &split, NULL, &fits[i], &model, &error), &error);
+        forage_model_free(model);
+        size_t best = 0;
+        for (size_t e = 0; e < fits[i].epoch_count; e++) {
+            if (fits[i].epochs[e].validation_metric > fits[i].epochs[best].validation_metric)
+                best = e;
+        }
+        assert_int_equal(fits[i].best_epoch, best + 1);
+    }
+    assert_int_equal(fits[0].epoch_count, 30);
+    assert_true(fits[1].stopped_early && fits[1].epoch_count == fits[1].best_epoch + 2);
+    forage_fit_report_release(&fits[0]);
+    forage_fit_report_release(&fits[1]);
+    forage_split_release(&split);
+    forage_params_free(params);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gf_cf),
-        cmocka_unit_test(test_gf_cf_refuses),
-        cmocka_unit_test(test_gf_cf_of_little),
+        cmocka_unit_test(test_gf_cf), cmocka_unit_test(test_gf_cf_refuses), cmocka_unit_test(test_gf_cf_of_little),
+        cmocka_unit_test(test_ials),  cmocka_unit_test(test_ials_extended), cmocka_unit_test(test_ials_validated),
     };
     return cmocka_run_group_tests_name("collaborative", tests, load_golden, release_golden);
 }

@@ -325,11 +325,106 @@ static void test_measurements(void **state)
     }
 }
 
+/* ---- systems in single precision, Gram matrices ---- */
+
+static void test_solve(void **state)
+{
+    enum { MOST = 70, PITCH = 80 };
+    static double factor[2 * MOST][MOST], sums[MOST][MOST];
+    static float a[MOST * PITCH], x[PITCH], first[PITCH], wanted[PITCH];
+    forage_rng rng;
+    (void)state;
+    forage_rng_seed(&rng, 7);
+    for (size_t n = 1; n <= MOST; n += n < 20 ? 1 : 5) {
+        size_t pitch = n % 2 && la_padded(n) < PITCH ? la_padded(n) + LA_LANES : la_padded(n);
+        for (size_t i = 0; i < 2 * n; i++)
+            fill(&rng, factor[i], n);
+        fill_floats(&rng, wanted, n);
+        for (size_t i = 0; i < n; i++) {
+            for (size_t j = 0; j < n; j++) {
+                sums[i][j] = i == j;
+                for (size_t k = 0; k < 2 * n; k++)
+                    sums[i][j] += factor[k][i] * factor[k][j];
+            }
+        }
+        for (size_t k = 0; k < isa_count; k++) {
+            memset(a, 0, sizeof a);
+            for (size_t i = 0; i < n; i++) {
+                double right = 0;
+                for (size_t j = 0; j < n; j++) {
+                    a[i * pitch + j] = j < i ? 1e30F : (float)sums[i][j]; /* below is not looked at */
+                    right += sums[i][j] * (double)wanted[j];
+                }
+                x[i] = (float)right;
+            }
+            la_solve(isas[k], n, pitch, a, x);
+            if (k == 0)
+                memcpy(first, x, n * sizeof *x);
+            assert_memory_equal(x, first, n * sizeof *x);
+        }
+        for (size_t i = 0; i < n; i++)
+            close_to((double)x[i], (double)wanted[i], 2e-5 * (double)(n + 5));
+    }
+}
+
+/* Singular, by one and by all: an answer that is finite, and right where there is one. */
+static void test_solve_what_has_no_solution(void **state)
+{
+    float a[3 * LA_LANES] = {0}, x[LA_LANES] = {2, 4, 8};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t j = 0; j < 3; j++)
+            a[i * LA_LANES + j] = (float)((i < 2 ? i + 1 : 4) * (j < 2 ? j + 1 : 4));
+    }
+    la_solve(isas[isa_count - 1], 3, LA_LANES, a, x);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(isfinite(x[i]));
+    close_to((double)(x[0] + 2 * x[1] + 4 * x[2]), 2, 1e-2);
+    memset(a, 0, sizeof a);
+    memset(x, 0, sizeof x);
+    la_solve(isas[isa_count - 1], 3, LA_LANES, a, x);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(x[i] == 0);
+}
+
+static void test_gram(void **state)
+{
+    enum { MOST = 130, MOST_ROWS = 700 };
+    static const size_t sizes[][2] = {{1, 1}, {5, 3}, {256, 48}, {257, 49}, {700, 130}, {512, 96}, {300, 16}};
+    static float x[MOST_ROWS * (MOST + 5)];
+    static double out[3][MOST * (MOST + 1) / 2];
+    forage_rng rng;
+    (void)state;
+    forage_rng_seed(&rng, 8);
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        size_t rows = sizes[s][0], width = sizes[s][1], pitch = width + 5;
+        fill_floats(&rng, x, rows * pitch);
+        float *scratch = forage_alloc(3, la_gram_scratch(width) * sizeof *scratch);
+        assert_non_null(scratch);
+        for (int threads = 1; threads <= 3; threads++) {
+            la_gram(isas[isa_count - 1], threads, x, rows, width, pitch, scratch, out[threads - 1]);
+            assert_memory_equal(out[threads - 1], out[0], la_packed(width) * sizeof(double));
+        }
+        forage_free(scratch);
+        for (size_t i = 0; i < width; i++) {
+            for (size_t j = i; j < width; j++) {
+                double sum = 0;
+                for (size_t r = 0; r < rows; r++)
+                    sum += (double)x[r * pitch + i] * (double)x[r * pitch + j];
+                close_to(out[0][row_of(width, i) + j - i], sum, 5e-4);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dots),         cmocka_unit_test(test_forms),   cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_sums_of_rows), cmocka_unit_test(test_factors), cmocka_unit_test(test_measurements),
+        cmocka_unit_test(test_dots),    cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_doubles), cmocka_unit_test(test_sums_of_rows),
+        cmocka_unit_test(test_factors), cmocka_unit_test(test_measurements),
+        cmocka_unit_test(test_solve),   cmocka_unit_test(test_solve_what_has_no_solution),
+        cmocka_unit_test(test_gram),
     };
     return cmocka_run_group_tests_name("la-linear", tests, find_isas, NULL);
 }
