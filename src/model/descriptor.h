@@ -205,6 +205,7 @@ extern const model_type model_embedding_mlp;
 extern const model_type model_gaussian;
 extern const model_type model_gf_cf;
 extern const model_type model_ials;
+extern const model_type model_item_knn;
 extern const model_type model_latent_class;
 extern const model_type model_lightgcn;
 extern const model_type model_linear_ridge;

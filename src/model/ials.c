@@ -27,7 +27,7 @@ enum { GATHERED = 128 }; /* rows of the other side that are multiplied together 
 
 static const forage_param params[] = {
     {"embedding-size", FORAGE_PARAM_INTEGER, "64", 1, 1024, NULL, "numbers per user and item"},
-    {"epochs", FORAGE_PARAM_INTEGER, "16", 1, 100000, NULL, "turns of solving for all items, then for all users"},
+    {"epochs", FORAGE_PARAM_INTEGER, "8", 1, 100000, NULL, "turns of solving for all items, then for all users"},
     {"unobserved-weight", FORAGE_PARAM_REAL, "0", 0, 1e6, NULL,
      "weight of a pair that was not chosen beside one that was; 0: 20 times the share of pairs that were"},
     {"l2", FORAGE_PARAM_REAL, "0.003", 0, 1e6, NULL, "how strongly vectors are drawn to 0"},

@@ -10,6 +10,7 @@
     X(gaussian)       \
     X(gf_cf)          \
     X(ials)           \
+    X(item_knn)       \
     X(latent_class)   \
     X(lightgcn)       \
     X(linear_ridge)   \

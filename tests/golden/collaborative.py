@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/collaborative.json: what gf-cf and ials score on a small log, by NumPy and SciPy alone.
+"""Makes tests/golden/collaborative.json: what gf-cf, ials and item-knn score on a small log, by NumPy and SciPy alone.
 
     /usr/bin/python3 tests/golden/collaborative.py > tests/golden/collaborative.json
 
@@ -139,6 +139,28 @@ def ials_extended(events, rows, epochs=6):
     return {"rows": rows, "epochs": epochs, "loss": model.epoch()}
 
 
+def item_knn(matrix, neighbours, shrinkage):
+    lengths = np.sqrt((matrix ** 2).sum(0))
+    similarity = (matrix.T @ matrix / (np.outer(lengths, lengths) + shrinkage + 1e-300)).astype(np.float32)
+    np.fill_diagonal(similarity, 0)
+    for item, row in enumerate(similarity):
+        order = np.lexsort((np.arange(ITEMS), -row))
+        row[order[neighbours:]] = 0
+    met = matrix.copy()
+    met[met.sum(1) == 0] = matrix.mean(0)
+    history = np.zeros(ITEMS)
+    history[HISTORY] = WEIGHTS
+    scores = met @ similarity.T.astype(float)
+    return {
+        "neighbours": neighbours,
+        "shrinkage": shrinkage,
+        "scores": scores.tolist(),
+        "average_item": scores.mean(1).tolist(),
+        "average_user": (matrix.mean(0) @ similarity.T).tolist(),
+        "history": (history @ similarity.T).tolist(),
+    }
+
+
 def load(path):
     lines = (list(map(int, line.split())) for line in open(path, encoding="ascii"))
     return {line[0]: line[1:] for line in lines if len(line) > 1}
@@ -195,4 +217,9 @@ else:
             dict(ials(interactions(log, "value"), unobserved=0.3, l2=0.05, exponent=0.5), weight="value"),
         ],
         "ials_extended": ials_extended(log, 60),
+        "item_knn": [
+            dict(item_knn(interactions(log, "binary"), 5, 2.5), weight="binary"),
+            dict(item_knn(interactions(log, "value"), 3, 0), weight="value"),
+            dict(item_knn(interactions(log, "count"), 100, 1), weight="count"),
+        ],
     }, indent=None, separators=(",", ":")).replace('],"', '],\n"').replace('},"', '},\n"'))

@@ -434,11 +434,76 @@ static void test_ials_validated(void **state)
     forage_params_free(params);
 }
 
+/* ---- item-knn ---- */
+
+static void test_item_knn(void **state)
+{
+    const json_t *cases = json_object_get(golden, "item_knn");
+    (void)state;
+    for (size_t c = 0; c < json_array_size(cases); c++) {
+        const json_t *wanted = json_array_get(cases, c);
+        const char *const parameters[] = {
+            "neighbours", text_of(wanted, "neighbours"), "shrinkage", text_of(wanted, "shrinkage"),
+            "weight",     golden_text(wanted, "weight"), NULL};
+        forage_model *model = fit("item-knn", parameters);
+        check_scores(model, wanted, 2e-6);
+        if (c == 0)
+            check_fold_in(model);
+        assert_int_equal(report.epoch_count, 1);
+        assert_true(report.epochs[0].train_loss >= 0 && report.epochs[0].train_loss < 1);
+        assert_true((report.epochs[0].train_loss == 0) == (c == 2)); /* all are kept */
+        forage_model_free(model);
+    }
+}
+
+static void test_item_knn_refuses(void **state)
+{
+    static const char *const none[] = {NULL};
+    (void)state;
+    forage_model *model = fit("item-knn", none);
+    refuse_changed(model, "neighbours.counts", 0, 99, "not the neighbours of");
+    refuse_changed(model, "neighbours.counts", 0, 4000000000U, "not the neighbours of");
+    refuse_changed(model, "neighbours.items", 0, 0, "not the neighbours of");
+    refuse_changed(model, "neighbours.items", 0, (uint32_t)items, "not the neighbours of");
+    refuse_changed(model, "neighbours.similarities", 3, 0x80000000U, "not the neighbours of");
+    refuse_changed(model, "neighbours.similarities", 3, 0x7F800000U, "finite");
+    forage_model_free(model);
+}
+
+/* Rewards at the ends of what floats hold. */
+static void test_item_knn_of_extremes(void **state)
+{
+    static const char *const parameters[] = {"weight", "value", "shrinkage", "0", NULL};
+    static const float values[] = {1e-45F, 3e38F, 1, 1e-20F, 1e30F};
+    forage_model *model;
+    forage_error error = {0};
+    float scores[64];
+    (void)state;
+    forage_dataset *log = make_log(users, items);
+    for (size_t i = 0; i < log->count; i++)
+        log->value[i] = values[i % 5];
+    must(fit_log("item-knn", parameters, log, 2, &model, &error), &error);
+    for (uint32_t user = 0; user < users; user++) {
+        score_user(model, user, scores);
+        for (size_t i = 0; i <= items; i++)
+            assert_false(isnan(scores[i]));
+    }
+    forage_model_free(model);
+    forage_dataset_free(log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gf_cf), cmocka_unit_test(test_gf_cf_refuses), cmocka_unit_test(test_gf_cf_of_little),
-        cmocka_unit_test(test_ials),  cmocka_unit_test(test_ials_extended), cmocka_unit_test(test_ials_validated),
+        cmocka_unit_test(test_gf_cf),
+        cmocka_unit_test(test_gf_cf_refuses),
+        cmocka_unit_test(test_gf_cf_of_little),
+        cmocka_unit_test(test_ials),
+        cmocka_unit_test(test_ials_extended),
+        cmocka_unit_test(test_ials_validated),
+        cmocka_unit_test(test_item_knn),
+        cmocka_unit_test(test_item_knn_refuses),
+        cmocka_unit_test(test_item_knn_of_extremes),
     };
     return cmocka_run_group_tests_name("collaborative", tests, load_golden, release_golden);
 }
