@@ -36,8 +36,8 @@ static const double GREATEST_GAIN = 1e9;
 /* Errors and changes of eigenvalues, as parts of them: what may be left; what a round may change for such an error to
  * be foretold from it; what is no change at all but rounding. */
 static const double TOLERANCE = 1e-7, SMALL_CHANGE = 1e-3, NO_CHANGE = 1e-6;
-static const double LEAST_SHARE = 1e-10; /* eigenvalues of a Gram matrix with ones on its diagonal: below is rounding */
-static const double LEAST_VALUE = 1e-6;  /* of the largest eigenvalue: below is rounding */
+static const double LEAST_SHARE = 1e-6; /* of the largest eigenvalue of a Gram matrix: below is rounding */
+static const double LEAST_VALUE = 1e-6; /* of the largest eigenvalue: below is rounding */
 
 /* Floats of a thread's scratch: what la_gram needs, or ROWS rows. */
 static size_t scratch_floats(size_t pitch)
@@ -98,6 +98,8 @@ forage_status la_svd_create(const la_svd_task *task, la_svd **svd, forage_error 
     }
     forage_rng_seed(&rng, task->seed);
     for (size_t r = 0; r < rows; r++) {
+        if (task->matrix.offsets[r] == task->matrix.offsets[r + 1])
+            continue; /* has no part in any vector that is sought */
         for (size_t j = 0; j < made->place[LA_SVD_WIDTH]; j++)
             made->block[r * made->pitch + j] = (float)forage_rng_normal(&rng);
     }
@@ -165,9 +167,9 @@ static bool find_eigenvalues(la_svd *svd, double *values)
 
 /* ---- settling ---- */
 
-/* X := an orthonormal basis of its space, which may turn out to have fewer dimensions: of the Gram matrix with ones on
- * its diagonal the eigenvectors that are more than rounding, then once more for what rounding left. */
-static bool make_orthonormal(la_svd *svd)
+/* X := X Q L^-1/2 with the eigenvectors Q and eigenvalues L of its Gram matrix (that of columns of length 1), but for
+ * those that are no more than rounding: then the space has fewer dimensions than the block has columns. */
+static bool straighten(la_svd *svd)
 {
     size_t width = (size_t)svd->place[LA_SVD_WIDTH], count = 0, rows = svd->task.matrix.rows, pitch = svd->pitch;
     double *lengths = svd->small, *values = svd->small + pitch;
@@ -184,22 +186,23 @@ static bool make_orthonormal(la_svd *svd)
         return false;
     for (; count < width && values[count] > LEAST_SHARE * values[0]; count++)
         values[count] = 1 / sqrt(values[count]);
-    if (count == 0)
-        return false;
     set_turn(svd, count, lengths, values);
     turn(svd, svd->block, rows);
     svd->place[LA_SVD_WIDTH] = count;
-    make_gram(svd, svd->block, rows);
-    if (!la_cholesky(count, svd->gram))
+    return count > 0;
+}
+
+/* X := an orthonormal basis of its space. What rounding leaves of the first time is gone after the second. */
+static bool make_orthonormal(la_svd *svd)
+{
+    uint64_t before;
+    if (!straighten(svd))
         return false;
-    la_triangle_invert(count, svd->gram);
-    memset(svd->turn, 0, pitch * pitch * sizeof *svd->turn);
-    row = svd->gram;
-    for (size_t k = 0; k < count; k++) {
-        for (size_t i = k; i < count; i++)
-            svd->turn[k * pitch + i] = (float)*row++;
-    }
-    turn(svd, svd->block, rows);
+    do {
+        before = svd->place[LA_SVD_WIDTH];
+        if (!straighten(svd))
+            return false;
+    } while (svd->place[LA_SVD_WIDTH] < before);
     return true;
 }
 

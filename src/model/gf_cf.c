@@ -62,10 +62,8 @@ static const forage_param params[] = {
      "what a user's interaction with an item weighs: 1, how often they met, or the sum of the rewards"},
 };
 
-static void release(model_state *state)
+static void release_parts(model_state *state)
 {
-    if (!state)
-        return;
     interactions_release(&state->pairs);
     forage_free(state->values);
     forage_free(state->item_vectors);
@@ -75,6 +73,15 @@ static void release(model_state *state)
     forage_free(state->average_filter);
     forage_free(state->average_column);
     forage_free(state->average_vector);
+    state->values = state->item_vectors = state->singular = state->root = NULL;
+    state->average_hop = state->average_filter = state->average_column = state->average_vector = NULL;
+}
+
+static void release(model_state *state)
+{
+    if (!state)
+        return;
+    release_parts(state);
     forage_free(state);
 }
 
@@ -338,6 +345,7 @@ static forage_status begin(model_fit *fit, forage_error *error)
 {
     model_state *state = fit->state;
     interactions *pairs = &state->pairs;
+    release_parts(state); /* of a model to go on from: nothing of it is needed */
     FORAGE_TRY(interactions_create(fit->input->train, state->user_field, state->item_field, state->users, state->items,
                                    state->weight, pairs, error));
     FORAGE_TRY(normalise(state, error));
@@ -505,6 +513,61 @@ static forage_status load(const model_setup *setup, const nn_checkpoint *checkpo
     return status;
 }
 
+/* ---- a world that has grown ---- */
+
+/* rows [count, rank] to rows of `pitch`, taken from row from[i] (FORAGE_NONE: 0). */
+static void spread(const float *rows, size_t rank, const uint32_t *from, size_t count, size_t pitch, float *out)
+{
+    memset(out, 0, count * pitch * sizeof *out);
+    for (size_t i = 0; i < count; i++) {
+        if (from[i] != FORAGE_NONE)
+            memcpy(out + i * pitch, rows + from[i] * rank, rank * sizeof *out);
+    }
+}
+
+/* V = N'N V / s^2 for the items that have no row in V yet: what the others' rows say of them. */
+static void place(model_state *state, const float *known, size_t pitch, float *users, float *placed)
+{
+    const forage_device *device = state->setup->device;
+    const la_spmm across = {.matrix = rows_of_users(state), .width = pitch, .in = known, .out = users, .scale = 1};
+    const la_spmm back = {.matrix = rows_of_items(state), .width = pitch, .in = users, .out = placed, .scale = 1};
+    la_spmm_run(&across, device->isa, device->threads);
+    la_spmm_run(&back, device->isa, device->threads);
+    for (size_t i = 0; i < state->items; i++) {
+        float *vector = state->item_vectors + i * state->rank;
+        bool is_known = false;
+        for (size_t k = 0; k < state->rank; k++)
+            is_known |= known[i * pitch + k] != 0;
+        for (size_t k = 0; k < state->rank; k++)
+            vector[k] =
+                is_known ? known[i * pitch + k] : placed[i * pitch + k] / (state->singular[k] * state->singular[k]);
+    }
+}
+
+static forage_status extend(model_state *state, const model_state *old, const uint32_t *user_map,
+                            const uint32_t *item_map, const forage_examples *events, forage_error *error)
+{
+    size_t rank = old->rank, pitch = la_padded(rank);
+    FORAGE_TRY(interactions_extend(&old->pairs, user_map, item_map, events, state->user_field, state->item_field,
+                                   state->users, state->items, state->weight, &state->pairs, error));
+    FORAGE_TRY(normalise(state, error));
+    FORAGE_TRY(make_room(state, rank, error));
+    memcpy(state->singular, old->singular, rank * sizeof *state->singular);
+    float *known = forage_alloc(state->items, pitch * sizeof *known);
+    float *users = forage_alloc(state->users, pitch * sizeof *users);
+    float *placed = forage_alloc(state->items, pitch * sizeof *placed);
+    bool good = known && users && placed;
+    if (good) {
+        spread(old->item_vectors, rank, item_map, state->items, pitch, known);
+        place(state, known, pitch, users, placed);
+        make_averages(state);
+    }
+    forage_free(known);
+    forage_free(users);
+    forage_free(placed);
+    return good ? FORAGE_OK : no_memory(error);
+}
+
 static size_t describe(const model_state *state, char *buffer, size_t size)
 {
     int length = snprintf(buffer, size,
@@ -546,6 +609,7 @@ const model_type model_gf_cf = {
     .score = score,
     .catalogue = &catalogue,
     .knows = knows,
+    .extend = extend,
     .save = save,
     .load = load,
     .describe = describe,

@@ -50,6 +50,7 @@ static void release(model_state *state)
 {
     if (!state)
         return;
+    interactions_release(&state->pairs);
     forage_free(state->user);
     forage_free(state->item);
     forage_free(state->base);
@@ -160,7 +161,7 @@ void ials_base(const model_state *state, const float *table, size_t rows, float 
     }
 }
 
-static bool is_zero(const model_state *state, const float *row)
+bool ials_is_zero(const model_state *state, const float *row)
 {
     for (size_t j = 0; j < state->width; j++) {
         if (row[j] != 0)
@@ -178,7 +179,7 @@ static void average(const model_state *state, float *table, size_t rows)
         count = 0;
         for (size_t r = 0; r < rows; r++) {
             const float *row = table + r * pitch;
-            count += !is_zero(state, row);
+            count += !ials_is_zero(state, row);
             for (size_t l = 0; l < LA_LANES; l++)
                 sum[l] += (double)row[j + l];
         }
@@ -211,11 +212,12 @@ static forage_status settle(model_state *state, forage_error *error)
     return status;
 }
 
-void ials_note(model_state *state, const interactions *pairs)
+void ials_note(model_state *state)
 {
+    const interactions *pairs = &state->pairs;
     double users = 0, items = 0, given = forage_params_real(state->setup->params, "unobserved-weight");
     for (size_t u = 0; u < pairs->users; u++)
-        users += pairs->offsets[u + 1] > pairs->offsets[u];
+        users += pairs->counts[u] > 0;
     for (size_t i = pairs->users; i < pairs->users + pairs->items; i++)
         items += pairs->offsets[i + 1] > pairs->offsets[i];
     state->facts[IALS_ITEMS] = items;
@@ -235,7 +237,7 @@ static const float *user_vector(const model_state *state, uint32_t code)
 {
     const float *average = state->user + state->users * state->pitch;
     const float *row = code < state->users ? state->user + code * state->pitch : average;
-    return is_zero(state, row) ? average : row;
+    return ials_is_zero(state, row) ? average : row;
 }
 
 static model_dot dot_of(const model_state *state)
@@ -274,7 +276,7 @@ static const float *fold_in(const model_state *state, const model_subject *subje
 {
     const ials_side side = {state->item, state->base, state->facts[IALS_UNOBSERVED] * state->facts[IALS_ITEMS]};
     ials_solve(state, &side, subject->items, subject->weights, subject->count, scratch, vector);
-    return is_zero(state, vector) ? user_vector(state, FORAGE_NONE) : vector;
+    return ials_is_zero(state, vector) ? user_vector(state, FORAGE_NONE) : vector;
 }
 
 static void prepare(const model_state *state, const model_subject *subjects, size_t count, void *scratch)
@@ -326,7 +328,8 @@ static forage_status save(const model_state *state, nn_checkpoint *checkpoint, f
     }
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "user_embedding.weight", NN_F32, 2, users, user, error));
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "item_embedding.weight", NN_F32, 2, items, item, error));
-    return nn_checkpoint_add(checkpoint, "facts", NN_F64, 1, &facts, state->facts, error);
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "facts", NN_F64, 1, &facts, state->facts, error));
+    return interactions_save(&state->pairs, checkpoint, error);
 }
 
 /* [rows, width] of a checkpoint into rows of `pitch`. */
@@ -353,6 +356,7 @@ static forage_status read_all(model_state *state, const nn_checkpoint *checkpoin
             return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "facts",
                                   "the weight of what was not chosen, or the number of items, cannot be");
     }
+    FORAGE_TRY(interactions_load(checkpoint, state->users, state->items, &state->pairs, error));
     return settle(state, error);
 }
 
@@ -384,18 +388,20 @@ static forage_status extend(model_state *state, const model_state *old, const ui
                             const uint32_t *item_map, const forage_examples *events, forage_error *error)
 {
     if (old->width != state->width)
-        return forage_fail(error, FORAGE_INVALID, "the model to go on from has embeddings of %zu numbers, not %zu",
-                           old->width, state->width);
-    bool *known = forage_calloc(state->items + 1, sizeof *known);
-    if (!known)
-        return no_memory(state, error);
+        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "embedding-size",
+                              "the model to go on from has embeddings of %zu numbers, not of %zu", old->width,
+                              state->width);
+    FORAGE_TRY(interactions_extend(&old->pairs, user_map, item_map, events, state->user_field, state->item_field,
+                                   state->users, state->items, state->weight, &state->pairs, error));
     take_rows(state, old->user, user_map, state->users, state->user);
     take_rows(state, old->item, item_map, state->items, state->item);
-    for (size_t i = 0; i < state->items; i++) /* what nobody had chosen is as good as new */
-        known[i] = !is_zero(state, state->item + i * state->pitch);
-    forage_status status = ials_place(state, known, events, error);
-    forage_free(known);
-    return status == FORAGE_OK ? settle(state, error) : status;
+    FORAGE_TRY(ials_place(state, error));
+    return settle(state, error);
+}
+
+static bool knows(const model_state *state, uint32_t user)
+{
+    return state->pairs.counts[user] > 0;
 }
 
 static size_t describe(const model_state *state, char *buffer, size_t size)
@@ -426,6 +432,7 @@ const model_type model_ials = {
             .metric = "ndcg@20",
         },
     .reads = MODEL_READS_USER | MODEL_READS_ITEM | MODEL_NEEDS_USER,
+    .unit = "vectors",
     .minimum_reward = -INFINITY,
     .maximum_reward = INFINITY,
     .create = create,
@@ -439,6 +446,7 @@ const model_type model_ials = {
     .scratch_size = scratch_size,
     .score = score,
     .catalogue = &ials_catalogue,
+    .knows = knows,
     .vectors = vectors,
     .extend = extend,
     .save = save,

@@ -16,7 +16,8 @@ struct model_state {
     size_t width, pitch;
     double l2, exponent;
     forage_edge_weight weight;
-    bool begun; /* the tables hold something learned */
+    bool begun;         /* the tables hold something learned */
+    interactions pairs; /* what they were learned from */
     /* The weight of a pair that was not chosen, and how many items were chosen at all. Kept with the model: a user who
      * comes with a history is solved for by them. */
     double facts[2];
@@ -49,7 +50,7 @@ void ials_base(const model_state *state, const float *table, size_t rows, float 
 /* The averages and `base`, once the tables are what they are to be. `gram` and `scratch` as above. */
 void ials_settle(model_state *state, float *scratch, double *gram);
 /* The facts that follow from who chose what. */
-void ials_note(model_state *state, const interactions *pairs);
+void ials_note(model_state *state);
 
 extern const model_catalogue ials_catalogue;
 
@@ -60,7 +61,8 @@ forage_status ials_fit_step(model_fit *fit, model_progress *progress, forage_err
 void ials_fit_end(model_fit *fit, bool keep);
 forage_status ials_fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error);
 forage_status ials_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, forage_error *error);
-/* Users' vectors from all events, and those of items of which `known` says no. */
-forage_status ials_place(model_state *state, const bool *known, const forage_examples *events, forage_error *error);
+/* The vectors of items whose vector is 0 from those of their users, then those of all users. */
+forage_status ials_place(model_state *state, forage_error *error);
+bool ials_is_zero(const model_state *state, const float *row);
 
 #endif

@@ -18,15 +18,14 @@ enum {
 /* Solves for one side given the other. */
 typedef struct ials_solver {
     model_state *state;
-    interactions pairs;
     double users;   /* that chose something */
     float *scratch; /* of each thread */
     double *gram;   /* packed: of the table that was last given */
     float *base;    /* [width, pitch] */
     ials_side side;
     bool items;        /* items are solved for */
+    bool new_alone;    /* those whose vector is 0 */
     size_t first, end; /* rows, at work */
-    const bool *known; /* items that are left as they are; NULL: none */
 } ials_solver;
 
 struct model_fit {
@@ -59,21 +58,18 @@ static size_t thread_scratch(const model_state *state)
 
 static void solver_release(ials_solver *solver)
 {
-    interactions_release(&solver->pairs);
     forage_free(solver->scratch);
     forage_free(solver->gram);
     forage_free(solver->base);
 }
 
-static forage_status solver_create(model_state *state, const forage_examples *examples, ials_solver *solver,
-                                   forage_error *error)
+/* For the state's interactions. */
+static forage_status solver_create(model_state *state, ials_solver *solver, forage_error *error)
 {
     size_t threads = (size_t)state->setup->device->threads;
     solver->state = state;
-    FORAGE_TRY(interactions_create(examples, state->user_field, state->item_field, state->users, state->items,
-                                   state->weight, &solver->pairs, error));
     for (size_t u = 0; u < state->users; u++)
-        solver->users += solver->pairs.counts[u] > 0;
+        solver->users += state->pairs.counts[u] > 0;
     solver->scratch = forage_alloc(threads, thread_scratch(state) * sizeof *solver->scratch);
     solver->gram = forage_alloc(2 * la_packed(state->width), sizeof *solver->gram);
     solver->base = forage_calloc(state->width, state->pitch * sizeof *solver->base);
@@ -100,13 +96,13 @@ static void solve_rows(void *context, size_t chunk, int worker)
 {
     const ials_solver *solver = context;
     const model_state *state = solver->state;
-    const interactions *pairs = &solver->pairs;
+    const interactions *pairs = &state->pairs;
     float *table = solver->items ? state->item : state->user;
     float *scratch = solver->scratch + (size_t)worker * thread_scratch(state);
     size_t begin = solver->first + chunk * ROWS, end = begin + ROWS < solver->end ? begin + ROWS : solver->end;
     for (size_t r = begin; r < end; r++) {
         size_t row = solver->items ? pairs->users + r : r, first = pairs->offsets[row];
-        if (solver->known && solver->known[r])
+        if (solver->new_alone && !ials_is_zero(state, table + r * state->pitch))
             continue;
         ials_solve(state, &solver->side, pairs->others + first, pairs->binary ? NULL : pairs->weights + first,
                    pairs->offsets[row + 1] - first, scratch, table + r * state->pitch);
@@ -121,17 +117,16 @@ static void solve(ials_solver *solver, size_t first, size_t end)
     forage_parallel_for(solver->state->setup->device->threads, (end - first + ROWS - 1) / ROWS, solve_rows, solver);
 }
 
-forage_status ials_place(model_state *state, const bool *known, const forage_examples *events, forage_error *error)
+forage_status ials_place(model_state *state, forage_error *error)
 {
-    ials_solver solver = {0};
-    forage_status status = solver_create(state, events, &solver, error);
+    ials_solver solver = {.new_alone = true};
+    forage_status status = solver_create(state, &solver, error);
     if (status == FORAGE_OK) {
-        ials_note(state, &solver.pairs);
+        ials_note(state);
         turn_to(&solver, true);
-        solver.known = known;
         solve(&solver, 0, state->items);
+        solver.new_alone = false;
         turn_to(&solver, false);
-        solver.known = NULL;
         solve(&solver, 0, state->users);
     }
     solver_release(&solver);
@@ -157,7 +152,7 @@ static double squared_length(const float *row, size_t width)
 static double penalty(const ials_solver *solver, bool items, size_t r)
 {
     const model_state *state = solver->state;
-    const interactions *pairs = &solver->pairs;
+    const interactions *pairs = &state->pairs;
     const ials_side side = {.crowd =
                                 state->facts[IALS_UNOBSERVED] * (items ? solver->users : state->facts[IALS_ITEMS])};
     size_t row = items ? pairs->users + r : r;
@@ -173,7 +168,7 @@ static void add_losses(void *context, size_t chunk, int worker)
     const loss_task *task = context;
     const ials_solver *solver = task->solver;
     const model_state *state = solver->state;
-    const interactions *pairs = &solver->pairs;
+    const interactions *pairs = &state->pairs;
     size_t begin = chunk * LOSS_ROWS, end = begin + LOSS_ROWS < state->users ? begin + LOSS_ROWS : state->users;
     double sum = 0;
     (void)worker;
@@ -211,8 +206,8 @@ static double loss(model_fit *fit)
         for (size_t j = i; j < state->width; j++)
             sum += (i == j ? 1 : 2) * state->facts[IALS_UNOBSERVED] * *left++ * *right++;
     }
-    for (size_t e = 0; e < solver->pairs.count; e++)
-        weight += (double)solver->pairs.weights[e];
+    for (size_t e = 0; e < solver->state->pairs.count; e++)
+        weight += (double)solver->state->pairs.weights[e];
     return sum / weight;
 }
 
@@ -230,8 +225,15 @@ double ials_fit_memory(const model_setup *setup, const model_fit_input *input)
 static forage_status begin(model_fit *fit, model_state *state, forage_error *error)
 {
     const model_fit_input *input = fit->input;
-    FORAGE_TRY(solver_create(state, input->train, &fit->solver, error));
-    ials_note(state, &fit->solver.pairs);
+    interactions_release(&state->pairs); /* of a model to go on from */
+    FORAGE_TRY(interactions_create(input->train, state->user_field, state->item_field, state->users, state->items,
+                                   state->weight, &state->pairs, error));
+    FORAGE_TRY(solver_create(state, &fit->solver, error));
+    ials_note(state);
+    for (size_t u = 0; u < state->users; u++) {
+        if (state->pairs.counts[u] == 0) /* nobody whom anything could be learned from */
+            memset(state->user + u * state->pitch, 0, state->pitch * sizeof *state->user);
+    }
     FORAGE_TRY(model_validation_create(state->setup, input, &ials_catalogue, state, &fit->validation, error));
     fit->losses = forage_alloc(state->users / LOSS_ROWS + 1, sizeof *fit->losses);
     if (fit->validation) {
@@ -290,7 +292,7 @@ void ials_fit_end(model_fit *fit, bool keep)
 static size_t step_end(const ials_solver *solver, size_t first)
 {
     const model_state *state = solver->state;
-    const size_t *offsets = solver->pairs.offsets + (solver->items ? solver->pairs.users : 0);
+    const size_t *offsets = solver->state->pairs.offsets + (solver->items ? solver->state->pairs.users : 0);
     double width = (double)state->width, work = 0;
     size_t end = first;
     for (; end < row_count(solver) && work < STEP_WORK * 1e6; end++)

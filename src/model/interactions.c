@@ -39,8 +39,13 @@ static forage_status take(forage_graph *graph, interactions *pairs, forage_error
     return FORAGE_OK;
 }
 
-forage_status interactions_create(const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,
-                                  forage_edge_weight weight, interactions *pairs, forage_error *error)
+static forage_status nobody(forage_error *error)
+{
+    return forage_fail(error, FORAGE_FORMAT, "no training row has a reward above 0: nobody has chosen anything");
+}
+
+static forage_status make_graph(const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,
+                                forage_edge_weight weight, forage_graph *graph, forage_error *error)
 {
     const forage_graph_events events = {.users = users,
                                         .items = items,
@@ -49,15 +54,115 @@ forage_status interactions_create(const forage_examples *examples, size_t user, 
                                         .item = examples->codes[item],
                                         .value = examples->reward};
     const forage_graph_options options = {.weight = weight};
+    return forage_graph_create(&events, &options, graph, error);
+}
+
+forage_status interactions_create(const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,
+                                  forage_edge_weight weight, interactions *pairs, forage_error *error)
+{
     forage_graph graph;
     *pairs = (interactions){0};
-    FORAGE_TRY(forage_graph_create(&events, &options, &graph, error));
+    FORAGE_TRY(make_graph(examples, user, item, users, items, weight, &graph, error));
     if (graph.edges == 0) {
         forage_graph_release(&graph);
-        return forage_fail(error, FORAGE_FORMAT, "no training row has a reward above 0: nobody has chosen anything");
+        return nobody(error);
     }
     return take(&graph, pairs, error);
 }
+
+/* ---- old and new ones ---- */
+
+typedef struct pair_list {
+    uint32_t *user, *item;
+    float *weight;
+    size_t count;
+} pair_list;
+
+static void add_pair(pair_list *list, uint32_t user, uint32_t item, float weight)
+{
+    list->user[list->count] = user;
+    list->item[list->count] = item;
+    list->weight[list->count++] = weight;
+}
+
+static bool has_edge(const forage_graph *graph, size_t user, uint32_t item)
+{
+    size_t low = graph->offsets[user], end = graph->offsets[user + 1], high = end, node = graph->users + item;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (graph->neighbours[middle] < node)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < end && graph->neighbours[low] == node;
+}
+
+/* New pairs from the graph; old ones that it has not, by the codes that they have now. `items` [of old]: code of new.
+ */
+static void list_pairs(const forage_graph *graph, const interactions *old, const uint32_t *user_map,
+                       const uint32_t *items, pair_list *list)
+{
+    for (size_t u = 0; u < graph->users; u++) {
+        for (size_t e = graph->offsets[u]; e < graph->offsets[u + 1]; e++)
+            add_pair(list, (uint32_t)u, graph->neighbours[e] - (uint32_t)graph->users, graph->weights[e]);
+        size_t row = user_map[u];
+        for (size_t e = row == FORAGE_NONE ? 0 : old->offsets[row]; row != FORAGE_NONE && e < old->offsets[row + 1];
+             e++) {
+            uint32_t item = items[old->others[e]];
+            if (item != FORAGE_NONE && !has_edge(graph, u, item))
+                add_pair(list, (uint32_t)u, item, old->weights[e]);
+        }
+    }
+}
+
+static forage_status unite(const forage_graph *graph, const interactions *old, const uint32_t *user_map,
+                           const uint32_t *item_map, interactions *pairs, forage_error *error)
+{
+    size_t most = graph->edges + old->count;
+    uint32_t *items = forage_alloc(old->items + 1, sizeof *items);
+    pair_list list = {forage_alloc(most + 1, sizeof *list.user), forage_alloc(most + 1, sizeof *list.item),
+                      forage_alloc(most + 1, sizeof *list.weight), 0};
+    forage_graph all = {0};
+    forage_status status = FORAGE_OK;
+    if (!items || !list.user || !list.item || !list.weight) {
+        status = forage_fail(error, FORAGE_NO_MEMORY, "no memory for what users met");
+        goto end;
+    }
+    for (size_t i = 0; i < old->items; i++)
+        items[i] = FORAGE_NONE;
+    for (size_t i = 0; i < graph->items; i++) {
+        if (item_map[i] != FORAGE_NONE)
+            items[item_map[i]] = (uint32_t)i;
+    }
+    list_pairs(graph, old, user_map, items, &list);
+    const forage_graph_events events = {graph->users, graph->items, list.count, list.user,
+                                        list.item,    list.weight,  NULL};
+    const forage_graph_options options = {.weight = FORAGE_EDGE_VALUE};
+    FORAGE_TRY_GOTO(forage_graph_create(&events, &options, &all, error), end);
+    status = all.edges ? take(&all, pairs, error) : nobody(error);
+end:
+    forage_graph_release(&all);
+    forage_free(items);
+    forage_free(list.user);
+    forage_free(list.item);
+    forage_free(list.weight);
+    return status;
+}
+
+forage_status interactions_extend(const interactions *old, const uint32_t *user_map, const uint32_t *item_map,
+                                  const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,
+                                  forage_edge_weight weight, interactions *pairs, forage_error *error)
+{
+    forage_graph graph;
+    *pairs = (interactions){0};
+    FORAGE_TRY(make_graph(examples, user, item, users, items, weight, &graph, error));
+    forage_status status = unite(&graph, old, user_map, item_map, pairs, error);
+    forage_graph_release(&graph);
+    return status;
+}
+
+/* ---- checkpoints ---- */
 
 forage_status interactions_save(const interactions *pairs, nn_checkpoint *checkpoint, forage_error *error)
 {

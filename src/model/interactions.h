@@ -24,6 +24,12 @@ typedef struct interactions {
  * Rows with a reward not above 0 and unknown ids make no pair. FORAGE_FORMAT when there is none at all. */
 forage_status interactions_create(const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,
                                   forage_edge_weight weight, interactions *pairs, forage_error *error);
+/* The same of `examples` and of all pairs of `old` that these do not name: those by the codes of old, of which
+ * user_map[code] and item_map[code] are the new ones' (FORAGE_NONE: they are new). What old has of others is left out.
+ */
+forage_status interactions_extend(const interactions *old, const uint32_t *user_map, const uint32_t *item_map,
+                                  const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,
+                                  forage_edge_weight weight, interactions *pairs, forage_error *error);
 void interactions_release(interactions *pairs);
 
 /* As tensors: interactions.counts U32 [users], interactions.items U32 [count], user by user, and, unless all are 1,

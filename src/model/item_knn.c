@@ -76,18 +76,26 @@ static void release_links(links *rows)
     forage_free(rows->offsets);
     forage_free(rows->others);
     forage_free(rows->similarity);
+    *rows = (links){0};
 }
 
-static void release(model_state *state)
+static void release_parts(model_state *state)
 {
-    if (!state)
-        return;
     interactions_release(&state->pairs);
     release_links(&state->neighbours);
     release_links(&state->back);
     forage_free(state->counts);
     forage_free(state->average_scores);
     forage_free(state->average_link);
+    state->counts = NULL;
+    state->average_scores = state->average_link = NULL;
+}
+
+static void release(model_state *state)
+{
+    if (!state)
+        return;
+    release_parts(state);
     forage_free(state);
 }
 
@@ -319,15 +327,13 @@ static void find_some(void *context, size_t chunk, int worker)
         find_neighbours(fit, item, worker);
 }
 
-static forage_status begin(model_fit *fit, forage_error *error)
+/* For the state's interactions. */
+static forage_status begin_search(model_fit *fit, forage_error *error)
 {
     model_state *state = fit->state;
-    interactions *pairs = &state->pairs;
+    const interactions *pairs = &state->pairs;
     size_t threads = (size_t)state->setup->device->threads, items = state->items;
-    FORAGE_TRY(interactions_create(fit->input->train, state->user_field, state->item_field, state->users, items,
-                                   state->weight, pairs, error));
     FORAGE_TRY(make_room(state, items * state->most, error));
-    FORAGE_TRY(model_validation_create(state->setup, fit->input, &catalogue, state, &fit->validation, error));
     fit->norms = forage_calloc(items, sizeof *fit->norms);
     fit->lost = forage_calloc(items, sizeof *fit->lost);
     fit->sums = forage_calloc(threads * items, sizeof *fit->sums);
@@ -341,6 +347,26 @@ static forage_status begin(model_fit *fit, forage_error *error)
         fit->norms[i] = sqrt(sum);
     }
     return FORAGE_OK;
+}
+
+static forage_status begin(model_fit *fit, forage_error *error)
+{
+    model_state *state = fit->state;
+    release_parts(state); /* of a model to go on from: nothing of it is needed */
+    FORAGE_TRY(interactions_create(fit->input->train, state->user_field, state->item_field, state->users, state->items,
+                                   state->weight, &state->pairs, error));
+    FORAGE_TRY(begin_search(fit, error));
+    return model_validation_create(state->setup, fit->input, &catalogue, state, &fit->validation, error);
+}
+
+/* Finds the neighbours of the items from the next one up to `end`. */
+static void search(model_fit *fit, size_t end)
+{
+    fit->first = fit->next;
+    fit->end = end;
+    forage_parallel_for(fit->state->setup->device->threads, (end - fit->first + ITEMS_AT_ONCE - 1) / ITEMS_AT_ONCE,
+                        find_some, fit);
+    fit->next = end;
 }
 
 /* The rows of neighbours one behind the other, and rising: turned twice. */
@@ -415,11 +441,7 @@ static forage_status fit_step(model_fit *fit, model_progress *progress, forage_e
 {
     size_t items = fit->state->items;
     (void)error;
-    fit->first = fit->next;
-    fit->end = step_end(fit, fit->first);
-    forage_parallel_for(fit->state->setup->device->threads, (fit->end - fit->first + ITEMS_AT_ONCE - 1) / ITEMS_AT_ONCE,
-                        find_some, fit);
-    fit->next = fit->end;
+    search(fit, step_end(fit, fit->next));
     progress->done = fit->next;
     progress->total = items;
     if (fit->next < items)
@@ -535,6 +557,28 @@ static forage_status load(const model_setup *setup, const nn_checkpoint *checkpo
     return status;
 }
 
+/* Everything anew: it takes no longer than finding out what is new. */
+static forage_status extend(model_state *state, const model_state *old, const uint32_t *user_map,
+                            const uint32_t *item_map, const forage_examples *events, forage_error *error)
+{
+    FORAGE_TRY(interactions_extend(&old->pairs, user_map, item_map, events, state->user_field, state->item_field,
+                                   state->users, state->items, state->weight, &state->pairs, error));
+    model_fit *fit = forage_calloc(1, sizeof *fit);
+    if (!fit)
+        return no_memory(error);
+    fit->state = state;
+    forage_status status = begin_search(fit, error);
+    if (status == FORAGE_OK)
+        search(fit, state->items);
+    fit_end(fit, status == FORAGE_OK);
+    return status;
+}
+
+static bool knows(const model_state *state, uint32_t user)
+{
+    return state->pairs.counts[user] > 0;
+}
+
 static size_t describe(const model_state *state, char *buffer, size_t size)
 {
     int length =
@@ -560,6 +604,7 @@ const model_type model_item_knn = {
             .metric = "ndcg@20",
         },
     .reads = MODEL_READS_USER | MODEL_READS_ITEM | MODEL_NEEDS_USER,
+    .unit = "items",
     .minimum_reward = -INFINITY,
     .maximum_reward = INFINITY,
     .create = create,
@@ -573,6 +618,8 @@ const model_type model_item_knn = {
     .scratch_size = scratch_size,
     .score = score,
     .catalogue = &catalogue,
+    .knows = knows,
+    .extend = extend,
     .save = save,
     .load = load,
     .describe = describe,

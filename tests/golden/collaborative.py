@@ -64,6 +64,24 @@ def gf_cf(matrix, rank=5, alpha=0.3):
     }
 
 
+def gf_cf_extended(events, rows, rank=5, alpha=0.3):
+    """Scores by the vectors of the first `rows`, with items that are new placed by their users, and all events."""
+    first, matrix = interactions(events[:rows], "binary"), interactions(events, "binary")
+
+    def normalised(some):
+        return safe_power(some.sum(1), -0.5)[:, None] * some * safe_power(some.sum(0), -0.5)
+
+    _, values, right = svds(normalised(first), k=rank, tol=0)
+    right[:, first.sum(0) == 0] = 0
+    normal, of_items = normalised(matrix), matrix.sum(0)
+    placed = normal.T @ (normal @ right.T) / values ** 2
+    right = np.where(right.any(0)[:, None], right.T, placed).T
+    low_pass = (safe_power(of_items, -0.5)[:, None] * right.T) @ (right * safe_power(of_items, 0.5))
+    met = matrix.copy()
+    met[met.sum(1) == 0] = matrix.mean(0)
+    return {"rows": rows, "scores": (met @ (normal.T @ normal + alpha * low_pass)).tolist()}
+
+
 class Ials:
     """Every equation in double precision, as in Rendle et al. (2022), from the first vectors that Forage draws."""
 
@@ -72,6 +90,7 @@ class Ials:
         draws = np.random.default_rng(seed).standard_normal((USERS, width))
         self.left, self.right = (0.1 / np.sqrt(width) * draws).astype(np.float32), None
         self.take(matrix)
+        self.left[~matrix.any(1)] = 0
 
     def take(self, matrix):
         chosen = matrix > 0
@@ -212,6 +231,7 @@ else:
         "history": HISTORY,
         "history_weights": WEIGHTS,
         "gf_cf": {weight: gf_cf(interactions(log, weight)) for weight in ("binary", "count", "value")},
+        "gf_cf_extended": gf_cf_extended(log, 80),
         "ials": [
             dict(ials(interactions(log, "binary")), weight="binary"),
             dict(ials(interactions(log, "value"), unobserved=0.3, l2=0.05, exponent=0.5), weight="value"),

@@ -316,6 +316,40 @@ static void test_gf_cf_of_little(void **state)
     forage_dataset_free(log);
 }
 
+/* A model of the golden log's first rows, and what it becomes with all of them. */
+static forage_model *extended(const char *name, const char *const *parameters, size_t rows, bool new_alone)
+{
+    forage_model *small, *more;
+    forage_error error = {0};
+    uint32_t events[300];
+    forage_dataset *log = make_log(users, items);
+    log->count = log->train_rows = rows;
+    must(fit_log(name, parameters, log, 1, &small, &error), &error);
+    size_t count = 0;
+    for (size_t row = new_alone ? rows : 0; row < dataset->count; row++)
+        events[count++] = (uint32_t)row;
+    must(forage_model_extend(small, dataset, events, count, NULL, &more, &error), &error);
+    forage_model_free(small);
+    forage_dataset_free(log);
+    return more;
+}
+
+static void test_gf_cf_extended(void **state)
+{
+    static const char *const parameters[] = {"rank", "5", "alpha", "0.3", NULL};
+    const json_t *wanted = json_object_get(golden, "gf_cf_extended");
+    float scores[64];
+    (void)state;
+    for (int new_alone = 0; new_alone < 2; new_alone++) {
+        forage_model *model = extended("gf-cf", parameters, golden_whole(wanted, "rows"), new_alone);
+        for (uint32_t user = 0; user < users; user++) {
+            score_user(model, user, scores);
+            check_row(json_array_get(json_object_get(wanted, "scores"), user), scores, 1e-5);
+        }
+        forage_model_free(model);
+    }
+}
+
 /* ---- ials ---- */
 
 static const char *text_of(const json_t *object, const char *key)
@@ -393,7 +427,7 @@ static void test_ials_extended(void **state)
     /* Another size cannot be gone on from. */
     must(forage_params_set(params, "embedding-size", "6", &error), &error);
     assert_int_equal(forage_model_fit(info, params, dataset, &split, &options, NULL, &model, &error), FORAGE_INVALID);
-    assert_non_null(strstr(error.message, "embeddings of 5 numbers, not 6"));
+    assert_non_null(strstr(error.message, "embeddings of 5 numbers, not of 6"));
     forage_fit_report_release(&longer);
     forage_split_release(&split);
     forage_params_free(params);
@@ -456,6 +490,25 @@ static void test_item_knn(void **state)
     }
 }
 
+/* The same as if all had been there from the beginning. */
+static void test_item_knn_extended(void **state)
+{
+    static const char *const parameters[] = {"neighbours", "5", NULL};
+    float scores[64], again[64];
+    (void)state;
+    forage_model *whole = fit("item-knn", parameters);
+    for (int new_alone = 0; new_alone < 2; new_alone++) {
+        forage_model *model = extended("item-knn", parameters, 60, new_alone);
+        for (uint32_t user = 0; user < users; user++) {
+            score_user(whole, user, scores);
+            score_user(model, user, again);
+            assert_memory_equal(scores, again, (items + 1) * sizeof *scores);
+        }
+        forage_model_free(model);
+    }
+    forage_model_free(whole);
+}
+
 static void test_item_knn_refuses(void **state)
 {
     static const char *const none[] = {NULL};
@@ -498,10 +551,12 @@ int main(void)
         cmocka_unit_test(test_gf_cf),
         cmocka_unit_test(test_gf_cf_refuses),
         cmocka_unit_test(test_gf_cf_of_little),
+        cmocka_unit_test(test_gf_cf_extended),
         cmocka_unit_test(test_ials),
         cmocka_unit_test(test_ials_extended),
         cmocka_unit_test(test_ials_validated),
         cmocka_unit_test(test_item_knn),
+        cmocka_unit_test(test_item_knn_extended),
         cmocka_unit_test(test_item_knn_refuses),
         cmocka_unit_test(test_item_knn_of_extremes),
     };
