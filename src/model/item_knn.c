@@ -38,6 +38,7 @@ struct model_state {
     size_t most; /* neighbours */
     double shrinkage;
     forage_edge_weight weight;
+    bool settled; /* all that follows is there */
     interactions pairs;
     links neighbours, back;
     uint32_t *counts;      /* [items] of neighbours */
@@ -87,6 +88,7 @@ static void release_parts(model_state *state)
     forage_free(state->counts);
     forage_free(state->average_scores);
     forage_free(state->average_link);
+    state->settled = false;
     state->counts = NULL;
     state->average_scores = state->average_link = NULL;
 }
@@ -180,6 +182,7 @@ static void settle(model_state *state)
         all += score;
     }
     state->average_scores[state->items] = (float)(all / (double)state->items);
+    state->settled = true;
 }
 
 /* ---- scoring ---- */
@@ -589,7 +592,7 @@ static size_t describe(const model_state *state, char *buffer, size_t size)
 
 static size_t weight_count(const model_state *state)
 {
-    return state->neighbours.offsets ? state->neighbours.offsets[state->items] : 0;
+    return state->settled ? state->neighbours.offsets[state->items] : state->items * state->most;
 }
 
 const model_type model_item_knn = {

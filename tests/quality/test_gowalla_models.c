@@ -100,10 +100,42 @@ static void test_gf_cf(void **state)
     equal_to(ndcg, 0.1518);
 }
 
+static void at_least(double value, double floor)
+{
+    if (!(value >= floor))
+        fail_msg("%.5f is below %.5f", value, floor);
+}
+
+/* Reached: 0.1524 and 0.1284. */
+static void test_ials(void **state)
+{
+    double recall, ndcg;
+    (void)state;
+    if (!dataset)
+        skip();
+    reach("ials", &recall, &ndcg);
+    at_least(recall, 0.150);
+    at_least(ndcg, 0.126);
+}
+
+/* Reached: 0.1403 and 0.1089, as by SciPy. */
+static void test_item_knn(void **state)
+{
+    double recall, ndcg;
+    (void)state;
+    if (!dataset)
+        skip();
+    reach("item-knn", &recall, &ndcg);
+    at_least(recall, 0.1400);
+    at_least(ndcg, 0.1087);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gf_cf),
+        cmocka_unit_test(test_ials),
+        cmocka_unit_test(test_item_knn),
     };
     return cmocka_run_group_tests_name("gowalla-models", tests, load, unload);
 }
