@@ -245,6 +245,14 @@ void lightgcn_wake(model_state *state)
     }
 }
 
+void lightgcn_forget(model_state *state)
+{
+    for (size_t n = 0; n < state->nodes; n++) {
+        if (isolated(state, n))
+            memset(state->base + n * state->pitch, 0, state->pitch * sizeof *state->base);
+    }
+}
+
 /* The mean of the rows of `final` that have a place, among [first, end), to row `to` and to those that have none. */
 static void fill_average(model_state *state, size_t first, size_t end, size_t to)
 {

@@ -46,11 +46,14 @@ forage_status lightgcn_connect_edges(model_state *state, const uint32_t *user, c
 /* `final` and `folded` from `base` and the graph. `layers`: [nodes, pitch] each, as many as there are layers less one,
  * at most two. */
 void lightgcn_propagate(model_state *state, float *const layers[2]);
-/* Draws layer 0 of nodes that have edges, but only the average for a vector: somebody new who met nobody known. A
- * cosine would have no gradient for them. To be called before a fit, with `final` of before. */
-void lightgcn_wake(model_state *state);
 /* The same with layers of its own. */
 forage_status lightgcn_settle(model_state *state, forage_error *error);
+/* Before a fit, with `final` of before: draws layer 0 of nodes that have edges, but only the average for a vector:
+ * somebody new who met nobody known. A cosine would have no gradient for them. */
+void lightgcn_wake(model_state *state);
+/* After a fit: layer 0 of nodes without edges, which nobody learned, becomes 0. What was drawn for them would pass for
+ * knowledge as soon as they get edges. */
+void lightgcn_forget(model_state *state);
 forage_status lightgcn_out_of_memory(const model_state *state, forage_error *error);
 /* Bytes of the tables of `state`'s size, and of a graph of `edges`. */
 double lightgcn_memory(const model_state *state, double edges);

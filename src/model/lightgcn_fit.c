@@ -646,8 +646,10 @@ void lightgcn_fit_end(model_fit *fit, bool keep)
         return;
     if (keep && fit->validation && fit->at[AT_BEST_EPOCH] > 0)
         memcpy(fit->state->base, fit->best, fit->state->nodes * fit->state->pitch * sizeof *fit->best);
-    if (keep)
+    if (keep) {
+        lightgcn_forget(fit->state);
         lightgcn_propagate(fit->state, fit->layers);
+    }
     fit_free(fit);
 }
 

@@ -304,6 +304,33 @@ static void test_places(void **state)
     forage_dataset_free(after);
 }
 
+/* A number that only filled a gap has learned nothing: what was drawn for it must not pass for knowledge. */
+static void test_who_filled_a_gap(void **state)
+{
+    (void)state;
+    forage_dataset *before = log_of("user_id,item_id\n0,0\n0,3\n2,3\n2,1\n4,0\n4,1\n");
+    forage_dataset *after = log_of("user_id,item_id\n1,3\n3,0\n3,2\n0,2\n");
+    for (int layers = 0; layers < 3; layers++) {
+        static world w;
+        char settings[32];
+        memset(&w, 0, sizeof w);
+        snprintf(settings, sizeof settings, "layers=%d", layers);
+        forage_model *model = graph_model(settings, before), *more = extended(model, after);
+        read_base(&w, model);
+        for (size_t j = 0; j < WIDTH; j++) {
+            assert_true(w.base[0][place(&w, 0, "1")][j] == 0 && w.base[0][place(&w, 0, "3")][j] == 0);
+            assert_true(w.base[1][place(&w, 1, "2")][j] == 0 && w.base[1][place(&w, 1, "3")][j] != 0);
+        }
+        add_log(&w, before, BINARY);
+        add_log(&w, after, BINARY);
+        compare(&w, (size_t)layers, more);
+        forage_model_free(model);
+        forage_model_free(more);
+    }
+    forage_dataset_free(before);
+    forage_dataset_free(after);
+}
+
 /* Numbers keep their places, as in fitting; a log with words makes words of them. */
 static void test_numbers(void **state)
 {
@@ -530,15 +557,11 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_places),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_again),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_what_cannot_be),
-        cmocka_unit_test(test_where_a_refit_begins),
-        cmocka_unit_test(test_refits_learn),
-        cmocka_unit_test(test_refits_that_cannot_be),
+        cmocka_unit_test(test_vectors),        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_who_filled_a_gap),
+        cmocka_unit_test(test_again),          cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_what_cannot_be), cmocka_unit_test(test_where_a_refit_begins),
+        cmocka_unit_test(test_refits_learn),   cmocka_unit_test(test_refits_that_cannot_be),
     };
     return cmocka_run_group_tests_name("extend", tests, make_folder, remove_folder);
 }
