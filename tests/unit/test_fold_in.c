@@ -13,7 +13,7 @@
 
 enum { K = 6, MOST = 200 };
 
-static const char *const models[] = {"lightgcn", "gf-cf"};
+static const char *const models[] = {"lightgcn", "gf-cf", "ials", "item-knn"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 static void must(forage_status status, const forage_error *error)
