@@ -60,6 +60,17 @@ double lightgcn_memory(const model_state *state, double edges);
 
 extern const model_catalogue lightgcn_catalogue;
 
+/* All zero, and without a graph; NULL is fine for the second. */
+forage_status lightgcn_build(const model_setup *setup, model_state **state, forage_error *error);
+void lightgcn_free(model_state *state);
+
+/* lightgcn_file.c */
+forage_status lightgcn_save(const model_state *state, nn_checkpoint *checkpoint, forage_error *error);
+forage_status lightgcn_load(const model_setup *setup, const nn_checkpoint *checkpoint, model_state **state,
+                            forage_error *error);
+forage_status lightgcn_recognise(const nn_checkpoint *checkpoint, forage_params *values, size_t *users, size_t *items,
+                                 bool *mine, forage_error *error);
+
 /* lightgcn_extend.c */
 forage_status lightgcn_extend(model_state *state, const model_state *old, const uint32_t *user_map,
                               const uint32_t *item_map, const forage_examples *events, forage_error *error);
