@@ -6,92 +6,30 @@
  */
 #include "eval/world.h"
 
-#include <stdatomic.h>
-#include <string.h>
-
-enum { DEFAULT_WORLDS = 5, MOST_WORLDS = 50, EXPERIMENTS = 3 };
-
-typedef struct experiment {
-    const char *name;
-    size_t (*size)(void);
-    forage_status (*world)(const eval_study *, size_t, double *, forage_error *);
-} experiment;
+enum { DEFAULT_WORLDS = 5, FEEDBACK = 0, DRIFT, COLD_START, EXPERIMENTS };
 
 /* The longest first, so that no core waits for it at the end. */
-static const experiment experiments[EXPERIMENTS] = {
-    {"feedback loop", eval_feedback_size, eval_feedback_world},
-    {"drift", eval_drift_size, eval_drift_world},
-    {"cold start", eval_cold_start_size, eval_cold_start_world},
+static const eval_experiment experiments[EXPERIMENTS] = {
+    [FEEDBACK] = {"feedback loop", eval_feedback_size, eval_feedback_world},
+    [DRIFT] = {"drift", eval_drift_size, eval_drift_world},
+    [COLD_START] = {"cold start", eval_cold_start_size, eval_cold_start_world},
 };
-
-enum { FEEDBACK, DRIFT, COLD_START };
-
-typedef struct pool {
-    const eval_study *study;
-    const forage_progress *progress;
-    size_t worlds;
-    double *found[EXPERIMENTS]; /* [worlds x size] */
-    forage_status *status;      /* [EXPERIMENTS x worlds] */
-    forage_error *errors;
-    atomic_size_t done;
-    atomic_bool stop;
-} pool;
-
-static void play(void *context, size_t job, int worker)
-{
-    pool *p = context;
-    const experiment *what = &experiments[job / p->worlds];
-    size_t world = job % p->worlds;
-    p->status[job] = FORAGE_OK;
-    if (atomic_load(&p->stop))
-        return;
-    p->status[job] = what->world(p->study, world, p->found[job / p->worlds] + world * what->size(), &p->errors[job]);
-    if (p->status[job] != FORAGE_OK)
-        atomic_store(&p->stop, true);
-    size_t done = atomic_fetch_add(&p->done, 1) + 1;
-    /* The first worker is the thread that called: only it may speak to the caller. */
-    if (worker == 0 && !forage_progress_report(p->progress, "experiments", done, EXPERIMENTS * p->worlds, what->name))
-        atomic_store(&p->stop, true);
-}
-
-static forage_status collect(const pool *p, forage_error *error)
-{
-    for (size_t job = 0; job < EXPERIMENTS * p->worlds; ++job)
-        if (p->status[job] != FORAGE_OK) {
-            if (error)
-                *error = p->errors[job];
-            return p->status[job];
-        }
-    if (atomic_load(&p->stop))
-        return forage_fail(error, FORAGE_INTERRUPTED, "stopped on request");
-    return FORAGE_OK;
-}
 
 static forage_status play_all(const eval_study *study, const forage_chapter1_options *options, int threads,
                               forage_chapter1 *chapter, forage_error *error)
 {
-    pool p = {.study = study, .progress = options->progress, .worlds = options->seeds};
-    size_t jobs = EXPERIMENTS * p.worlds;
-    forage_status status = FORAGE_OK;
-    p.status = forage_calloc(jobs, sizeof *p.status);
-    p.errors = forage_calloc(jobs, sizeof *p.errors);
-    bool failed = !p.status || !p.errors;
+    size_t worlds = options->seeds;
+    double *found[EXPERIMENTS] = {0};
+    forage_status status =
+        eval_play_worlds(study, experiments, EXPERIMENTS, worlds, threads, options->progress, found, error);
+    if (status == FORAGE_OK)
+        status = eval_cold_start_record(study, found[COLD_START], worlds, &chapter->cold_start, error);
+    if (status == FORAGE_OK)
+        status = eval_drift_record(study, found[DRIFT], worlds, &chapter->drift, error);
+    if (status == FORAGE_OK)
+        status = eval_feedback_record(study, found[FEEDBACK], worlds, &chapter->feedback_loop, error);
     for (size_t e = 0; e < EXPERIMENTS; ++e)
-        failed |= !(p.found[e] = forage_calloc(p.worlds * experiments[e].size(), sizeof **p.found));
-    if (failed) {
-        status = forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for experiments");
-        goto end;
-    }
-    forage_parallel_for(threads, jobs, play, &p);
-    FORAGE_TRY_GOTO(collect(&p, error), end);
-    FORAGE_TRY_GOTO(eval_cold_start_record(study, p.found[COLD_START], p.worlds, &chapter->cold_start, error), end);
-    FORAGE_TRY_GOTO(eval_drift_record(study, p.found[DRIFT], p.worlds, &chapter->drift, error), end);
-    FORAGE_TRY_GOTO(eval_feedback_record(study, p.found[FEEDBACK], p.worlds, &chapter->feedback_loop, error), end);
-end:
-    forage_free(p.status);
-    forage_free(p.errors);
-    for (size_t e = 0; e < EXPERIMENTS; ++e)
-        forage_free(p.found[e]);
+        forage_free(found[e]);
     return status;
 }
 
@@ -118,9 +56,7 @@ forage_status forage_chapter1_run(const forage_chapter1_options *options, forage
         chosen = *options;
     if (chosen.seeds == 0)
         chosen.seeds = DEFAULT_WORLDS;
-    if (chosen.seeds > MOST_WORLDS)
-        return forage_fail(error, FORAGE_INVALID, "at most %d worlds for each experiment, not %zu", MOST_WORLDS,
-                           chosen.seeds);
+    FORAGE_TRY(eval_check_worlds(chosen.seeds, error));
     const char *name = chosen.scenario ? chosen.scenario : "petshop";
     *chapter = (forage_chapter1){0};
     FORAGE_TRY(forage_scenario_load(name, &scenario, error));

@@ -167,13 +167,11 @@ static forage_status fill_arms(const arm_text *texts, size_t count, const double
         return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for a record");
     *arm_count = count;
     for (size_t a = 0; a < count; ++a) {
-        double lost[64];
-        for (size_t w = 0; w < worlds && w < 64; ++w)
-            lost[w] = found[w * SIZE + (size_t)texts[a].oracle] - found[w * SIZE + (size_t)texts[a].rate];
         eval_name((*arms)[a].name, sizeof(*arms)[a].name, texts[a].name);
         eval_name((*arms)[a].note, sizeof(*arms)[a].note, texts[a].note);
         (*arms)[a].click_rate = eval_over_worlds(found, worlds, SIZE, (size_t)texts[a].rate);
-        (*arms)[a].lost = forage_estimate_of(lost, worlds < 64 ? worlds : 64, 0.95);
+        (*arms)[a].lost =
+            eval_difference_over_worlds(found, worlds, SIZE, (size_t)texts[a].oracle, (size_t)texts[a].rate);
     }
     return FORAGE_OK;
 }

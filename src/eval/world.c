@@ -141,6 +141,11 @@ void eval_world_clear(eval_world *world)
     set_count(world->log, 0);
 }
 
+void eval_world_set_count(eval_world *world, size_t count)
+{
+    set_count(world->log, count);
+}
+
 forage_status eval_world_open(eval_world *world, forage_error *error)
 {
     world->known_users = world->users;
@@ -188,8 +193,9 @@ static forage_status small_log_params(const forage_model_info *info, unsigned ep
     return FORAGE_OK;
 }
 
-forage_status eval_world_fit(eval_world *world, const forage_model_info *info, const uint32_t *rows, size_t count,
-                             unsigned epochs, uint64_t seed, forage_error *error)
+forage_status eval_world_model(eval_world *world, const forage_model_info *info, const forage_params *params,
+                               const uint32_t *rows, size_t count, uint64_t seed, forage_model **model,
+                               forage_error *error)
 {
     uint32_t *train = forage_alloc(count, sizeof *train); /* a split's rows are its own to order */
     if (!train)
@@ -197,21 +203,33 @@ forage_status eval_world_fit(eval_world *world, const forage_model_info *info, c
     memcpy(train, rows, count * sizeof *train);
     forage_split split = {.train = train, .train_count = count};
     forage_fit_options options = {.device = &world->study->device, .seed = seed};
+    forage_status status = forage_model_fit(info, params, world->log, &split, &options, NULL, model, error);
+    forage_free(train);
+    return status;
+}
+
+forage_status eval_world_score(eval_world *world, const forage_model *model, forage_error *error)
+{
+    forage_binding *binding;
+    FORAGE_TRY(forage_model_bind(model, world->all, FORAGE_UNKNOWN_AVERAGE, NULL, &binding, error));
+    forage_status status = forage_model_score_pairs(binding, world->pair_user, world->pair_item,
+                                                    world->users * world->items, world->scores, NULL, error);
+    forage_binding_free(binding);
+    return status;
+}
+
+forage_status eval_world_fit(eval_world *world, const forage_model_info *info, const uint32_t *rows, size_t count,
+                             unsigned epochs, uint64_t seed, forage_error *error)
+{
     forage_params *params = NULL;
     forage_model *model = NULL;
-    forage_binding *binding = NULL;
     forage_status status = small_log_params(info, epochs, &params, error);
     if (status == FORAGE_OK)
-        status = forage_model_fit(info, params, world->log, &split, &options, NULL, &model, error);
+        status = eval_world_model(world, info, params, rows, count, seed, &model, error);
     if (status == FORAGE_OK)
-        status = forage_model_bind(model, world->all, FORAGE_UNKNOWN_AVERAGE, NULL, &binding, error);
-    if (status == FORAGE_OK)
-        status = forage_model_score_pairs(binding, world->pair_user, world->pair_item, world->users * world->items,
-                                          world->scores, NULL, error);
-    forage_binding_free(binding);
+        status = eval_world_score(world, model, error);
     forage_model_free(model);
     forage_params_free(params);
-    forage_free(train);
     return status;
 }
 
@@ -285,13 +303,4 @@ double eval_world_rmse(const eval_world *world, size_t u0, size_t u1, size_t i0,
 void eval_name(char *to, size_t size, const char *text)
 {
     snprintf(to, size, "%s", text);
-}
-
-forage_estimate eval_over_worlds(const double *found, size_t worlds, size_t size, size_t place)
-{
-    double values[64];
-    size_t count = worlds < 64 ? worlds : 64;
-    for (size_t w = 0; w < count; ++w)
-        values[w] = found[w * size + place];
-    return forage_estimate_of(values, count, 0.95);
 }

@@ -54,13 +54,20 @@ void eval_world_release(eval_world *world);
 void eval_world_look(eval_world *world);
 /* Forgets all events. */
 void eval_world_clear(eval_world *world);
+/* The log's first `count` (at most capacity) events are what there is; who lengthens it has filled them in. */
+void eval_world_set_count(eval_world *world, size_t count);
 /* Makes all users and items known: from now on logs and models hold them. */
 forage_status eval_world_open(eval_world *world, forage_error *error);
 /* `count` visits: a random known user is shown `choice[user]`, or a random known item when `choice` is NULL. */
 void eval_world_visits(eval_world *world, size_t count, const uint32_t *choice);
-/* Fits a model on `count` events of the log (`rows` says which; world->rows + first for those from `first` on)
- * and has it score all pairs: world->scores. Users and items that it does not know get the average of what it
- * knows. A model with such parameters takes batches of 128, a learning rate of 0.005, and so many epochs. */
+/* Fits a model on `count` events of the log (`rows` says which; world->rows + first for those from `first` on). */
+forage_status eval_world_model(eval_world *world, const forage_model_info *info, const forage_params *params,
+                               const uint32_t *rows, size_t count, uint64_t seed, forage_model **model,
+                               forage_error *error);
+/* Has it score all pairs: world->scores. Users and items that it does not know get the average of what it knows. */
+forage_status eval_world_score(eval_world *world, const forage_model *model, forage_error *error);
+/* Both at once, for a model that nobody needs afterwards. If it has such parameters, it takes batches of 128, a
+ * learning rate of 0.005, and so many epochs. */
 forage_status eval_world_fit(eval_world *world, const forage_model_info *info, const uint32_t *rows, size_t count,
                              unsigned epochs, uint64_t seed, forage_error *error);
 
@@ -79,11 +86,32 @@ double eval_world_rmse(const eval_world *world, size_t u0, size_t u1, size_t i0,
 /* Copies a text that is cut to fit. */
 void eval_name(char *to, size_t size, const char *text);
 
-/* One world of an experiment, and what it found there: called side by side for different `index`. */
+/* An experiment that is repeated in worlds of its own. `world` is called side by side for different `index` and writes
+ * what it found there: so many numbers as `size` says. */
+typedef struct eval_experiment {
+    const char *name;
+    size_t (*size)(void);
+    forage_status (*world)(const eval_study *study, size_t index, double *found, forage_error *error);
+} eval_experiment;
+
+enum { EVAL_MOST_WORLDS = 50 };
+/* FORAGE_INVALID for more. */
+forage_status eval_check_worlds(size_t worlds, forage_error *error);
+
+/* Plays `worlds` (at most EVAL_MOST_WORLDS) of each of `count` experiments, in the order of the list. found[e] receives
+ * [worlds x size] numbers; forage_free each, on failure too. */
+forage_status eval_play_worlds(const eval_study *study, const eval_experiment *experiments, size_t count, size_t worlds,
+                               int threads, const forage_progress *progress, double **found, forage_error *error);
+/* Mean over the worlds of their number at `place`. */
+forage_estimate eval_over_worlds(const double *found, size_t worlds, size_t size, size_t place);
+/* The same of the difference of two numbers. */
+forage_estimate eval_difference_over_worlds(const double *found, size_t worlds, size_t size, size_t place, size_t less);
+
+/* ---- chapter 1 ---- */
+
 forage_status eval_cold_start_world(const eval_study *study, size_t index, double *found, forage_error *error);
 forage_status eval_drift_world(const eval_study *study, size_t index, double *found, forage_error *error);
 forage_status eval_feedback_world(const eval_study *study, size_t index, double *found, forage_error *error);
-/* How many numbers a world finds. */
 size_t eval_cold_start_size(void);
 size_t eval_drift_size(void);
 size_t eval_feedback_size(void);
@@ -94,8 +122,6 @@ forage_status eval_drift_record(const eval_study *study, const double *found, si
                                 forage_error *error);
 forage_status eval_feedback_record(const eval_study *study, const double *found, size_t worlds,
                                    forage_feedback_loop *record, forage_error *error);
-/* Mean over the worlds of their number at `place`. */
-forage_estimate eval_over_worlds(const double *found, size_t worlds, size_t size, size_t place);
 
 /* The document's own run: log, training, metrics, predictions. */
 forage_status eval_baseline(const forage_chapter1_options *options, const forage_scenario *scenario,
