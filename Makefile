@@ -17,7 +17,7 @@ build: ## the library and the program, in build/
 	@scripts/deps.sh build
 	@scripts/build.sh $(BUILD) program --buildtype=release
 
-demo: build ## chapter 1 from simulation to report
+demo: build ## the study from simulation to report
 	@scripts/demo.sh $(BUILD)
 
 test: ## all tests; TESTS="name ..." for some

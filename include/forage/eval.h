@@ -709,6 +709,147 @@ FORAGE_API forage_status forage_chapter2_run(const forage_chapter2_options *opti
 /* Frees what the record holds; a record of zeros is fine. */
 FORAGE_API void forage_chapter2_release(forage_chapter2 *chapter);
 
+/* ------------------------------------------------------------------ *
+ * Chapter 4: what a graph of clicks knows
+ *
+ * Users and products are nodes, clicks are edges, LightGCN is the model. Every user is offered the best
+ * products among those that they have not clicked yet; click rates are the mean of the true click
+ * probability of these. Estimates are means over worlds, each with catalogue, users, log and initial
+ * numbers of its own, with Student's t interval at 95 %. docs/evaluation.md says what is compared.
+ * ------------------------------------------------------------------ */
+
+/* Somebody who ranks, at several points of what is varied. NaN where a number is not defined. */
+typedef struct forage_ranked_arm {
+    char name[64];
+    char note[200];              /* what it does, one sentence; may be empty */
+    forage_estimate *click_rate; /* [points] of the products offered */
+    forage_estimate *recall;     /* [points] of the user's next clicks among the first `cutoff`; NULL: not measured */
+    forage_estimate *ndcg;       /* [points] the same */
+} forage_ranked_arm;
+
+typedef struct forage_arm_table {
+    size_t point_count, arm_count;
+    double *points; /* visits, clicks or layers */
+    forage_ranked_arm *arms;
+    forage_estimate *ahead; /* [points] click rate of the graph model less that of the tuned batched one, world by
+                             * world; NULL: they are not both there */
+} forage_arm_table;
+
+/* How many edges nodes have. */
+typedef struct forage_degrees {
+    size_t nodes, none; /* all, and those without an edge */
+    double mean;
+    size_t median, most;
+    size_t *count; /* [most + 1]: nodes by their number of edges */
+} forage_degrees;
+
+enum { FORAGE_GRAPH_HOPS = 3 };
+
+/* The graph of one shop. */
+typedef struct forage_graph_facts {
+    size_t users, items, visits, clicks;
+    size_t edges; /* pairs of a user and a product clicked by them */
+    forage_degrees user, item;
+    double
+        reach[FORAGE_GRAPH_HOPS]; /* share of the catalogue that a user can reach in 1, 3, 5 steps, mean over users */
+    /* From a user to a product clicked, to another user who clicked on it, all evenly: the probability that both are of
+     * the same persona, mean over users; and that of any two users. Of products (by category) the same. */
+    double same_persona, same_persona_chance, same_category, same_category_chance;
+} forage_graph_facts;
+
+/* A user or a product on the plane. */
+typedef struct forage_map_point {
+    float x, y;
+    uint32_t index, group; /* persona or category */
+} forage_map_point;
+
+/* One way in which vectors come about. */
+typedef struct forage_map_view {
+    char name[64];
+    char note[200];
+    double explained[2];             /* share of the users' variance along x and y */
+    forage_map_point *users, *items; /* [map's user_count], [map's item_count], in the shop that is shown */
+    forage_estimate user_neighbours, item_neighbours; /* share of the nearest that are of the same group */
+    forage_estimate user_silhouette, item_silhouette;
+} forage_map_view;
+
+/* Vectors of users and products, brought to length 1, on the plane of the users' two principal components. */
+typedef struct forage_graph_map {
+    size_t user_count, item_count; /* points drawn: the first so many users, all products */
+    size_t neighbours;             /* that are looked at of each user or product */
+    size_t view_count;
+    forage_map_view *views;
+} forage_graph_map;
+
+/* A product offered, and what speaks for it. */
+typedef struct forage_graph_offer {
+    uint32_t item, category;
+    double truth; /* click probability */
+    size_t reason_count;
+    struct {
+        uint32_t item, category; /* because this was clicked */
+        size_t users;            /* and so it was by so many others who clicked on what is offered */
+        double share;            /* of all such paths, by strength: see forage_graph_paths */
+    } reasons[2];
+} forage_graph_offer;
+
+enum { FORAGE_GRAPH_OFFERS = 5 };
+
+/* One user of a persona: what they clicked, and what they are offered. */
+typedef struct forage_graph_customer {
+    uint32_t user, persona;
+    size_t chosen;    /* different products clicked */
+    size_t *category; /* [categories] of these by category */
+    size_t offer_count;
+    forage_graph_offer offers[FORAGE_GRAPH_OFFERS];
+    double click_rate, best; /* mean truth of the offers, and of the best that could be offered */
+} forage_graph_customer;
+
+/* Users with so many clicks (points), in a shop whose other users have clicked more. */
+typedef struct forage_few_clicks {
+    size_t others, others_visits; /* users, and visits of each on average */
+    size_t group;                 /* users of each number of clicks */
+    forage_estimate *visits;      /* [points] that it took to click so often */
+    forage_arm_table arms;
+} forage_few_clicks;
+
+typedef struct forage_chapter4 {
+    char scenario[64];
+    char device[64];
+    uint64_t seed;
+    size_t seeds;
+    size_t offered, cutoff; /* products that click rates are about, and that recall and NDCG look at */
+    size_t test_visits;     /* of each user, in which rankings should find the clicks */
+    size_t persona_count, category_count;
+    char (*personas)[64];
+    char (*categories)[64];
+    forage_graph_facts graph;
+    forage_graph_map map;
+    size_t customer_count;
+    forage_graph_customer *customers; /* the first of each persona that has one with clicks */
+    forage_arm_table smoothing;       /* points: layers; arms: logs of some visits per user */
+    forage_arm_table crowd;           /* points: visits per user; arms: who ranks */
+    size_t shown;                     /* of crowd's points: the shop of graph, map and customers */
+    size_t few_clicks_count;
+    forage_few_clicks *few_clicks; /* points: clicks; others with a thin log, and with a thicker one */
+    double seconds;                /* all of it */
+} forage_chapter4;
+
+typedef struct forage_chapter4_options {
+    const char *scenario; /* NULL means "petshop". Its sizes and what changes in it do not matter */
+    uint64_t seed;        /* 0 means the scenario's */
+    size_t seeds;         /* worlds in each experiment; 0 means 5; at most 50 */
+    forage_device device; /* threads 0: one for every core */
+    const forage_progress *progress;
+} forage_chapter4_options;
+
+/* Runs the chapter. `options` may be NULL. The same options give the same record (times apart) whatever the number of
+ * threads. FORAGE_INTERRUPTED when progress asks to stop. Release the record, on failure too. */
+FORAGE_API forage_status forage_chapter4_run(const forage_chapter4_options *options, forage_chapter4 *chapter,
+                                             forage_error *error);
+/* Frees what the record holds; a record of zeros is fine. */
+FORAGE_API void forage_chapter4_release(forage_chapter4 *chapter);
+
 #ifdef __cplusplus
 }
 #endif

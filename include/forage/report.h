@@ -45,11 +45,21 @@ typedef enum forage_mark {
     FORAGE_MARK_DIAMOND, /* for each category a diamond at x */
 } forage_mark;
 
+/* What a dot looks like, so that groups of them differ without colour, too. */
+typedef enum forage_shape {
+    FORAGE_SHAPE_DOT,
+    FORAGE_SHAPE_SQUARE,
+    FORAGE_SHAPE_TRIANGLE,
+    FORAGE_SHAPE_DIAMOND,
+    FORAGE_SHAPE_DOWN, /* a triangle that stands on its tip */
+} forage_shape;
+
 typedef struct forage_chart_series {
     const char *name; /* for the legend; NULL: none */
     forage_mark mark;
     forage_ink ink;
     bool dashed;
+    forage_shape shape; /* of points */
     size_t count;
     const double *x, *y;      /* [count]; with categories y is not read: entry i belongs to category i */
     const double *low, *high; /* [count] or NULL; NaN: no interval here */
@@ -62,7 +72,8 @@ typedef struct forage_chart_axis {
     double low, high;              /* what is shown; low == high: as the data need it */
     bool zero;                     /* make it start at 0 */
     bool percent;                  /* 0.2 is written as 20 % */
-    const char *const *categories; /* y axis only: names from top to bottom, instead of numbers */
+    const char *const *categories; /* y axis: names from top to bottom, instead of numbers. x axis of lines and points:
+                                    * names of x = 0, 1, 2 ... */
     size_t category_count;
 } forage_chart_axis;
 
@@ -154,6 +165,7 @@ typedef struct forage_report_result {
 typedef struct forage_study {
     const forage_chapter1 *chapter1;
     const forage_chapter2 *chapter2;
+    const forage_chapter4 *chapter4;
 } forage_study;
 
 /* Writes FOLDER/index.html with all chapters, and beside it in FOLDER/chapter-1 and so on the charts as SVG, PNG and
@@ -171,6 +183,11 @@ FORAGE_API forage_status forage_chapter1_json(const forage_chapter1 *chapter, ch
 FORAGE_API forage_status forage_chapter2_text(const forage_chapter2 *chapter, const forage_terminal *terminal,
                                               char **text, forage_error *error);
 FORAGE_API forage_status forage_chapter2_json(const forage_chapter2 *chapter, char **text, forage_error *error);
+
+/* The same for chapter 4. */
+FORAGE_API forage_status forage_chapter4_text(const forage_chapter4 *chapter, const forage_terminal *terminal,
+                                              char **text, forage_error *error);
+FORAGE_API forage_status forage_chapter4_json(const forage_chapter4 *chapter, char **text, forage_error *error);
 
 /* A report on a log of one's own: FOLDER/index.html, and files beside it in FOLDER/log. */
 FORAGE_API forage_status forage_log_study_write(const forage_log_study *study, const forage_report_options *options,

@@ -13,7 +13,8 @@ typedef struct study_request {
 static bool parse(study_request *r, int argc, char **argv, int *code)
 {
     const cli_option story[] = {
-        {"chapter", CLI_COUNT, &r->chapter, "N", "1, the batched baseline; 2, learners in the arena (default: all)"},
+        {"chapter", CLI_COUNT, &r->chapter, "N",
+         "1, the batched baseline; 2, learners in the arena; 4, graphs of clicks (default: all)"},
         {"scenario", CLI_TEXT, &r->scenario, "NAME|FILE", "the shop (default: petshop)"},
         {"model", CLI_TEXT, &r->model, "NAME", "the batched model on trial in chapter 1 (default: embedding-mlp)"},
         {"interactions", CLI_COUNT, &r->interactions, "N", "visits in chapter 1's log (default: 200000)"},
@@ -31,8 +32,9 @@ static bool parse(study_request *r, int argc, char **argv, int *code)
     const cli_syntax syntax = {
         .usage = "forage study [options]",
         .description =
-            "Tells the story of a simulated shop in numbers: a batched model and its flaws, then learners that "
-            "learn from every click, against it and against the limit. Writes one report, "
+            "Tells the story of a simulated shop in numbers: a batched model and its flaws; learners that "
+            "learn from every click, against it and against the limit; what a graph of clicks knows. Writes one "
+            "report, "
             "FOLDER/index.html, with charts (SVG, PNG, CSV) and results.json of each chapter beside it.",
         .groups = groups,
         .group_count = sizeof groups / sizeof *groups,
@@ -44,56 +46,67 @@ static bool parse(study_request *r, int argc, char **argv, int *code)
     size_t count;
     if (!cli_parse(&syntax, argc, argv, &count, code))
         return false;
-    if (r->chapter > 2) {
-        *code = cli_misused("there is no chapter %llu yet; 1 and 2 are there", (unsigned long long)r->chapter);
+    if (r->chapter == 3 || r->chapter > 4) {
+        *code = cli_misused("there is no chapter %llu yet; 1, 2 and 4 are there", (unsigned long long)r->chapter);
         return false;
     }
     return true;
 }
 
-enum { BATCHED = 1 << 1, LEARNERS = 1 << 2 };
+enum { BATCHED = 1 << 1, LEARNERS = 1 << 2, CROWD = 1 << 4 };
 
 /* What was run, whole. */
 typedef struct study_record {
     forage_chapter1 chapter1;
     forage_chapter2 chapter2;
+    forage_chapter4 chapter4;
     forage_study study;
 } study_record;
 
-static forage_status print_json(const forage_study *study, forage_error *error)
+enum { CHAPTERS = 3 };
+
+static forage_status json_of(const forage_study *study, size_t chapter, char **text, forage_error *error)
 {
-    char *first = NULL, *second = NULL;
-    forage_status status = FORAGE_OK;
-    if (study->chapter1)
-        status = forage_chapter1_json(study->chapter1, &first, error);
-    if (status == FORAGE_OK && study->chapter2)
-        status = forage_chapter2_json(study->chapter2, &second, error);
-    if (status == FORAGE_OK && first && second)
-        printf("{\"chapter1\": %s, \"chapter2\": %s}\n", first, second);
-    else if (status == FORAGE_OK)
-        fputs(first ? first : second, stdout);
-    forage_free(first);
-    forage_free(second);
-    return status;
+    return chapter == 0   ? forage_chapter1_json(study->chapter1, text, error)
+           : chapter == 1 ? forage_chapter2_json(study->chapter2, text, error)
+                          : forage_chapter4_json(study->chapter4, text, error);
 }
 
-static forage_status print_text(const forage_study *study, forage_error *error)
+static forage_status text_of(const forage_study *study, size_t chapter, char **text, forage_error *error)
 {
     const forage_terminal terminal = cli_terminal();
-    char *text;
-    if (study->chapter1) {
-        FORAGE_TRY(forage_chapter1_text(study->chapter1, &terminal, &text, error));
-        fputs(text, stdout);
-        forage_free(text);
+    return chapter == 0   ? forage_chapter1_text(study->chapter1, &terminal, text, error)
+           : chapter == 1 ? forage_chapter2_text(study->chapter2, &terminal, text, error)
+                          : forage_chapter4_text(study->chapter4, &terminal, text, error);
+}
+
+/* The chapters there are, one after the other; of several, JSON is one object with a member for each. */
+static forage_status print(const forage_study *study, bool json, forage_error *error)
+{
+    static const char *const names[CHAPTERS] = {"chapter1", "chapter2", "chapter4"};
+    const bool there[CHAPTERS] = {study->chapter1, study->chapter2, study->chapter4};
+    bool several = there[0] + there[1] + there[2] > 1, first = true;
+    char *texts[CHAPTERS] = {NULL};
+    forage_status status = FORAGE_OK;
+    for (size_t c = 0; c < CHAPTERS && status == FORAGE_OK; c++) {
+        if (there[c])
+            status = (json ? json_of : text_of)(study, c, &texts[c], error);
     }
-    if (study->chapter2) {
-        if (study->chapter1)
+    for (size_t c = 0; c < CHAPTERS && status == FORAGE_OK; c++) {
+        if (!there[c])
+            continue;
+        if (several && json)
+            printf("%s\"%s\": ", first ? "{" : ", ", names[c]);
+        else if (!first)
             putchar('\n');
-        FORAGE_TRY(forage_chapter2_text(study->chapter2, &terminal, &text, error));
-        fputs(text, stdout);
-        forage_free(text);
+        fputs(texts[c], stdout);
+        first = false;
     }
-    return FORAGE_OK;
+    if (several && json && status == FORAGE_OK)
+        puts("}");
+    for (size_t c = 0; c < CHAPTERS; c++)
+        forage_free(texts[c]);
+    return status;
 }
 
 /* The command that gives the same numbers again. */
@@ -119,7 +132,7 @@ static forage_status run_chapters(const study_request *r, study_record *record, 
     const cli_report_settings *settings = cli_report_options();
     const forage_progress *progress = cli_progress(settings->quiet || settings->json);
     forage_device device;
-    unsigned chapters = r->chapter ? 1U << r->chapter : BATCHED | LEARNERS;
+    unsigned chapters = r->chapter ? 1U << r->chapter : BATCHED | LEARNERS | CROWD;
     FORAGE_TRY(cli_report_device(&device, error));
     if (chapters & BATCHED) {
         const forage_chapter1_options options = {.scenario = r->scenario,
@@ -143,6 +156,15 @@ static forage_status run_chapters(const study_request *r, study_record *record, 
         record->study.chapter2 = &record->chapter2;
         FORAGE_TRY(forage_chapter2_run(&options, &record->chapter2, error));
     }
+    if (chapters & CROWD) {
+        const forage_chapter4_options options = {.scenario = r->scenario,
+                                                 .seed = r->seed,
+                                                 .seeds = (size_t)r->seeds,
+                                                 .device = device,
+                                                 .progress = progress};
+        FORAGE_TRY(forage_chapter4_run(&options, &record->chapter4, error));
+        record->study.chapter4 = &record->chapter4;
+    }
     return FORAGE_OK;
 }
 
@@ -160,12 +182,11 @@ static forage_status study(const study_request *r, forage_error *error)
     cli_progress_end();
     if (status == FORAGE_OK)
         status = forage_study_write(&record->study, &files, &result, error);
-    if (status == FORAGE_OK && settings->json)
-        status = print_json(&record->study, error);
-    else if (status == FORAGE_OK && !settings->quiet)
-        status = print_text(&record->study, error);
+    if (status == FORAGE_OK && (settings->json || !settings->quiet))
+        status = print(&record->study, settings->json, error);
     forage_chapter1_release(&record->chapter1);
     forage_chapter2_release(&record->chapter2);
+    forage_chapter4_release(&record->chapter4);
     forage_free(record);
     if (status == FORAGE_OK)
         cli_report_written(&result);

@@ -7,14 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-static const char **names_of(report_pool *pool, char (*names)[64], size_t count)
-{
-    const char **list = pool_take(pool, count ? count : 1, sizeof *list);
-    for (size_t i = 0; list && i < count; ++i)
-        list[i] = names[i];
-    return list;
-}
-
 enum { PERSONAS_MOST = 12 };
 
 static bool personas_chart(const forage_chapter1 *chapter, report_pool *pool, forage_chart *chart)
@@ -22,7 +14,7 @@ static bool personas_chart(const forage_chapter1 *chapter, report_pool *pool, fo
     const forage_persona_predictions *found = &chapter->predictions;
     size_t panels = found->persona_count < PERSONAS_MOST ? found->persona_count : PERSONAS_MOST;
     charts_part parts[PERSONAS_MOST] = {{0}};
-    const char **names = names_of(pool, found->categories, found->category_count);
+    const char **names = charts_names(pool, found->categories, found->category_count);
     if (!charts_start(pool, chart, panels, 2, 0, parts))
         return false;
     double highest = 0;

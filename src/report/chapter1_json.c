@@ -4,7 +4,6 @@
 #include "report/json.h"
 
 #include <math.h>
-#include <stdio.h>
 
 static json_t *rate(const char *name, const forage_rate *found)
 {
@@ -129,13 +128,10 @@ static json_t *loop_json(const forage_feedback_loop *loop)
 
 forage_status forage_chapter1_json(const forage_chapter1 *chapter, char **text, forage_error *error)
 {
-    char seed[24]; /* as text where JSON's integers end */
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)chapter->seed);
-    json_t *number = chapter->seed <= INT64_MAX ? json_integer((json_int_t)chapter->seed) : json_string(seed);
     json_t *object = json_pack(
         "{si so so so so so so so so so so so so}", "chapter", 1, "scenario", json_text(chapter->scenario), "seed",
-        number, "log", log_json(&chapter->log), "training", json_training(&chapter->training), "metrics",
-        json_metrics(&chapter->metrics), "rmse_pairs", json_number(chapter->rmse_pairs), "choice",
+        json_seed(chapter->seed), "log", log_json(&chapter->log), "training", json_training(&chapter->training),
+        "metrics", json_metrics(&chapter->metrics), "rmse_pairs", json_number(chapter->rmse_pairs), "choice",
         json_pack("{so so so so sI}", "model", json_number(chapter->choice.model), "oracle",
                   json_number(chapter->choice.oracle), "popular", json_number(chapter->choice.popular), "random",
                   json_number(chapter->choice.random), "distinct", (json_int_t)chapter->choice.distinct),

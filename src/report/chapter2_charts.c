@@ -337,11 +337,9 @@ static bool personas_chart(const forage_arena *arena, report_pool *pool, forage_
     const forage_arena_agent *oracle = chapter2_agent(arena, "oracle");
     charts_part part = {0};
     size_t groups = arena->user_group_count, lines = 0;
-    const char **labels = pool_take(pool, groups ? groups : 1, sizeof *labels);
+    const char **labels = charts_names(pool, arena->user_groups, groups);
     if (!oracle || !charts_start(pool, chart, 1, LINES_MOST, 0, &part))
         return false;
-    for (size_t g = 0; labels && g < groups; ++g)
-        labels[g] = arena->user_groups[g];
     for (size_t n = 0; n < sizeof names / sizeof *names; ++n) {
         const forage_arena_agent *agent = chapter2_agent(arena, names[n]);
         double *shares = pool_take(pool, groups ? groups : 1, sizeof *shares);

@@ -14,6 +14,8 @@ typedef struct chart_scale {
     size_t tics;
     int decimals; /* of their labels (after multiplying by 100, if percent) */
     bool percent;
+    const char *const *names; /* of 0, 1, 2 ...; NULL: numbers */
+    size_t name_count;
 } chart_scale;
 
 /* The scale of the panel's x or y axis with about `wanted` tics. */
@@ -21,8 +23,14 @@ chart_scale chart_scale_of(const forage_chart_panel *panel, char axis, double wa
 /* The value of tic `i`, and its label. */
 double chart_tic(const chart_scale *scale, size_t i);
 void chart_tic_label(const chart_scale *scale, double value, report_text *text);
+/* The name at 0, 1, 2 ... of an axis; "" beyond. */
+const char *chart_name_at(const char *const *names, size_t count, double at);
 /* A value of the panel's x axis, with enough digits to be read beside its bar. */
 void chart_value_label(const forage_chart_axis *axis, double value, report_text *text);
+
+/* What gnuplot calls a shape, and what the terminal draws for it. */
+int chart_shape_number(forage_shape shape);
+uint32_t chart_shape_character(forage_shape shape, bool plain);
 
 /* 0xRRGGBB of lines and areas, and the darker one of letters. */
 uint32_t chart_line_colour(forage_ink ink);

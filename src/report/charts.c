@@ -25,6 +25,14 @@ bool charts_start(report_pool *pool, forage_chart *chart, size_t panels, size_t 
     return !pool->failed;
 }
 
+const char **charts_names(report_pool *pool, char (*names)[64], size_t count)
+{
+    const char **list = pool_take(pool, count ? count : 1, sizeof *list);
+    for (size_t i = 0; list && i < count; ++i)
+        list[i] = names[i];
+    return list;
+}
+
 double *charts_counting(report_pool *pool, size_t count, double first)
 {
     double *numbers = pool_take(pool, count, sizeof *numbers);

@@ -19,6 +19,8 @@ typedef struct charts_part {
 /* `panels` panels, each with that many series and references; parts[panels]. */
 bool charts_start(report_pool *pool, forage_chart *chart, size_t panels, size_t series, size_t references,
                   charts_part *parts);
+/* A list of names. */
+const char **charts_names(report_pool *pool, char (*names)[64], size_t count);
 /* first, first + 1, ... */
 double *charts_counting(report_pool *pool, size_t count, double first);
 /* Values and ends of estimates that lie `stride` bytes apart, along x or y. */

@@ -143,6 +143,8 @@ static void csv_row(const forage_chart_panel *panel, const forage_chart_series *
     report_add(text, ",");
     if (sideways)
         report_csv(text, panel->y.categories[i]);
+    else if (panel->x.categories)
+        report_csv(text, chart_name_at(panel->x.categories, panel->x.category_count, series->x[i]));
     const forage_box *box = series->mark == FORAGE_MARK_BOXES ? &series->boxes[i] : NULL;
     cell(text, box ? NAN : series->x[i]);
     cell(text, box || sideways ? NAN : series->y[i]);

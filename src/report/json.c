@@ -6,6 +6,7 @@
 #include "report/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 json_t *json_number(double value)
@@ -31,6 +32,21 @@ json_t *json_estimate(const forage_estimate *estimate)
         json_object_set_new(object, "high", json_real(estimate->high));
     }
     return object;
+}
+
+json_t *json_estimates(const forage_estimate *estimates, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; ++i)
+        json_array_append_new(list, json_estimate(&estimates[i]));
+    return list;
+}
+
+json_t *json_seed(uint64_t seed)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
+    return seed <= INT64_MAX ? json_integer((json_int_t)seed) : json_string(text);
 }
 
 json_t *json_numbers(const double *values, size_t count)

@@ -15,6 +15,9 @@ json_t *json_estimate(const forage_estimate *estimate);
 json_t *json_numbers(const double *values, size_t count);
 /* Never NULL for want of valid UTF-8: what is not becomes U+FFFD. */
 json_t *json_text(const char *plain);
+/* As text where JSON's integers end. */
+json_t *json_seed(uint64_t seed);
+json_t *json_estimates(const forage_estimate *estimates, size_t count);
 json_t *json_metrics(const forage_metrics *metrics);
 json_t *json_training(const forage_training_record *training);
 /* The whole record; NULL when memory ran out. */

@@ -258,8 +258,12 @@ static bool same_x(const forage_chart_panel *panel)
 static void line_rows(report_text *html, const forage_chart_panel *panel, size_t from, size_t to)
 {
     for (size_t i = 0; i < panel->series[from].count; ++i) {
+        double x = panel->series[from].x[i];
         report_add(html, "<tr><th scope=\"row\">");
-        write_number(html, &panel->x, panel->series[from].x[i]);
+        if (panel->x.categories)
+            report_html(html, chart_name_at(panel->x.categories, panel->x.category_count, x));
+        else
+            write_number(html, &panel->x, x);
         report_add(html, "</th>");
         for (size_t s = from; s < to; ++s)
             write_cell(html, &panel->y, &panel->series[s], i, panel->series[s].y[i]);
@@ -282,6 +286,26 @@ static void line_table(report_text *html, const forage_chart_panel *panel)
     }
 }
 
+/* Clouds of points: how many there are of each kind. Their places are no numbers to read. */
+static bool is_cloud(const forage_chart_panel *panel)
+{
+    size_t points = 0;
+    for (size_t s = 0; s < panel->series_count; ++s)
+        points += panel->series[s].mark == FORAGE_MARK_POINTS ? panel->series[s].count : 0;
+    return points > 50;
+}
+
+static void cloud_table(report_text *html, const forage_chart_panel *panel)
+{
+    header_cell(html, "");
+    header_cell(html, "Points (where they are: in the CSV file)");
+    report_add(html, "</tr></thead>\n<tbody>\n");
+    for (size_t s = 0; s < panel->series_count; ++s) {
+        row_name(html, panel->series[s].name ? panel->series[s].name : "");
+        report_format(html, "<td>%zu</td></tr>\n", panel->series[s].count);
+    }
+}
+
 void page_tables(report_text *html, const forage_chart *chart)
 {
     for (size_t p = 0; p < chart->panel_count; ++p) {
@@ -289,6 +313,8 @@ void page_tables(report_text *html, const forage_chart *chart)
         table_start(html, panel->title);
         if (panel->y.categories)
             category_table(html, panel);
+        else if (is_cloud(panel))
+            cloud_table(html, panel);
         else
             line_table(html, panel);
         for (size_t r = 0; r < panel->reference_count; ++r) {

@@ -155,6 +155,13 @@ chart_scale chart_scale_of(const forage_chart_panel *panel, char axis, double wa
     if (scale.tics > 50)
         scale.tics = 50;
     scale.decimals = decimals_of(given->percent ? 100 * scale.step : scale.step);
+    if (axis == 'x' && given->categories) {
+        scale.names = given->categories;
+        scale.name_count = given->category_count;
+        scale.first = 0;
+        scale.step = 1;
+        scale.tics = given->category_count;
+    }
     return scale;
 }
 
@@ -164,9 +171,16 @@ double chart_tic(const chart_scale *scale, size_t i)
     return fabs(value) < 1e-9 * scale->step ? 0 : value;
 }
 
+const char *chart_name_at(const char *const *names, size_t count, double at)
+{
+    return at >= 0 && at < (double)count ? names[(size_t)at] : "";
+}
+
 void chart_tic_label(const chart_scale *scale, double value, report_text *text)
 {
-    if (scale->percent)
+    if (scale->names)
+        report_add(text, chart_name_at(scale->names, scale->name_count, value));
+    else if (scale->percent)
         report_percent(text, value, scale->decimals);
     else if (scale->decimals == 0 && fabs(value) >= 10000 && fabs(value) < 1e15 && value > 0)
         report_count(text, (uint64_t)llround(value));
@@ -182,6 +196,23 @@ void chart_value_label(const forage_chart_axis *axis, double value, report_text 
         report_count(text, (uint64_t)value);
     else
         report_fixed(text, value, fabs(value) < 1 ? 4 : fabs(value) < 100 ? 2 : 0);
+}
+
+/* ------------------------------------------------------------------ *
+ * Shapes
+ * ------------------------------------------------------------------ */
+
+int chart_shape_number(forage_shape shape)
+{
+    static const int numbers[] = {7, 5, 9, 13, 11};
+    return numbers[shape <= FORAGE_SHAPE_DOWN ? shape : FORAGE_SHAPE_DOT];
+}
+
+uint32_t chart_shape_character(forage_shape shape, bool plain)
+{
+    static const uint32_t characters[] = {0x25CF, 0x25A0, 0x25B2, 0x25C6, 0x25BC};
+    size_t which = shape <= FORAGE_SHAPE_DOWN ? shape : FORAGE_SHAPE_DOT;
+    return plain ? (uint32_t) "o#^+v"[which] : characters[which];
 }
 
 /* ------------------------------------------------------------------ *

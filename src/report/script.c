@@ -122,8 +122,9 @@ static void draw_entry(const chart_pen *pen, const layout_entry *entry)
     } else {
         report_add(pen->script, "set label ''");
         at(pen, "at", middle, entry->y);
-        report_format(pen->script, " front point pt %d ps %s", series->mark == FORAGE_MARK_DIAMOND ? 13 : 7,
-                      series->mark == FORAGE_MARK_DIAMOND ? "0.6" : "0.7");
+        bool diamond = series->mark == FORAGE_MARK_DIAMOND;
+        report_format(pen->script, " front point pt %d ps %s", diamond ? 13 : chart_shape_number(series->shape),
+                      diamond ? "0.6" : "0.7");
         colour(pen, "lc", rgb);
         report_add(pen->script, "\n");
     }
@@ -428,6 +429,8 @@ static void plot_line(const chart_pen *pen, bool *first, size_t p, size_t s, con
     }
 }
 
+enum { CLOUD = 20 }; /* more points are drawn smaller */
+
 static void plot_series(const chart_pen *pen, bool *first, size_t p, size_t s, const forage_chart_series *series)
 {
     uint32_t rgb = chart_line_colour(series->ink);
@@ -440,7 +443,9 @@ static void plot_series(const chart_pen *pen, bool *first, size_t p, size_t s, c
             element(pen, first, p, s, "1:3:(0):($4-$3) with vectors nohead lw 1.6");
             colour(pen, "lc", rgb);
         }
-        element(pen, first, p, s, "1:2 with points pt 7 ps 0.6");
+        element(pen, first, p, s, "1:2 with points");
+        report_format(pen->script, " pt %d ps %s", chart_shape_number(series->shape),
+                      series->count > CLOUD ? "0.36" : "0.6");
         colour(pen, "lc", rgb);
         return;
     case FORAGE_MARK_BARS:

@@ -11,10 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The symbols of gnuplot that script.c uses: 6 is a dot, 12 a diamond. */
+/* The symbols of gnuplot that script.c uses, as it draws them (chart_shape_number less one): square, dot, triangle,
+ * triangle on its tip, diamond. */
 const char chart_definitions[] =
     "<svg width=\"0\" height=\"0\" style=\"position:absolute\" aria-hidden=\"true\" focusable=\"false\"><defs>"
+    "<rect id=\"gpPt4\" x=\"-1\" y=\"-1\" width=\"2\" height=\"2\" fill=\"currentColor\"/>"
     "<circle id=\"gpPt6\" r=\"1\" fill=\"currentColor\"/>"
+    "<path id=\"gpPt8\" d=\"M0,-1.33L-1.33,.67L1.33,.67z\" fill=\"currentColor\"/>"
+    "<path id=\"gpPt10\" d=\"M0,1.33L-1.33,-.67L1.33,-.67z\" fill=\"currentColor\"/>"
     "<rect id=\"gpPt12\" x=\"-1\" y=\"-1\" width=\"2\" height=\"2\" transform=\"rotate(45)\" fill=\"currentColor\"/>"
     "</defs></svg>\n";
 

@@ -134,8 +134,8 @@ static void draw_curve(const text_canvas *canvas, const text_area *area, const c
     for (size_t i = 0; i < series->count; ++i) {
         dot(canvas, area, share(x, series->x[i]), share(y, series->y[i]), (int)series->ink);
         if (series->mark == FORAGE_MARK_POINTS && isfinite(series->x[i]) && isfinite(series->y[i]))
-            put(canvas, column_of(area, x, series->x[i]), row_of(area, y, series->y[i]), canvas->plain ? 'o' : 0x25CF,
-                (int)series->ink);
+            put(canvas, column_of(area, x, series->x[i]), row_of(area, y, series->y[i]),
+                chart_shape_character(series->shape, canvas->plain), (int)series->ink);
         if (series->mark != FORAGE_MARK_LINE || i + 1 == series->count)
             continue;
         size_t steps = 8 * area->columns / (series->count > 1 ? series->count - 1 : 1) + 8;
@@ -449,25 +449,34 @@ static uint32_t sample_of(const text_canvas *canvas, const forage_chart_series *
         return canvas->plain ? 'o' : 0x25C6;
     case FORAGE_MARK_LINE:
         return canvas->plain ? (uint32_t) "*+ox#@"[series->ink % 6] : series->dashed ? 0x2504 : 0x2500;
+    case FORAGE_MARK_POINTS:
+        return chart_shape_character(series->shape, canvas->plain);
     default:
         return canvas->plain ? '=' : 0x2588;
     }
 }
 
-/* The legend, on one row. */
-static void draw_legend(const text_canvas *canvas, const forage_chart *chart, size_t row)
+/* The legend, on as many rows as it takes, from `row` on; returns how many. `canvas` without cells: only counts. */
+static size_t draw_legend(const text_canvas *canvas, const forage_chart *chart, size_t row)
 {
-    size_t at = 2;
+    size_t at = 2, rows = 1;
     for (size_t s = 0; s < chart->panels[0].series_count; ++s) {
         const forage_chart_series *series = &chart->panels[0].series[s];
         if (!series->name)
             continue;
         size_t length = length_of(series->name);
         length = length < LEGEND_MOST ? length : LEGEND_MOST;
-        put(canvas, at, row, sample_of(canvas, series), (int)series->ink);
-        write_text(canvas, at + 2, row, length, series->name, -1);
+        if (at > 2 && at + 2 + length > canvas->columns) {
+            at = 2;
+            ++rows;
+        }
+        if (canvas->cells) {
+            put(canvas, at, row + rows - 1, sample_of(canvas, series), (int)series->ink);
+            write_text(canvas, at + 2, row + rows - 1, length, series->name, -1);
+        }
         at += length + 5;
     }
+    return rows;
 }
 
 static bool sideways(const forage_chart *chart)
@@ -496,7 +505,7 @@ static void draw_chart(const text_canvas *canvas, const forage_chart *chart, siz
     write_text(canvas, 0, 0, canvas->columns, chart->title, -1);
     size_t top = 1;
     if (has_legend(chart))
-        draw_legend(canvas, chart, top++);
+        top += draw_legend(canvas, chart, top);
     size_t width = canvas->columns / across;
     for (size_t p = 0; p < chart->panel_count; ++p) {
         text_area place = {
@@ -524,7 +533,7 @@ forage_status forage_chart_text(const forage_chart *chart, const forage_terminal
     while (across > 1 && canvas.columns / across < 36)
         --across;
     size_t each = rows_of(chart), down = (chart->panel_count + across - 1) / across;
-    canvas.rows = 1 + has_legend(chart) + each * down;
+    canvas.rows = 1 + (has_legend(chart) ? draw_legend(&canvas, chart, 0) : 0) + each * down;
     canvas.cells = forage_calloc(canvas.columns * canvas.rows, sizeof *canvas.cells);
     report_text text = {0};
     if (canvas.cells) {

@@ -15,6 +15,7 @@ DATA = pathlib.Path(os.environ.get("FORAGE_DATA", cli.SOURCE / "../shared/data")
 QUICK = ("--seeds", 1)  # one world in each experiment: intervals are missing, everything else is there
 CHARTS = ["loss", "personas", "calibration", "new-users", "new-products", "drift", "feedback-loop"]
 CHARTS_2 = ["regret", "greedy", "personas", "newcomers", "anna", "changes", "own-traffic", "other-shops"]
+CHARTS_4 = ["degrees", "layers", "map-users", "map-products", "logs", "few-clicks"]
 HAVE_GNUPLOT = shutil.which("gnuplot") is not None
 
 
@@ -55,17 +56,35 @@ def test_the_chapter():
     assert numbers["metrics"]["log_loss"] < numbers["metrics"]["base_log_loss"]
 
 
-def test_both_chapters():
-    """One page, with the chapters one after the other; numbers of both in the JSON."""
+def test_all_chapters():
+    """One page, with the chapters one after the other; numbers of all in the JSON."""
     result = forage("study", "--output", "both", "--visits", 2000, "--json", *QUICK)
     numbers = result.json()
     assert numbers["chapter1"]["chapter"] == 1 and numbers["chapter2"]["chapter"] == 2
     agents = numbers["chapter2"]["shop"]["agents"]
     assert abs(agents["oracle"]["regret"]) < 1e-6 < agents["linucb"]["regret"]
     page = Page("both/index.html")
-    assert page.figures == len(CHARTS) + len(CHARTS_2) and page.loads == []
+    assert page.figures == len(CHARTS) + len(CHARTS_2) + len(CHARTS_4) and page.loads == []
     assert "What Anna saw" in page.text and "The same numbers again" in page.text
+    assert "Beyond chance" not in page.text and "With a single world" in page.text
     assert {"%s.csv" % name for name in CHARTS_2} < set(os.listdir("both/chapter-2"))
+    assert {"%s.csv" % name for name in CHARTS_4} < set(os.listdir("both/chapter-4"))
+    crowd = {arm["name"]: arm["click_rate"] for arm in numbers["chapter4"]["crowd"]["arms"]}
+    assert numbers["chapter4"]["crowd"]["visits"] == [10, 20, 40, 80]
+    assert crowd["no graph"][1]["value"] < crowd["lightgcn"][1]["value"] < crowd["oracle"][1]["value"]
+    assert len(numbers["chapter4"]["customers"]) == 4
+
+
+def test_the_graph_chapter():
+    """Alone, on another shop; its options say what gives the same numbers again."""
+    scenario = forage("simulate", "--show", "petshop").out.replace("fish_hobbyist: {", "aquarist: {")
+    pathlib.Path("other.yaml").write_text(scenario)
+    result = forage("study", "--chapter", 4, "--scenario", "other.yaml", "--seed", 3, "--output", "graph", *QUICK)
+    assert "after 1 click" in result.out and result.out.rstrip().endswith("The report: graph/index.html")
+    page = Page("graph/index.html")
+    assert page.figures == len(CHARTS_4) and page.loads == []
+    assert "aquarist" in page.text and "fish_hobbyist" not in page.text
+    assert "forage study --scenario other.yaml --chapter 4 --seed 3 --seeds 1" in page.text
 
 
 def test_json_and_no_gnuplot():
@@ -78,7 +97,9 @@ def test_json_and_no_gnuplot():
 
 
 def test_refusals():
-    refused("study", "--chapter", 3, says=["chapter 3"], code=2)
+    refused("study", "--chapter", 3, says=["chapter 3", "1, 2 and 4"], code=2)
+    refused("study", "--chapter", 5, says=["chapter 5"], code=2)
+    refused("study", "--chapter", 4, "--seeds", 51, "--quiet", says=["at most 50"], code=2)
     refused("study", "--chapter", 1, "--scenario", "nowhere.yaml", "--quiet", says=["nowhere.yaml"])
     refused("study", "--model", "nothing", "--quiet", says=["nothing"])
     refused("report", "popular", says=["--data"], code=2)

@@ -303,6 +303,45 @@ static void test_csv(void **state)
     forage_free(text);
 }
 
+/* Names instead of numbers on the x axis, and dots of different shapes. */
+static void test_names_and_shapes(void **state)
+{
+    static const char *const names[] = {"1", hostile, "20"};
+    static const char *const symbols[] = {"#gpPt6'", "#gpPt4'", "#gpPt8'", "#gpPt12'", "#gpPt10'"};
+    enum { SHAPES = sizeof symbols / sizeof *symbols };
+    const double places[] = {0, 1, 2}, heights[] = {0.1, 0.2, 0.42, 0.5, 0.7, 0.8, 0.9};
+    forage_chart_series series[SHAPES];
+    char *text = NULL;
+    (void)state;
+    for (size_t s = 0; s < SHAPES; ++s)
+        series[s] = (forage_chart_series){.name = "dots",
+                                          .mark = FORAGE_MARK_POINTS,
+                                          .shape = (forage_shape)s,
+                                          .count = 3,
+                                          .x = places,
+                                          .y = heights + s};
+    const forage_chart_panel panel = {
+        .x = {.categories = names, .category_count = 3}, .series = series, .series_count = SHAPES};
+    const forage_chart chart = {
+        .name = "dots", .title = "Dots", .summary = "Dots.", .panels = &panel, .panel_count = 1};
+    const forage_chart *const list[] = {&chart};
+    assert_int_equal(forage_chart_csv(&chart, &text, NULL), FORAGE_OK);
+    assert_non_null(strstr(text, "\n,dots,20,2,0.42,"));
+    forage_free(text);
+    assert_int_equal(forage_chart_text(&chart, &(forage_terminal){.plain = true}, &text, NULL), FORAGE_OK);
+    assert_non_null(strstr(text, " 20"));
+    assert_non_null(strchr(text, '^'));
+    forage_free(text);
+    forage_chart_pictures pictures[1];
+    if (!have_gnuplot())
+        return; /* skipped: cmocka's skip() would count as a failure */
+    assert_int_equal(forage_charts_draw(list, 1, NULL, pictures, NULL), FORAGE_OK);
+    for (size_t s = 0; s < SHAPES; ++s)
+        assert_non_null(strstr(pictures[0].wide.bytes, symbols[s]));
+    assert_non_null(strstr(pictures[0].svg.bytes, "`touch pwned`"));
+    forage_charts_release(pictures, 1);
+}
+
 static void test_degenerate_axes(void **state)
 {
     (void)state;
@@ -341,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_terminal),
         cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_names_and_shapes),
         cmocka_unit_test(test_degenerate_axes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
