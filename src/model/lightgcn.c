@@ -25,15 +25,15 @@ static const forage_param params[] = {
     {"layers", FORAGE_PARAM_INTEGER, "1", 0, LIGHTGCN_LAYERS, NULL,
      "how often the graph is applied; 0: plain matrix factorisation"},
     {"embedding-size", FORAGE_PARAM_INTEGER, "64", 1, 1024, NULL, "numbers per user and item"},
-    {"epochs", FORAGE_PARAM_INTEGER, "30", 1, 100000, NULL, "passes over the edges"},
+    {"epochs", FORAGE_PARAM_INTEGER, "40", 1, 100000, NULL, "passes over the edges"},
     {"batch-size", FORAGE_PARAM_INTEGER, "2048", 2, 1 << 16, NULL, "edges per step"},
-    {"learning-rate", FORAGE_PARAM_REAL, "0.001", 0, 10, NULL, "step size of Adam"},
-    {"schedule", FORAGE_PARAM_CHOICE, "cosine", 0, 0, "constant|linear|cosine",
+    {"learning-rate", FORAGE_PARAM_REAL, "0.0005", 0, 10, NULL, "step size of Adam"},
+    {"schedule", FORAGE_PARAM_CHOICE, "constant", 0, 0, "constant|linear|cosine",
      "how the learning rate falls over the epochs (or the minutes that there are), to final-rate of itself"},
     {"final-rate", FORAGE_PARAM_REAL, "0", 0, 1, NULL, "share of the learning rate that a schedule ends with"},
     {"temperature", FORAGE_PARAM_REAL, "0.12", 0.01, 10, NULL,
      "softmax, bsl: divides cosines; low values look at the hardest other items alone"},
-    {"second-temperature", FORAGE_PARAM_REAL, "0.84", 0.01, 10, NULL,
+    {"second-temperature", FORAGE_PARAM_REAL, "1", 0.01, 10, NULL,
      "bsl: weight of the other items against the chosen one (exponent of their sum)"},
     {"l2", FORAGE_PARAM_REAL, "1e-05", 0, 100, NULL,
      "penalty on the layer-0 embeddings of the batch: half their squares, per edge"},
@@ -54,7 +54,7 @@ static const forage_param params[] = {
 
 /* BPR as published. */
 static const forage_preset presets[] = {
-    {"loss", "bpr", "layers", "3"},    {"loss", "bpr", "schedule", "constant"}, {"loss", "bpr", "l2", "0.0001"},
+    {"loss", "bpr", "layers", "3"},    {"loss", "bpr", "learning-rate", "0.001"}, {"loss", "bpr", "l2", "0.0001"},
     {"loss", "bpr", "init", "normal"}, {"loss", "bpr", "epochs", "200"},
 };
 
