@@ -276,12 +276,29 @@ static size_t table_size(const model_state *state, bool items)
     return (items ? state->items : state->users) * state->pitch * sizeof(float);
 }
 
+/* Ended in the middle of an epoch, by a clock that nothing foretold, one side would not fit the other: it is completed.
+ */
+static void complete(ials_solver *solver, const uint64_t *place)
+{
+    size_t first = (size_t)place[NEXT_ROW];
+    if (!place[USERS_TURN]) {
+        solve(solver, first, solver->state->items);
+        turn_to(solver, false);
+        first = 0;
+    }
+    solve(solver, first, solver->state->users);
+}
+
 void ials_fit_end(model_fit *fit, bool keep)
 {
     model_state *state = fit->solver.state;
-    if (keep && fit->place[BEST_EPOCH] && fit->best_user) {
+    bool has_best = fit->place[BEST_EPOCH] && fit->best_user;
+    bool between = !fit->place[NEXT_ROW] && !fit->place[USERS_TURN] && fit->place[EPOCH];
+    if (keep && has_best) {
         memcpy(state->user, fit->best_user, table_size(state, false));
         memcpy(state->item, fit->best_item, table_size(state, true));
+    } else if (keep && !between) {
+        complete(&fit->solver, fit->place);
     }
     if (keep)
         ials_settle(state, fit->solver.scratch, fit->solver.gram);

@@ -468,6 +468,38 @@ static void test_ials_validated(void **state)
     forage_params_free(params);
 }
 
+/* No time at all: one epoch nevertheless, or what is solved for would not fit to the rest. */
+static void test_without_time(void **state)
+{
+    static const char *const names[] = {"gf-cf", "ials", "item-knn"};
+    (void)state;
+    for (size_t m = 0; m < 3; m++) {
+        const forage_model_info *info;
+        forage_error error = {0};
+        forage_params *params;
+        forage_split split;
+        forage_model *model, *whole;
+        float scores[64], again[64];
+        must(forage_model_find(names[m], &info, &error), &error);
+        must(forage_params_create(&info->table, &params, &error), &error);
+        if (m == 1)
+            must(forage_params_set(params, "epochs", "1", &error), &error);
+        must(forage_split_parse("none", dataset, &split, &error), &error);
+        forage_fit_options options = {.seed = 5};
+        must(forage_model_fit(info, params, dataset, &split, &options, NULL, &whole, &error), &error);
+        options.seconds_limit = 1e-9;
+        must(forage_model_fit(info, params, dataset, &split, &options, NULL, &model, &error), &error);
+        score_user(model, 0, scores);
+        score_user(whole, 0, again);
+        for (size_t i = 0; i < items; i++) /* so small that the first step is all */
+            close_to((double)scores[i], (double)again[i], 1e-5);
+        forage_model_free(model);
+        forage_model_free(whole);
+        forage_split_release(&split);
+        forage_params_free(params);
+    }
+}
+
 /* ---- item-knn ---- */
 
 static void test_item_knn(void **state)
@@ -555,6 +587,7 @@ int main(void)
         cmocka_unit_test(test_ials),
         cmocka_unit_test(test_ials_extended),
         cmocka_unit_test(test_ials_validated),
+        cmocka_unit_test(test_without_time),
         cmocka_unit_test(test_item_knn),
         cmocka_unit_test(test_item_knn_extended),
         cmocka_unit_test(test_item_knn_refuses),
