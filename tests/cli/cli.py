@@ -24,9 +24,9 @@ class Result:
         return json.loads(self.out)
 
 
-def forage(*arguments, code=0, stdin=None):
+def forage(*arguments, code=0, stdin=None, timeout=240):
     """Runs the program; its exit code must be `code`."""
-    done = subprocess.run([PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, timeout=240, check=False,
+    done = subprocess.run([PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, timeout=timeout, check=False,
                           encoding="utf-8", errors="replace")
     if done.returncode != code:
         raise AssertionError("forage %s: exit code %d instead of %d\n%s%s" % (
