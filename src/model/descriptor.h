@@ -55,6 +55,7 @@ typedef struct model_progress {
     double validation_metric; /* the same; NaN without validation rows or info.metric */
     size_t best_epoch;        /* from 1; 0 as long as there is none */
     bool stopped_early;
+    bool out_of_time; /* finished before its end, as model_fit_input.seconds wants it */
     bool finished;
 } model_progress;
 

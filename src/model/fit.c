@@ -356,7 +356,7 @@ static forage_status run(fit_task *task, forage_error *error)
         FORAGE_TRY(type->fit_step(task->fit, &progress, error));
         FORAGE_TRY(note_epochs(task, &progress, error));
         bool go_on = report_progress(task, &progress);
-        task->report->out_of_time = out_of_time(task) && !progress.stopped_early;
+        task->report->out_of_time = (progress.out_of_time || out_of_time(task)) && !progress.stopped_early;
         if (progress.finished || task->report->out_of_time)
             return FORAGE_OK;
         if (!go_on)

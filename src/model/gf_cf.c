@@ -434,6 +434,7 @@ static forage_status fit_step(model_fit *fit, model_progress *progress, forage_e
     report(fit, progress);
     if (!progress->finished)
         return FORAGE_OK;
+    progress->out_of_time = fit->svd->last;
     finish(fit);
     if (fit->validation)
         progress->validation_metric = model_validation_run(fit->validation);

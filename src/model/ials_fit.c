@@ -343,6 +343,7 @@ static forage_status end_epoch(model_fit *fit, model_progress *progress, forage_
     fit->epoch_started = now;
     /* No epoch that would not come to its end. */
     bool late = fit->input->seconds > 0 && now - fit->started + fit->longest > fit->input->seconds;
+    progress->out_of_time = late;
     fit->finished =
         late || progress->stopped_early || epoch >= (uint64_t)forage_params_integer(state->setup->params, "epochs");
     return FORAGE_OK;

@@ -26,7 +26,8 @@ struct model_fit {
     enum { CONSTANT, LINEAR, COSINE } schedule;
     size_t epochs, batch, patience, steps; /* steps of an epoch */
     double learning_rate, final_rate;
-    double started; /* clock */
+    double started;                   /* clock */
+    double longest_step, longest_end; /* seconds of a step, and of what the end of an epoch takes */
 
     uint32_t *users, *items; /* that have edges; users (BPR) that do not have all items */
     size_t user_count, item_count;
@@ -50,10 +51,10 @@ static forage_status out_of_memory(forage_error *error)
 
 double lightgcn_fit_memory(const model_state *state, const model_fit_input *input)
 {
-    size_t edges = input->train->count, batch = (size_t)forage_params_integer(state->params, "batch-size");
+    size_t edges = input->train->count;
     double best = input->validation->count ? (double)state->nodes * (double)state->pitch * 4 : 0;
     return lightgcn_memory(state, (double)edges) + best + (double)edges * 8 +
-           lightgcn_trainer_memory(state, batch < edges ? batch : edges);
+           lightgcn_trainer_memory(state, lightgcn_batch_size(state, edges));
 }
 
 /* ---- making ready ---- */
@@ -119,8 +120,7 @@ static forage_status read_params(model_fit *fit, forage_error *error)
         return forage_fail(error, FORAGE_FORMAT, "no training row has a value above 0: the graph has no edges");
     if (edges > UINT32_MAX - 1)
         return forage_fail(error, FORAGE_UNSUPPORTED, "%zu edges are more than lightgcn can number", edges);
-    fit->batch = (size_t)forage_params_integer(values, "batch-size");
-    fit->batch = fit->batch < edges ? fit->batch : edges;
+    fit->batch = lightgcn_batch_size(state, edges);
     fit->steps = (edges + fit->batch - 1) / fit->batch;
     return FORAGE_OK;
 }
@@ -272,16 +272,27 @@ static void judge(model_fit *fit)
     memcpy(fit->best, fit->state->base, fit->state->nodes * fit->state->pitch * sizeof *fit->best);
 }
 
+/* The end of an epoch, or of as much of it as there was time for. */
 static void epoch_end(model_fit *fit)
 {
+    double begun = forage_clock();
+    size_t edges = fit->state->graph.edges, done = (size_t)fit->at[AT_STEP] * fit->batch;
     if (fit->trainer->parts == 2)
         fit->rng = fit->after;
     fit->drawn = false;
     fit->at[AT_EPOCH]++;
     fit->at[AT_STEP] = 0;
-    fit->loss[LOSS_TRAIN] = fit->loss[LOSS_SUM] / (double)fit->state->graph.edges;
+    fit->loss[LOSS_TRAIN] = fit->loss[LOSS_SUM] / (double)(done < edges ? done : edges);
     fit->loss[LOSS_SUM] = 0;
     judge(fit);
+    fit->longest_end = fmax(fit->longest_end, forage_clock() - begun);
+}
+
+/* Is there no time for another step, and for what comes after the last one? */
+static bool is_late(const model_fit *fit)
+{
+    double ahead = fit->longest_step + (fit->validation ? fit->longest_end : 0);
+    return fit->input->seconds > 0 && forage_clock() - fit->started + ahead >= fit->input->seconds;
 }
 
 void lightgcn_fit_draw(model_fit *fit, lightgcn_batch *batch)
@@ -303,14 +314,14 @@ forage_status lightgcn_fit_step(model_fit *fit, model_progress *progress, forage
     bool late = false;
     double loss;
     for (size_t i = 0; i < STEPS_PER_CALL && fit->at[AT_STEP] < fit->steps && !late; i++) {
+        double begun = forage_clock();
         const lightgcn_batch batch = draw(fit);
         FORAGE_TRY(learn(fit, &batch, &loss, error));
-        late = fit->input->seconds > 0 && forage_clock() - fit->started >= fit->input->seconds;
+        fit->longest_step = fmax(fit->longest_step, forage_clock() - begun);
+        late = is_late(fit);
     }
-    if (fit->at[AT_STEP] == fit->steps)
+    if (late || fit->at[AT_STEP] == fit->steps)
         epoch_end(fit);
-    else if (late)
-        judge(fit); /* of the epoch that there is no time for */
     progress->done = fit->at[AT_EPOCH] * edges + fit->at[AT_STEP] * fit->batch;
     progress->total = (uint64_t)((double)progress->done / fmax(share_done(fit), 1e-9));
     progress->epochs = (size_t)fit->at[AT_EPOCH];
@@ -318,6 +329,7 @@ forage_status lightgcn_fit_step(model_fit *fit, model_progress *progress, forage
     progress->validation_metric = fit->loss[LOSS_METRIC];
     progress->best_epoch = (size_t)fit->at[AT_BEST_EPOCH];
     progress->stopped_early = fit->patience && fit->at[AT_STALE] >= fit->patience && fit->at[AT_EPOCH] < fit->epochs;
+    progress->out_of_time = late && fit->at[AT_EPOCH] < fit->epochs;
     progress->finished = progress->stopped_early || late || fit->at[AT_EPOCH] >= fit->epochs;
     return FORAGE_OK;
 }

@@ -20,9 +20,22 @@
 enum {
     BLOCK_ROWS = 64, /* of a chunk of the last product */
     PAIRS = 256,     /* of a chunk of BPR */
+    USUAL_BATCH = 2048,
+    SMALL_BATCH = 64,
+    SMALL_STEPS = 128, /* of an epoch at least, where batches would not become too small */
 };
 
 /* ---- making ready ---- */
+
+size_t lightgcn_batch_size(const model_state *state, size_t edges)
+{
+    size_t wanted = (size_t)forage_params_integer(state->params, "batch-size");
+    if (wanted == 0) {
+        wanted = edges / SMALL_STEPS / SMALL_BATCH * SMALL_BATCH;
+        wanted = wanted < SMALL_BATCH ? SMALL_BATCH : wanted > USUAL_BATCH ? USUAL_BATCH : wanted;
+    }
+    return wanted < edges ? wanted : edges;
+}
 
 bool lightgcn_pairwise(const model_state *state)
 {

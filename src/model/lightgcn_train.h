@@ -35,6 +35,8 @@ typedef struct lightgcn_trainer {
     float *blocks;    /* [threads, rows of a block, pitch] */
 } lightgcn_trainer;
 
+/* Edges of a step, of `edges` in all: as the parameters say, or chosen by how many there are. */
+size_t lightgcn_batch_size(const model_state *state, size_t edges);
 /* Is the loss BPR? */
 bool lightgcn_pairwise(const model_state *state);
 /* For batches of up to `batch` edges of the state's graph, with the settings of its parameters. */

@@ -161,7 +161,8 @@ def test_minutes():
         command = ("train", "lightgcn", "--loss", loss, "--data", "log.csv", "--epochs", 100000, "--split", "random:0.1:1",
                    "--output", loss)
         result = forage(*command, "--max-minutes", 0.01, "--json").json()
-        assert result["out_of_time"] and result["seconds"] < 30 and len(result["epochs"]) < 100000
+        assert result["out_of_time"] and result["seconds"] < 5 and len(result["epochs"]) < 100000 # 0.6, and a busy machine
+        assert result["validation_metric"] == max(epoch["validation_metric"] for epoch in result["epochs"])
         assert "Ended after 0.00001 minutes" in forage(*command, "--max-minutes", "0.00001").out
         assert not os.path.exists(loss + ".state")
 
@@ -198,7 +199,7 @@ def test_too_little_memory_is_said_before():
     if not memory_is_its_own():
         return
     shop()
-    command = ("train", "lightgcn", "--data", "log.csv", "--epochs", 1, "--output", "m", "--threads", 2)
+    command = ("train", "lightgcn", "--data", "log.csv", "--epochs", 1, "--output", "m", "--threads", 2, "--batch-size", 2048)
     code, messages = within(20000, *command)
     found = ESTIMATE.search(messages)
     assert code == 1 and found and int(found[1]) > int(found[2]), messages
