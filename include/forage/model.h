@@ -1,7 +1,6 @@
 /*
  * model.h: models estimate the reward of (request, item). One algorithm is one
- * file in src/model/ and one constant descriptor; this header is how everyone
- * else meets them.
+ * constant descriptor in src/model/; this header is how everyone else meets them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -25,19 +24,24 @@ typedef enum forage_capability {
     FORAGE_HAS_DEVIATION = 1 << 2,     /* gives a standard error beside the mean */
     FORAGE_HAS_EMBEDDINGS = 1 << 3,    /* users and items as vectors */
     FORAGE_GIVES_PROBABILITY = 1 << 4, /* the mean is a probability of reward (log loss makes sense) */
+    FORAGE_CAN_FOLD_IN = 1 << 5,       /* ranks by a history: forage_model_rank_history, FORAGE_UNKNOWN_FOLD_IN */
+    FORAGE_CAN_EXTEND = 1 << 6,        /* takes in new users, items and events: forage_model_extend, options.start */
 } forage_capability;
 
 typedef struct forage_model_info {
     const char *name; /* "embedding-mlp" */
     unsigned version;
     const char *summary;
-    unsigned capabilities; /* of forage_capability */
+    unsigned capabilities; /* of forage_capability, but for the last two: ask forage_model_capabilities */
     forage_param_table table;
     const char *metric; /* "ndcg@20": what validation rows are judged by while fitting; NULL: the loss alone */
 } forage_model_info;
 
 /* All models, in alphabetical order; *count of them. Never NULL. */
 FORAGE_API const forage_model_info *const *forage_models(size_t *count);
+/* All that the model can do, of forage_capability: info->capabilities, and what follows from the functions it has. Any
+ * thread. */
+FORAGE_API unsigned forage_model_capabilities(const forage_model_info *info);
 /* The model of that name; fails with a message that lists what is possible. */
 FORAGE_API forage_status forage_model_find(const char *name, const forage_model_info **info, forage_error *error);
 

@@ -14,6 +14,8 @@ static const struct {
     {FORAGE_HAS_DEVIATION, "deviation", "gives a standard error"},
     {FORAGE_HAS_EMBEDDINGS, "embeddings", "has vectors for users and items"},
     {FORAGE_GIVES_PROBABILITY, "probability", "scores are probabilities"},
+    {FORAGE_CAN_FOLD_IN, "fold-in", "ranks by a history alone (recommend --history, --unknown fold-in)"},
+    {FORAGE_CAN_EXTEND, "extend", "takes in new users, items and events (forage update, train --from)"},
 };
 
 enum { CAPABILITIES = sizeof capabilities / sizeof capabilities[0] };
@@ -21,22 +23,40 @@ enum { CAPABILITIES = sizeof capabilities / sizeof capabilities[0] };
 static json_t *model_json(const forage_model_info *info)
 {
     json_t *able = json_array();
+    unsigned can = forage_model_capabilities(info);
     for (size_t c = 0; c < CAPABILITIES; c++) {
-        if (info->capabilities & capabilities[c].bit)
+        if (can & capabilities[c].bit)
             json_array_append_new(able, json_string(capabilities[c].key));
     }
-    return json_pack("{s:s, s:i, s:s, s:o, s:o}", "name", info->name, "version", (int)info->version, "summary",
-                     info->summary, "capabilities", able, "parameters", cli_params_json(&info->table));
+    return json_pack("{s:s, s:i, s:s, s:o, s:o, s:o}", "name", info->name, "version", (int)info->version, "summary",
+                     info->summary, "capabilities", able, "parameters", cli_params_json(&info->table), "presets",
+                     cli_presets_json(&info->table));
 }
 
 static void print_model(const forage_model_info *info)
 {
+    unsigned can = forage_model_capabilities(info);
     printf("%s (version %u): %s\n", info->name, info->version, info->summary);
     for (size_t c = 0; c < CAPABILITIES; c++) {
-        if (info->capabilities & capabilities[c].bit)
+        if (can & capabilities[c].bit)
             printf("  * %s\n", capabilities[c].text);
     }
     cli_print_params(&info->table);
+}
+
+/* A line of the list, and what the model can do in the words of --json. */
+static void print_line(const forage_model_info *info)
+{
+    unsigned can = forage_model_capabilities(info);
+    const char *separator = "[";
+    printf("%-16s %s\n%-16s ", info->name, info->summary, "");
+    for (size_t c = 0; c < CAPABILITIES; c++) {
+        if (!(can & capabilities[c].bit))
+            continue;
+        printf("%s%s", separator, capabilities[c].key);
+        separator = ", ";
+    }
+    printf("]\n");
 }
 
 static int run(int argc, char **argv)
@@ -73,8 +93,8 @@ static int run(int argc, char **argv)
         return cli_print_json(json_pack("{s:o}", "models", list));
     }
     for (size_t i = 0; i < models; i++)
-        printf("%-16s %s\n", all[i]->name, all[i]->summary);
-    printf("\n'forage models NAME' lists the parameters of one.\n");
+        print_line(all[i]);
+    printf("\n'forage models NAME' says what the words in brackets mean and lists the parameters of one.\n");
     return CLI_GOOD;
 }
 

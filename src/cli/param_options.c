@@ -2,6 +2,7 @@
 #include "cli/param_options.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static forage_status set_param(void *context, const char *option, const char *text, forage_error *error)
 {
@@ -65,6 +66,57 @@ json_t *cli_params_json(const forage_param_table *table)
     return params;
 }
 
+static bool same_preset(const forage_preset *a, const forage_preset *b)
+{
+    return strcmp(a->when, b->when) == 0 && strcmp(a->is, b->is) == 0;
+}
+
+/* Is preset `i` the first for its value of its parameter? */
+static bool first_preset(const forage_param_table *table, size_t i)
+{
+    for (size_t before = 0; before < i; before++) {
+        if (same_preset(&table->presets[before], &table->presets[i]))
+            return false;
+    }
+    return true;
+}
+
+json_t *cli_presets_json(const forage_param_table *table)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < table->preset_count; i++) {
+        const forage_preset *preset = &table->presets[i];
+        if (!first_preset(table, i))
+            continue;
+        json_t *sets = json_object();
+        for (size_t other = i; other < table->preset_count; other++) {
+            if (same_preset(&table->presets[other], preset))
+                json_object_set_new(sets, table->presets[other].name, json_string(table->presets[other].value));
+        }
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:o}", "parameter", preset->when, "value", preset->is, "defaults", sets));
+    }
+    return list;
+}
+
+static void print_presets(const forage_param_table *table)
+{
+    for (size_t i = 0; i < table->preset_count; i++) {
+        const forage_preset *preset = &table->presets[i];
+        const char *separator = "";
+        if (!first_preset(table, i))
+            continue;
+        printf("\n  With --%s %s these are the defaults: ", preset->when, preset->is);
+        for (size_t other = i; other < table->preset_count; other++) {
+            if (!same_preset(&table->presets[other], preset))
+                continue;
+            printf("%s%s %s", separator, table->presets[other].name, table->presets[other].value);
+            separator = ", ";
+        }
+        printf("\n");
+    }
+}
+
 void cli_print_params(const forage_param_table *table)
 {
     for (size_t i = 0; i < table->count; i++) {
@@ -74,4 +126,5 @@ void cli_print_params(const forage_param_table *table)
         printf("\n  --%s %s\n      %s\n      (%s)\n", param->name,
                param->default_value[0] ? param->default_value : "''", param->doc, possible);
     }
+    print_presets(table);
 }

@@ -24,6 +24,8 @@ int cli_refuse_online(const forage_model_info *info);
 
 /* A table of parameters as a JSON array, and as the lists of models and policies show it. */
 json_t *cli_params_json(const forage_param_table *table);
+/* What presets of the table set: a list of {parameter, value, defaults: {name: text}}. */
+json_t *cli_presets_json(const forage_param_table *table);
 void cli_print_params(const forage_param_table *table);
 
 #endif

@@ -44,9 +44,8 @@ static bool parse(recommendation *r, int argc, char **argv, int *code)
         {"similar-users", CLI_LIST, &r->similar_users, "ID", "the same for users"},
         {"k", CLI_INTEGER, &r->k, "N", "how many items (default: 10)"},
         {"only", CLI_LIST, &r->only, "NAME=VALUE",
-         "only items with this attribute, such as category=dog; may be given several times: of one attribute any of "
-         "the "
-         "values, of several attributes each"},
+         "only items with this attribute, such as 'category=Dog Toy'; may be given several times: of one attribute "
+         "any of the values, of several attributes each"},
         {"exclude", CLI_LIST, &r->exclude, "ITEM", "leave out this item; may be given several times"},
         {"exclude-seen", CLI_FLAG, &r->exclude_seen, NULL,
          "leave out what the user has met in the log, or the items of --history"},
@@ -69,15 +68,16 @@ static bool parse(recommendation *r, int argc, char **argv, int *code)
                  "       forage recommend MODELFILE --data FILE --history ITEM,... [options]\n"
                  "       forage recommend MODELFILE --data FILE --similar-items ITEM [options]",
         .description =
-            "Ranks all items of the log for each user: score, attributes, and what speaks for it in the log. Or finds\n"
+            "Ranks all items of the log for each user: score, attributes, and what speaks for it in the log. Or finds "
             "the items, or the users, that a model with vectors holds to be most alike.",
         .groups = groups,
         .group_count = 2,
-        .examples = "  forage recommend mlp.safetensors --data log.csv --user 17 --k 5\n"
-                    "  forage recommend graph.safetensors --data train.txt --history 17,4,256 --exclude-seen\n"
-                    "  forage recommend mlp.safetensors --data log.csv --user 17 --only category=dog --exclude 4\n"
-                    "  forage recommend graph.safetensors --data train.txt --similar-items 17\n"
-                    "  forage recommend obd.safetensors --data men.csv --context position=1",
+        .examples =
+            "  forage recommend mlp.safetensors --data log.csv --user 17 --k 5\n"
+            "  forage recommend graph.safetensors --data train.txt --history 17,4,256 --exclude-seen\n"
+            "  forage recommend mlp.safetensors --data log.csv --user 17 --only 'category=Dog Toy' --exclude 4\n"
+            "  forage recommend graph.safetensors --data train.txt --similar-items 17\n"
+            "  forage recommend obd.safetensors --data men.csv --context position=1",
         .least = 1,
         .most = 1,
     };
@@ -220,6 +220,25 @@ static json_t *history_json(const recommendation *r)
     return list;
 }
 
+/* How many items of --history the model has met; the others say nothing to it. */
+static size_t past_known(const recommendation *r)
+{
+    const forage_schema *schema = forage_model_schema(r->model);
+    size_t known = 0;
+    for (size_t f = 0; f < schema->field_count; f++) {
+        const forage_field *field = &schema->fields[f];
+        if (!field->is_id || field->owner != FORAGE_OF_ITEM)
+            continue;
+        for (size_t i = 0; i < r->past_count; i++) {
+            char buffer[24];
+            size_t length;
+            const char *id = forage_vocabulary_id(r->dataset->items, r->past[i], buffer, &length);
+            known += forage_vocabulary_find(field->vocabulary, id, length) != FORAGE_NONE;
+        }
+    }
+    return known;
+}
+
 static void print_heading(const recommendation *r, const char *id, bool known, bool skip, size_t folded)
 {
     char name[CLI_SHOWN_SIZE], text[CLI_SHOWN_SIZE];
@@ -230,7 +249,8 @@ static void print_heading(const recommendation *r, const char *id, bool known, b
     else if (id)
         printf("%s\n", skip ? " is unknown: skipped" : !known ? " is unknown: what the average user gets" : "");
     else if (r->history.count)
-        printf("someone who has met %zu item%s\n", r->past_count, r->past_count == 1 ? "" : "s");
+        printf("someone who has met %zu item%s%s\n", r->past_count, r->past_count == 1 ? "" : "s",
+               past_known(r) ? "" : ", none of which the model knows: what the average user gets");
 }
 
 static forage_status recommend(recommendation *r, const char *id, json_t *users, forage_error *error)

@@ -41,7 +41,8 @@ typedef struct recommendation {
     float *edges;              /* [2 x graph.edges] its normalised values */
 } recommendation;
 
-enum { REASON_TEXT = 400, REASON_PATHS = 5 };
+/* REASON_TEXT has room for all pieces with the longest names that they show: nothing is cut within a character. */
+enum { REASON_TEXT = 800, REASON_PATHS = 5 };
 
 /* What in the log speaks for an item. */
 typedef struct recommend_reason {

@@ -1,9 +1,10 @@
 /*
  * Reasons of forage recommend: what in the log speaks for an item.
  *
- * Where the log knows what was shown and not chosen, rates say most: the user's own in the item's category, everyone's
- * for the item. Where it knows only what was chosen, counts say little, but the choices that an item shares with others
- * do: "because of 17 (23 users chose both)", the strongest paths through the graph of the log (forage_graph_paths).
+ * First, where the ranking is personal, the choices of the user that lead to the item: "because of 17 (23 users chose
+ * both)", the strongest paths through the graph of the log (forage_graph_paths). Then, where the log knows what was
+ * shown and not chosen, rates: the user's own in the item's category, everyone's for the item. Where it knows only what
+ * was chosen, counts, which say little: the user's own are left out beside paths.
  */
 #include "cli/recommend.h"
 
@@ -161,9 +162,9 @@ void recommend_find_reason(const recommendation *r, uint32_t user, uint32_t item
     size_t used = 0;
     *reason = (recommend_reason){0};
     find_paths(r, user, item, reason);
-    if (reason->path_count && !r->rates)
+    if (reason->path_count)
         add_paths(r, reason, reason->text, &used);
-    else
+    if (r->rates || !reason->path_count)
         add_kind(r, user, item, reason->text, &used);
     if (!all->shown)
         forage_append(reason->text, REASON_TEXT, &used, "nobody in the log has met it");

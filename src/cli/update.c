@@ -38,10 +38,9 @@ static bool parse(update *u, int argc, char **argv, int *code)
     const cli_syntax syntax = {
         .usage = "forage update MODELFILE --data FILE --output FILE [options]",
         .description =
-            "Makes a model that also knows the users, items and events of a log, in the time it takes to read them:\n"
-            "nothing is learned, who is new is placed by what they chose. Nothing is lost that the model knew. Now "
-            "and\n"
-            "then 'forage train MODEL --from MODELFILE' learns from them as well.",
+            "Makes a model that also knows the users, items and events of a log, in the time it takes to read them: "
+            "nothing is learned, who is new is placed by what they chose. Nothing is lost that the model knew. "
+            "'forage train MODEL --from MODELFILE' learns from them as well, now and then.",
         .groups = groups,
         .group_count = 2,
         .examples = "  forage update graph.safetensors --data today.csv --output graph.safetensors",

@@ -192,12 +192,6 @@ typedef struct la_spmm {
     const uint32_t *slots; /* column c is row slots[c] of `in`; FORAGE_NONE: zero. NULL: c itself */
 } la_spmm;
 
-/* Rows of `out` that are to be computed. */
-static inline size_t la_spmm_rows(const la_spmm *task)
-{
-    return task->list ? task->list_count : task->matrix.rows;
-}
-
 /* The whole product on up to `threads` threads, in chunks of about equal work. Each number is summed in the order of
  * its row's columns, and every product and sum is rounded: the same bytes for any number of threads and any `isa`. */
 void la_spmm_run(const la_spmm *task, forage_isa isa, int threads);

@@ -216,6 +216,7 @@ void binding_fill_constant(const forage_binding *binding, binding_worker *worker
 forage_status binding_unknown(const forage_binding *binding, size_t field, uint32_t index, uint32_t row,
                               forage_error *error)
 {
+    const model_type *type = binding->model->type;
     const forage_field *what = &binding->model->schema.fields[field];
     bool user = what->owner == FORAGE_OF_USER;
     char buffer[24], place[48] = "";
@@ -224,10 +225,10 @@ forage_status binding_unknown(const forage_binding *binding, size_t field, uint3
         forage_vocabulary_id(user ? binding->dataset->users : binding->dataset->items, index, buffer, NULL);
     if (row != FORAGE_NONE)
         forage_append(place, sizeof place, &used, "row %" PRIu32 " of the log: ", row + 1);
-    return forage_fail_at(
-        error, FORAGE_UNKNOWN, binding->source, 0, what->name,
-        "%sthe model has not met the %s '%.80s' (unknown ids can be skipped, or scored as the average)", place,
-        user ? "user" : "item", id);
+    return forage_fail_at(error, FORAGE_UNKNOWN, binding->source, 0, what->name,
+                          "%sthe model has not met the %s '%.80s'; --unknown skip%s are other ways than error%s", place,
+                          user ? "user" : "item", id, type->catalogue ? ", average or fold-in" : " or average",
+                          type->extend ? ", and 'forage update' makes it known" : "");
 }
 
 typedef struct scoring {

@@ -1,7 +1,7 @@
 /*
  * descriptor.h: what a model is to the rest of the room. One algorithm is one
- * file with one constant `model_type`, listed in models.c; nothing else in the
- * library knows its name.
+ * constant `model_type`, listed in models.c, in the file of its name (a large one
+ * has several); nothing else in the library knows its name.
  *
  * The front (model.c) does what is the same for all: it checks parameters, builds
  * the schema, codes the dataset's columns, runs the loop of fitting, writes

@@ -335,12 +335,13 @@ static bool report_progress(fit_task *task, const model_progress *progress)
 static forage_status interrupted(fit_task *task, forage_error *error)
 {
     const char *path = task->options->state_path;
+    size_t epochs = task->report->epoch_count;
     if (!path || !task->model->type->fit_save)
-        return forage_fail(error, FORAGE_INTERRUPTED, "stopped after %zu epochs; nothing was kept",
-                           task->report->epoch_count);
+        return forage_fail(error, FORAGE_INTERRUPTED, "stopped after %zu epoch%s; nothing was kept", epochs,
+                           epochs == 1 ? "" : "s");
     FORAGE_TRY(save_state(task, error));
-    return forage_fail(error, FORAGE_INTERRUPTED, "stopped after %zu epochs; %s holds the state to resume from",
-                       task->report->epoch_count, path);
+    return forage_fail(error, FORAGE_INTERRUPTED, "stopped after %zu epoch%s; %s holds the state to resume from",
+                       epochs, epochs == 1 ? "" : "s", path);
 }
 
 static bool out_of_time(const fit_task *task)
@@ -366,6 +367,19 @@ static forage_status run(fit_task *task, forage_error *error)
     }
 }
 
+/* The parameter that says how much a model holds of each user or item, or NULL. */
+static const char *size_parameter(const forage_param_table *table)
+{
+    static const char *const names[] = {"embedding-size", "rank", "neighbours"};
+    for (size_t i = 0; i < table->count; i++) {
+        for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
+            if (strcmp(table->params[i].name, names[n]) == 0)
+                return names[n];
+        }
+    }
+    return NULL;
+}
+
 /* Says beforehand what would fail after an hour, or be killed. */
 static forage_status check_memory(const forage_model *model, const model_fit_input *input, forage_error *error)
 {
@@ -373,10 +387,11 @@ static forage_status check_memory(const forage_model *model, const model_fit_inp
     double there = (double)forage_available_memory();
     if (need <= there || there == 0)
         return FORAGE_OK;
-    return forage_fail(
-        error, FORAGE_NO_MEMORY,
-        "fitting %s takes about %.0f MB of memory, and only %.0f MB are free; smaller embeddings need less",
-        model->type->info.name, need / 1e6, there / 1e6);
+    const char *size = size_parameter(&model->type->info.table);
+    return forage_fail(error, FORAGE_NO_MEMORY,
+                       "fitting %s takes about %.0f MB of memory, and only %.0f MB are free%s%s%s",
+                       model->type->info.name, need / 1e6, there / 1e6, size ? "; a smaller --" : "", size ? size : "",
+                       size ? " needs less" : "");
 }
 
 static forage_status prepare(fit_task *task, const forage_dataset *dataset, const forage_split *split,

@@ -20,7 +20,6 @@
 
 #include "la/la.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -571,11 +570,11 @@ static forage_status extend(model_state *state, const model_state *old, const ui
 
 static size_t describe(const model_state *state, char *buffer, size_t size)
 {
+    size_t rank = state->rank ? state->rank : state->wanted;
     int length = snprintf(buffer, size,
                           "GraphFilter(\n  (interactions): %zu of %zu users and %zu items\n"
-                          "  (low_pass): %zu singular vectors, alpha %g\n)\n",
-                          state->pairs.count, state->users, state->items, state->rank ? state->rank : state->wanted,
-                          state->alpha);
+                          "  (low_pass): %zu singular vector%s, alpha %g\n)\n",
+                          state->pairs.count, state->users, state->items, rank, rank == 1 ? "" : "s", state->alpha);
     return length > 0 ? (size_t)length : 0;
 }
 

@@ -18,7 +18,6 @@
 #include "model/ials.h"
 #include "model/catalogue.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -333,11 +332,19 @@ static forage_status save(const model_state *state, nn_checkpoint *checkpoint, f
 }
 
 /* [rows, width] of a checkpoint into rows of `pitch`. */
+/* A number beyond which products of what follows from it might be infinite, and their sums no numbers. */
+static const float LARGEST = 1e12F;
+
 static forage_status read_table(const model_state *state, const nn_checkpoint *checkpoint, const char *name,
                                 size_t rows, float *table, forage_error *error)
 {
     size_t width = state->width, shape[2] = {rows, width};
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, name, 2, shape, table, error));
+    for (size_t i = 0; i < rows * width; i++) {
+        if (fabsf(table[i]) > LARGEST)
+            return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, name,
+                                  "number %zu is %g: no embedding is that large", i + 1, (double)table[i]);
+    }
     for (size_t r = rows; width != state->pitch && r-- > 0;) {
         memmove(table + r * state->pitch, table + r * width, width * sizeof *table);
         memset(table + r * state->pitch + width, 0, (state->pitch - width) * sizeof *table);

@@ -41,7 +41,7 @@ static forage_status take(forage_graph *graph, interactions *pairs, forage_error
 
 static forage_status nobody(forage_error *error)
 {
-    return forage_fail(error, FORAGE_FORMAT, "no training row has a reward above 0: nobody has chosen anything");
+    return forage_fail(error, FORAGE_FORMAT, "no training row has a value above 0: nobody has chosen anything");
 }
 
 static forage_status make_graph(const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,

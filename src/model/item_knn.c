@@ -17,7 +17,6 @@
 #include "model/interactions.h"
 #include "model/validate.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

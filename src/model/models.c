@@ -39,6 +39,17 @@ const forage_model_info *const *forage_models(size_t *count)
     return infos;
 }
 
+unsigned forage_model_capabilities(const forage_model_info *info)
+{
+    const model_type *type = model_type_of(info);
+    unsigned can = info->capabilities;
+    if (type && type->catalogue)
+        can |= FORAGE_CAN_FOLD_IN;
+    if (type && type->extend)
+        can |= FORAGE_CAN_EXTEND;
+    return can;
+}
+
 forage_status forage_model_find(const char *name, const forage_model_info **info, forage_error *error)
 {
     char names[512] = "";

@@ -67,13 +67,22 @@ def test_because():
 
 
 def test_because_with_rates():
-    """Where it is known what was shown and not chosen, rates say more; machines get both."""
+    """Where it is known what was shown and not chosen, rates follow."""
     pathlib.Path("log.csv").write_text(LOG + "bob,shoe,1,red\n")
     forage("train", "embedding-mlp", "--data", "log.csv", "--epochs", 1, "--output", "mlp")
     items = forage("recommend", "mlp", "--data", "log.csv", "--user", "ann", "--json").json()["users"][0]["items"]
     reasons = {item["item"]: item for item in items}
-    assert reasons["hat"]["reason"].startswith("this user clicked 5 of 10 in category 'red'; all users together clicked it 5 of 10")
+    text = ("because of shoe (1 user clicked both) and coat (1); this user clicked 5 of 10 in category 'red'; "
+            "all users together clicked it 5 of 10 times (50.0 %)")
+    assert reasons["hat"]["reason"] == text and text in forage("recommend", "mlp", "--data", "log.csv", "--user", "ann").out
     assert [(path["item"], path["users"]) for path in reasons["hat"]["because"]] == [("shoe", 1), ("coat", 1)]
+    # Someone who chose nothing, and a ranking that is the same for everyone: rates alone.
+    pathlib.Path("log.csv").write_text(LOG + "zoe,hat,0,red\n")
+    forage("train", "embedding-mlp", "--data", "log.csv", "--epochs", 1, "--output", "mlp")
+    forage("train", "popular", "--data", "log.csv", "--output", "popular")
+    for model, user in (("mlp", "zoe"), ("popular", "ann")):
+        items = forage("recommend", model, "--data", "log.csv", "--user", user, "--json").json()["users"][0]["items"]
+        assert not any("because" in item["reason"] for item in items) and all("all users" in item["reason"] for item in items)
 
 
 def test_because_with_long_names():
@@ -86,6 +95,14 @@ def test_because_with_long_names():
         item = forage(*call, "--json").json()["users"][0]["items"][0]
         assert item["because"][0]["item"] == name and item["reason"].startswith("because of " + name[:15]), item
         assert "... (1 user chose both)" in item["reason"]
+        # All pieces at once have room.
+        pathlib.Path("log.csv").write_text("user_id,item_id,clicked," + 30 * "category" + "\n" + "".join(
+            f"{user},{item},{click},{name}\n" for user in ("ann", "bob") for item, click in
+            ((name, 1), ("y" + name, 1), ("hat", int(user == "bob")))))
+        forage("train", "lightgcn", "--data", "log.csv", "--epochs", 1, "--embedding-size", 4, "--output", "graph")
+        items = forage("recommend", "graph", "--data", "log.csv", "--user", "ann", "--json").json()["users"][0]["items"]
+        reason, = (item["reason"] for item in items if item["item"] == "hat")
+        assert reason.startswith("because of ") and reason.endswith("all users together clicked it 1 of 2 times (50.0 %)"), reason
 
 
 def test_hostile_names():
@@ -212,6 +229,11 @@ def test_folding_in():
     assert forage(*call, "--user", "ann", "--json").json()["users"][0]["known"]
     forage("train", "popular", "--data", "log.csv", "--output", "popular")
     refused("recommend", "popular", *call[2:], "--user", "zoe", says=["popular cannot tell"])
+    # A history of which the model knows nothing.
+    past = ("recommend", "graph", "--data", "log.csv", "--history")
+    refused(*past, "cape", says=["'cape'", "--unknown skip, average or fold-in", "forage update"])
+    assert "none of which the model knows: what the average user gets" in forage(*past, "cape", "--unknown", "skip").out
+    assert "none of which" not in forage(*past, "cape,hat", "--unknown", "skip").out
 
 
 def test_unknown_items():

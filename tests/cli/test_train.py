@@ -222,6 +222,18 @@ def test_models():
             assert {"type", "default", "doc"} <= set(param)
         assert name in forage("models").out
     refused("models", "no-such", says=["popular"], code=2)
+    # What a value of one parameter sets of others, and what follows from a model's functions.
+    model, text = forage("models", "embedding-mlp", "--json").json(), forage("models", "embedding-mlp").out
+    preset, = model["presets"]
+    assert (preset["parameter"], preset["value"], preset["defaults"]["epochs"]) == ("recipe", "tuned", "40")
+    assert "With --recipe tuned these are the defaults: epochs 40, learning-rate 0.005, " in text
+    assert not {"fold-in", "extend"} & set(model["capabilities"]) and "forage update" not in text
+    model, text = forage("models", "lightgcn", "--json").json(), forage("models", "lightgcn").out
+    assert [(preset["parameter"], preset["value"]) for preset in model["presets"]] == [("loss", "bsl"), ("loss", "bpr")]
+    assert "With --loss bpr these are the defaults: layers 3, learning-rate 0.001, " in text
+    assert {"fit", "embeddings", "fold-in", "extend"} <= set(model["capabilities"]) and "forage update" in text
+    assert forage("models", "popular", "--json").json()["presets"] == []
+    assert "[fit, embeddings, fold-in, extend]" in forage("models").out
 
 
 def test_real_logs():

@@ -468,6 +468,17 @@ static void test_ials_validated(void **state)
     forage_params_free(params);
 }
 
+/* Numbers that scores would overflow from. */
+static void test_ials_refuses(void **state)
+{
+    static const char *const few[] = {"epochs", "1", NULL};
+    (void)state;
+    forage_model *model = fit("ials", few);
+    refuse_changed(model, "item_embedding.weight", 0, 0x6A000000U, "no embedding is that large"); /* 4e25 */
+    refuse_changed(model, "user_embedding.weight", 1, 0xEA000000U, "no embedding is that large");
+    forage_model_free(model);
+}
+
 /* No time at all: one epoch nevertheless, or what is solved for would not fit to the rest. */
 static void test_without_time(void **state)
 {
@@ -587,6 +598,7 @@ int main(void)
         cmocka_unit_test(test_ials),
         cmocka_unit_test(test_ials_extended),
         cmocka_unit_test(test_ials_validated),
+        cmocka_unit_test(test_ials_refuses),
         cmocka_unit_test(test_without_time),
         cmocka_unit_test(test_item_knn),
         cmocka_unit_test(test_item_knn_extended),
