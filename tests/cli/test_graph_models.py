@@ -90,7 +90,7 @@ def test_numbers_past_2_to_31():
     assert [field["codes"] for field in result["fields"]] == [3, 6], result["fields"]
     assert "2147483648" in dict(ranking("m", log, 4294967296))
     evaluate = ("evaluate", "m", "--data", log, "--test", test, "--k", 20)
-    refused(*evaluate, says=[log, "item '4'", "skipped", "average"])
+    refused(*evaluate, says=[log, "item '4'", "--unknown skip, average"])
     for unknown, recall in (("skip", 2 / 3), ("average", 1)):
         metrics = forage(*evaluate, "--unknown", unknown, "--json").json()
         assert metrics["users"] == 3 and abs(metrics["recall@20"] - recall) < 1e-9, metrics
@@ -204,6 +204,7 @@ def test_too_little_memory_is_said_before():
     found = ESTIMATE.search(messages)
     assert code == 1 and found and int(found[1]) > int(found[2]), messages
     assert messages.startswith("forage: ") and messages.count("\n") == 1 and not os.path.exists("m")
+    assert "a smaller --embedding-size needs less" in messages
     # Whatever there is: it works, or it says why not.
     enough = 0
     for kilobytes in range(20000, 20000 + 1500 * int(found[1]), 1500):
