@@ -24,6 +24,7 @@ static forage_model *small_model(const forage_model_info *info, log_kind kind, i
     forage_model *model = fit(info, few, 5, threads);
     forage_status status = forage_model_extend(model, few, NULL, 0, "log", &more, &error);
     forage_dataset_free(few);
+    assert_int_equal(status == FORAGE_OK, (forage_model_capabilities(info) & FORAGE_CAN_EXTEND) != 0);
     if (status == FORAGE_OK) {
         forage_model_free(more);
         return model;
