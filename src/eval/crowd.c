@@ -15,6 +15,10 @@ static const char *const tuned[][2] = {{"recipe", "tuned"}};
 
 const crowd_model crowd_batched = {"embedding-mlp", batched, sizeof batched / sizeof *batched};
 const crowd_model crowd_tuned = {"embedding-mlp", tuned, sizeof tuned / sizeof *tuned};
+const crowd_model crowd_popular = {"popular", NULL, 0};
+const crowd_model crowd_neighbours = {"item-knn", NULL, 0};
+const crowd_model crowd_squares = {"ials", NULL, 0};
+const crowd_model crowd_filter = {"gf-cf", NULL, 0};
 
 forage_status crowd_graph_model(eval_world *world, size_t layers, bool trained, size_t rows, uint64_t seed,
                                 forage_model **model, forage_error *error)

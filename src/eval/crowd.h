@@ -31,8 +31,9 @@ typedef struct crowd_model {
     size_t count;
 } crowd_model;
 
-/* embedding-mlp as in the worlds of chapter 1, and by its recipe against overfitting. */
-extern const crowd_model crowd_batched, crowd_tuned;
+/* embedding-mlp as in the worlds of chapter 1, and by its recipe against overfitting; and models with their defaults.
+ */
+extern const crowd_model crowd_batched, crowd_tuned, crowd_popular, crowd_neighbours, crowd_squares, crowd_filter;
 /* LightGCN with so many layers (0 to CROWD_MOST_LAYERS), trained or as it begins: random numbers, smoothed or not. */
 enum { CROWD_MOST_LAYERS = 4 };
 forage_status crowd_graph_model(eval_world *world, size_t layers, bool trained, size_t rows, uint64_t seed,

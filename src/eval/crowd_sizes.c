@@ -21,6 +21,8 @@ static const crowd_arm arms[CROWD_ARMS] = {
     [CROWD_POPULAR] = {"bestsellers", "the products with the best click rates in the log, the same for everyone"},
     [CROWD_BATCHED] = {"embedding-mlp", "chapter 1’s batched model, with the settings of its worlds"},
     [CROWD_TUNED] = {"embedding-mlp, tuned", "the same with the settings that were tuned for this shop"},
+    [CROWD_NEIGHBOURS_OF_ITEMS] = {"item-knn", "who clicked on this also clicked on that: products near those clicked"},
+    [CROWD_SQUARES] = {"ials", "vectors whose products fit clicks and gaps by least squares; no graph"},
     [CROWD_FILTER] = {"gf-cf", "two filters over the graph in closed form: nothing is trained"},
     [CROWD_LAYER_0] = {"no graph", "lightgcn with 0 layers: the same embeddings, loss and steps, not smoothed"},
     [CROWD_LAYER_1] = {"1 layer", ""},
@@ -131,14 +133,12 @@ static forage_status find_test(ranker *r, forage_error *error)
 
 static forage_status rank_models(ranker *r, uint64_t seed, double *found, forage_error *error)
 {
-    static const crowd_model popular = {"popular", NULL, 0}, filter = {"gf-cf", NULL, 0};
     const struct {
         const crowd_model *model;
         size_t arm;
-    } models[] = {{&popular, CROWD_POPULAR},
-                  {&crowd_batched, CROWD_BATCHED},
-                  {&crowd_tuned, CROWD_TUNED},
-                  {&filter, CROWD_FILTER}};
+    } models[] = {{&crowd_popular, CROWD_POPULAR}, {&crowd_batched, CROWD_BATCHED},
+                  {&crowd_tuned, CROWD_TUNED},     {&crowd_neighbours, CROWD_NEIGHBOURS_OF_ITEMS},
+                  {&crowd_squares, CROWD_SQUARES}, {&crowd_filter, CROWD_FILTER}};
     for (size_t m = 0; m < sizeof models / sizeof *models; ++m) {
         FORAGE_TRY(crowd_score(r->world, models[m].model, r->rows, seed, error));
         FORAGE_TRY(measure(r, found + models[m].arm * CROWD_MEASURES, error));
@@ -272,8 +272,9 @@ static forage_status fill_smoothing(const double *found, size_t worlds, forage_a
 /* Everyone but the layers that are only there to be compared with each other. */
 static forage_status fill_crowd(const double *found, size_t worlds, forage_arm_table *table, forage_error *error)
 {
-    static const size_t shown[] = {CROWD_POPULAR, CROWD_BATCHED,         CROWD_TUNED,    CROWD_FILTER, CROWD_LAYER_0,
-                                   CROWD_LAYER_3, CROWD_PERSONAS_CLICKS, CROWD_PERSONAS, CROWD_ORACLE};
+    static const size_t shown[] = {CROWD_POPULAR,         CROWD_BATCHED,  CROWD_TUNED,   CROWD_NEIGHBOURS_OF_ITEMS,
+                                   CROWD_SQUARES,         CROWD_FILTER,   CROWD_LAYER_0, CROWD_LAYER_3,
+                                   CROWD_PERSONAS_CLICKS, CROWD_PERSONAS, CROWD_ORACLE};
     size_t count = sizeof shown / sizeof *shown;
     FORAGE_TRY(crowd_table_create(count, crowd_sizes, CROWD_SIZES, true, true, table, error));
     for (size_t size = 0; size < CROWD_SIZES; ++size)

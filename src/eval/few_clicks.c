@@ -28,6 +28,8 @@ enum {
     BATCHED_BEFORE,
     BATCHED,
     TUNED,
+    NEIGHBOURS,
+    SQUARES,
     FILTER,
     NO_GRAPH,
     FOLDED,
@@ -46,6 +48,8 @@ static const crowd_arm arms[ARMS] = {
                         "tuned; has not met these users, who are the average user to it"},
     [BATCHED] = {"embedding-mlp", "chapter 1’s batched model, trained again with their visits"},
     [TUNED] = {"embedding-mlp, tuned", "the same with the settings that were tuned for this shop"},
+    [NEIGHBOURS] = {"item-knn", "products near those clicked, made again with their clicks"},
+    [SQUARES] = {"ials", "vectors by least squares, no graph, made again with their clicks"},
     [FILTER] = {"gf-cf", "filters over the graph in closed form, made again with their clicks"},
     [NO_GRAPH] = {"no graph", "lightgcn with 0 layers, trained again with their clicks"},
     [FOLDED] = {"lightgcn, not retrained", "has not met these users, but places each by the products clicked"},
@@ -179,11 +183,11 @@ static forage_status measure_graph(newcomers *n, size_t layers, uint64_t seed, s
 /* Models that are made again with what the newcomers did. */
 static forage_status after(newcomers *n, uint64_t seed, forage_error *error)
 {
-    static const crowd_model popular = {"popular", NULL, 0}, filter = {"gf-cf", NULL, 0};
     const struct {
         const crowd_model *model;
         size_t arm;
-    } models[] = {{&popular, POPULAR}, {&crowd_batched, BATCHED}, {&crowd_tuned, TUNED}, {&filter, FILTER}};
+    } models[] = {{&crowd_popular, POPULAR},       {&crowd_batched, BATCHED}, {&crowd_tuned, TUNED},
+                  {&crowd_neighbours, NEIGHBOURS}, {&crowd_squares, SQUARES}, {&crowd_filter, FILTER}};
     for (size_t m = 0; m < sizeof models / sizeof *models; ++m) {
         FORAGE_TRY(crowd_score(&n->world, models[m].model, n->world.log->count, seed, error));
         measure(n, n->world.scores, models[m].arm);

@@ -205,7 +205,7 @@ static const line_style styles[] = {
     {"embedding-mlp, tuned", FORAGE_INK_VERMILLION, false, true},
     {"lightgcn", FORAGE_INK_BLUE, false, true},
     {"lightgcn, not retrained", FORAGE_INK_SKY, true, false},
-    {"gf-cf", FORAGE_INK_GREEN, true, false},
+    {"item-knn", FORAGE_INK_GREEN, true, false},
     {"no graph", FORAGE_INK_PURPLE, false, false},
     {"embedding-mlp", FORAGE_INK_ORANGE, true, false},
     {"bestsellers", FORAGE_INK_GREY, false, false},

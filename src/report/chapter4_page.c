@@ -17,6 +17,7 @@ static const forage_chapter4 *chapter_of(const report_story *story)
 #define UNTRAINED "lightgcn, not retrained"
 #define NO_GRAPH "no graph"
 #define BATCHED "embedding-mlp, tuned"
+#define COUNTING "item-knn"
 #define LIMIT "limit, from all visits"
 #define LIMIT_CLICKS "limit, from clicks alone"
 
@@ -387,6 +388,11 @@ static void lessons_section(const report_story *story)
                   point_name(pool, crowd, thick), rate(story, crowd, NO_GRAPH, thick),
                   rate(story, crowd, GRAPH, thick));
     report_format(story->html,
+                  "<li>How much of that is counting who clicked on the same: <code>item-knn</code>, which learns no "
+                  "vectors, earns %s at %s visits a user and %s at %s.</li>\n",
+                  rate(story, crowd, COUNTING, 1), point_name(pool, crowd, 1), rate(story, crowd, COUNTING, thick),
+                  point_name(pool, crowd, thick));
+    report_format(story->html,
                   "<li>Beside it, the tuned batched network, trained on the same visits, earns %s at %s visits a user "
                   "and %s at %s: which is the better one is a question of how much the crowd has clicked.</li>\n",
                   rate(story, crowd, BATCHED, 1), point_name(pool, crowd, 1), rate(story, crowd, BATCHED, thick),
@@ -415,7 +421,8 @@ static void method_section(const report_story *story)
         "Student’s t intervals over worlds. The graph, the maps and the offers are those of the first world.</li>\n"
         "<li>Every user is offered the best products among those not clicked yet. Click rates are expected ones: the "
         "mean of the true click probability of what is offered.</li>\n"
-        "<li>Settings of the graph model were chosen in other worlds than these; <code>gf-cf</code> has its defaults. "
+        "<li>Settings of <code>lightgcn</code> were chosen in other worlds than these; <code>item-knn</code>, "
+        "<code>ials</code> and <code>gf-cf</code> have their defaults. "
         "Those of the batched model are its own (“tuned” is its recipe for this shop).</li>\n"
         "<li>Forage %s on %s; the whole chapter took %s s.</li>\n</ul>\n",
         pool_html(pool, chapter->scenario), (unsigned long long)chapter->seed, chapter->seeds,

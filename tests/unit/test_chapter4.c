@@ -115,6 +115,7 @@ static void test_tables(void **state)
             assert_true(few->visits[p].value >= few->arms.points[p]);
             assert_true(rate(&few->arms, "lightgcn, not retrained", p) > rate(&few->arms, "bestsellers", p));
         }
+        assert_true(rate(&few->arms, "item-knn", 5) > rate(&few->arms, "bestsellers", 5));
         assert_true(rate(&few->arms, "lightgcn", 5) > rate(&few->arms, "lightgcn", 0));
     }
 }
