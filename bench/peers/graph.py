@@ -13,24 +13,15 @@ TRAIN-FILE has a user and its items on each line, as numbers. What is compared:
 
 Where NumPy, SciPy or PyTorch are not there, what needs them is passed over with a note.
 """
-import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
-import tempfile
-import time
+
+from common import best, need, second_epoch
 
 WIDTH, LAYERS, BATCH, STEPS = 64, 3, 2048, 6
-
-
-def need(name):
-    try:
-        return __import__(name)
-    except ImportError:
-        print(f"{name} is not installed: what needs it is passed over (Debian: python3-{name})")
-        return None
 
 
 def read(path):
@@ -40,15 +31,6 @@ def read(path):
         users += [user] * len(rest)
         items += rest
     return users, items
-
-
-def best(function, repeats):
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times), sorted(times)[len(times) // 2]
 
 
 def matrix(np, sparse, users, items):
@@ -110,20 +92,12 @@ class Peer:
         self.adam.step()
 
 
-def ours_epoch(build, path):
-    with tempfile.TemporaryDirectory() as folder:
-        command = [build / "src/cli/forage", "train", "lightgcn", "--loss", "bpr", "--layers", str(LAYERS), "--data",
-                   path, "--epochs", "2", "--output", pathlib.Path(folder) / "m.safetensors", "--json", "--quiet"]
-        epochs = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["epochs"]
-    return epochs[1]["seconds"] - epochs[0]["seconds"]
-
-
 def compare_epoch(np, torch, build, path, a, users, items, n, m):
     steps = (len(users) + BATCH - 1) // BATCH
     peer = Peer(np, torch, a, users, items, n, m)
     peer.step()
     before, _ = best(peer.step, STEPS)
-    ours = ours_epoch(build, path)
+    ours = second_epoch(build, "lightgcn", "--loss", "bpr", "--layers", str(LAYERS), "--data", path)
     after, _ = best(peer.step, STEPS)
     theirs = steps * min(before, after)
     print(f"epoch, {steps} steps of {BATCH}: PyTorch {torch.__version__} with {torch.get_num_threads()} threads "
@@ -148,6 +122,7 @@ def main():
     compare_product(np, build, path, a)
     torch = need("torch")
     if torch:
+        torch.set_num_threads(os.cpu_count())
         compare_epoch(np, torch, build, path, a, users, items, n, m)
 
 
