@@ -8,6 +8,7 @@
 
 #include "nn/background.h"
 #include "nn/checkpoint.h"
+#include "nn/encoder.h"
 #include "nn/epoch.h"
 #include "nn/gradient.h"
 #include "nn/inbatch.h"
