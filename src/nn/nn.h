@@ -14,6 +14,7 @@
 #include "nn/inbatch.h"
 #include "nn/kernels.h"
 #include "nn/mlp.h"
+#include "nn/next.h"
 #include "nn/trainer.h"
 
 #endif
