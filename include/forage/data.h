@@ -353,6 +353,32 @@ FORAGE_API forage_status forage_split_parse(const char *spec, const forage_datas
 FORAGE_API void forage_split_release(forage_split *split);
 
 /* ------------------------------------------------------------------ *
+ * Histories: what each user did, in order
+ * ------------------------------------------------------------------ */
+
+/* Rows by user in compressed rows: those of user u are rows[offsets[u]] up to rows[offsets[u + 1]], oldest first: by
+ * time, and among events of the same time, or in a log without times, in order of the log. Repetitions are kept. Plain
+ * data, not to be changed; reading from several threads is fine. */
+typedef struct forage_histories {
+    size_t users;
+    size_t *offsets; /* [users + 1] */
+    uint32_t *rows;  /* [offsets[users]] of the dataset */
+} forage_histories;
+
+/* The histories of all users of `dataset` in `count` of its rows, in any order (`rows` NULL: in all rows);
+ * `positive_only` takes rows with a value above 0 alone. O(n), and O(n log n) where the log is not in order of time; 4
+ * bytes for each row, twice that while it sorts. FORAGE_INVALID for a log that names no users, and for a row that it
+ * has not. Release it afterwards. */
+FORAGE_API forage_status forage_histories_create(const forage_dataset *dataset, const uint32_t *rows, size_t count,
+                                                 bool positive_only, forage_histories *histories, forage_error *error);
+FORAGE_API void forage_histories_release(forage_histories *histories);
+/* How many entries of user's history, its first ones, came before row `row` of the same dataset: strictly earlier by
+ * time (what happened at the same time is not before it), or, in a log without times, in a row further up. The row
+ * need not be among the histories', nor the user's. O(log n). */
+FORAGE_API size_t forage_histories_before(const forage_histories *histories, const forage_dataset *dataset,
+                                          uint32_t user, uint32_t row);
+
+/* ------------------------------------------------------------------ *
  * Graphs: who met what, as a bipartite graph
  * ------------------------------------------------------------------ */
 

@@ -66,6 +66,23 @@ typedef struct forage_schema {
     forage_field *fields;
 } forage_schema;
 
+/* What the users of some examples did before them: events, user by user, oldest first, as the model sees them. Fields
+ * are those of the schema; of each event the fields of its item are told. An event whose item the model has never met
+ * is left out where the model reads the ids of items. Everything is borrowed. */
+typedef struct forage_past {
+    size_t sequences;             /* users */
+    const size_t *offsets;        /* [sequences + 1]: the events of sequence s are [offsets[s], offsets[s + 1]) */
+    const uint32_t *const *codes; /* [field][event] categorical fields of items, FORAGE_NONE where missing; NULL entry
+                                   * for all other fields */
+    const float *const *values;   /* [field][event] numeric fields of items, standardised; NULL entry for others */
+    const float *reward;          /* [event]; NULL: 1 each */
+    const int64_t *time;          /* [event] rising within a sequence; NULL: not known */
+    const size_t *begin, *end;    /* [example]: what came before it are the events [begin, end), which lie in one
+                                   * sequence; begin == end: nothing did, or nobody in particular is asked for. They
+                                   * are strictly earlier than the example: what happened at the same time is not
+                                   * among them; in a log without times, further up in the log */
+} forage_past;
+
 /* Columns over a schema: what models are fitted on and score.
  * Codes are the model's own (see schema->fields[f].vocabulary); FORAGE_NONE
  * means unknown or missing, for which a model uses the average of what it knows. */
@@ -74,8 +91,10 @@ typedef struct forage_examples {
     const uint32_t *const *codes; /* [field][count]; NULL entry for numeric fields */
     const float *const *values;   /* [field][count], standardised (missing is 0); NULL entry for categorical fields */
     const float *reward;          /* [count]; NULL when scoring, or when each row simply happened (an implicit 1) */
-    const int64_t *time;          /* [count] when fitting a model that reads times, as the log has them; else NULL */
-    bool time_is_calendar;        /* `time` is microseconds since 1970 UTC */
+    const int64_t *time;          /* [count] as the log has them, for a model that reads times when it is fitted, and
+                                   * when it scores if it reads histories as well; else NULL, and where not known */
+    bool time_is_calendar;        /* `time` (and that of `past`) is microseconds since 1970 UTC */
+    const forage_past *past;      /* for a model that reads histories; else NULL */
 } forage_examples;
 
 /* ------------------------------------------------------------------ *

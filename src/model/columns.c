@@ -181,12 +181,12 @@ forage_status model_coded_create(const model_columns *columns, const forage_data
     }
     coding task = {columns, dataset, rows, count, coded};
     forage_parallel_for(threads, (count + CHUNK - 1) / CHUNK, code_chunk, &task);
-    coded->examples = (forage_examples){count,
-                                        (const uint32_t *const *)coded->codes,
-                                        (const float *const *)coded->values,
-                                        coded->reward,
-                                        coded->time,
-                                        dataset->time_is_calendar};
+    coded->examples = (forage_examples){.count = count,
+                                        .codes = (const uint32_t *const *)coded->codes,
+                                        .values = (const float *const *)coded->values,
+                                        .reward = coded->reward,
+                                        .time = coded->time,
+                                        .time_is_calendar = dataset->time_is_calendar};
     return FORAGE_OK;
 }
 

@@ -25,6 +25,11 @@ enum {
     MODEL_NEEDS_REWARD = 1 << 4,     /* cannot be fitted on a log without values */
     MODEL_NEEDS_USER = 1 << 6,       /* the same without users */
     MODEL_READS_TIME = 1 << 5,       /* when each event was, if the log knows, to be fitted */
+    /* What the user did before (forage_examples.past), to be fitted and to score: it cannot be fitted to a log without
+     * users. Everybody is known by their history, so the user's id need not be among the fields. Examples that train
+     * see what trains, examples that validate what trains or validates; rows that are scored through a binding see all
+     * that came before them in its log. With MODEL_READS_TIME, times are told when scoring, too. */
+    MODEL_READS_HISTORY = 1 << 7,
 };
 
 /* What a model is made for. It and all that it points to stay valid as long as the state. */
@@ -100,12 +105,19 @@ typedef struct model_online {
 
 /* ---- the whole catalogue at once ---- */
 
-/* Somebody to rank items for: a user that the model knows, or someone of whom only a history is known. */
+/* Somebody to rank items for: a user that the model knows, or someone of whom only a history is known.
+ *
+ * For a model with MODEL_READS_HISTORY it is always a history: all that happened up to now, oldest first, repetitions
+ * kept (`user` is FORAGE_NONE, or their code if the schema has the user's id and the model has met it). It may be
+ * longer than what the model looks at: the last ones count. */
 typedef struct model_subject {
     uint32_t user;         /* code, or FORAGE_NONE: then the history counts */
     const uint32_t *items; /* [count] codes of what they met, rising, each once; nothing: the average user */
-    const float *weights;  /* [count]; NULL: 1 each */
+    const float *weights;  /* [count]; NULL: 1 each. Of a model that reads histories: the reward of each event */
     size_t count;
+    /* For models that read histories: */
+    const int64_t *times; /* [count] of each event, as in forage_past; NULL: not known */
+    int64_t now;          /* with `times`: when items are ranked, no earlier than the last event */
 } model_subject;
 
 enum { MODEL_SUBJECTS = 64 }; /* scored at once at most */
@@ -190,6 +202,10 @@ typedef struct model_type {
      * left behind. */
     forage_status (*extend)(model_state *state, const model_state *old, const uint32_t *user_map,
                             const uint32_t *item_map, const forage_examples *events, forage_error *error);
+
+    /* Optional, with MODEL_READS_HISTORY: are events whose value is not above 0 (shown, not clicked) part of a history?
+     * NULL: they are not. */
+    bool (*reads_refusals)(const forage_params *params);
 
     /* The architecture for a person, as snprintf. */
     size_t (*describe)(const model_state *state, char *buffer, size_t size);

@@ -91,7 +91,8 @@ model_subject binding_subject(const forage_binding *binding, uint32_t user)
 {
     size_t count = forage_binding_folded(binding, user);
     if (count)
-        return (model_subject){FORAGE_NONE, binding->folded.items + binding->folded.offsets[user], NULL, count};
+        return (model_subject){
+            .user = FORAGE_NONE, .items = binding->folded.items + binding->folded.offsets[user], .count = count};
     return (model_subject){.user = code_of_user(binding, user)};
 }
 

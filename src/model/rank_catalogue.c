@@ -146,7 +146,8 @@ static model_subject gather_history(binding_catalogue *catalogue)
         catalogue->weights[count] = weight;
         catalogue->history[count++] = (uint32_t)code;
     }
-    return (model_subject){FORAGE_NONE, catalogue->history, catalogue->weights, count};
+    return (model_subject){
+        .user = FORAGE_NONE, .items = catalogue->history, .weights = catalogue->weights, .count = count};
 }
 
 forage_status forage_model_rank_history(forage_binding *binding, const uint32_t *history, const float *weights,
