@@ -50,7 +50,7 @@ void nn_row_forward(const nn_mlp *mlp, const nn_inputs *inputs, size_t index, nn
     for (size_t l = 0; l < mlp->layer_count; l++) {
         const nn_layer *layer = &mlp->layers[l];
         la_gemm_run(&layer->predict[2], here, layer->transposed, row->hidden[l]);
-        mlp->kernels->bias_relu(1, layer->out_stride, mlp->values + layer->bias, row->hidden[l]);
+        nn_mlp_activate(mlp, l, 1, row->hidden[l]);
         here = row->hidden[l];
     }
 }

@@ -27,7 +27,7 @@ typedef struct nn_row {
     float *memory;
 } nn_row;
 
-/* For networks of this one's layers, whatever rows and heads they have. At most 8 tables. */
+/* For networks of this one's layers, whatever rows and heads they have. At most 8 tables; without a leak. */
 forage_status nn_row_create(const nn_mlp *mlp, nn_row *row, forage_error *error);
 void nn_row_release(nn_row *row);
 

@@ -42,6 +42,8 @@ typedef struct nn_kernels {
                    float *out);
     /* y = max(y + bias, 0) */
     void (*bias_relu)(size_t rows, size_t stride, const float *bias, float *y);
+    /* y + bias where that is above 0, else `leak` times it. */
+    void (*bias_leaky)(size_t rows, size_t stride, float leak, const float *bias, float *y);
     /* Zeroes each y with probability `threshold` / 2^32 and scales the others: a hash of (key, place) decides,
      * so the same place falls whatever thread comes by. */
     void (*dropout)(size_t rows, size_t stride, uint32_t threshold, float scale, uint32_t key, float *y);
@@ -49,6 +51,8 @@ typedef struct nn_kernels {
     void (*mask)(size_t rows, size_t stride, float scale, const float *y, float *dy);
     /* The same, and dbias += column sums of dy. */
     void (*mask_bias)(size_t rows, size_t stride, float scale, const float *y, float *dy, float *dbias);
+    /* dy *= scale where y > 0, leak * scale where y < 0, else 0; dbias += column sums of dy. */
+    void (*mask_leaky)(size_t rows, size_t stride, float scale, float leak, const float *y, float *dy, float *dbias);
     /* z[i] = <h[i], w> + bias */
     void (*head)(size_t rows, size_t stride, const float *h, const float *w, float bias, float *z);
     /* p = 1 / (1 + exp(-z)) */

@@ -39,6 +39,18 @@ KERNEL_TARGET static void KERNEL(bias_relu)(size_t rows, size_t stride, const fl
     }
 }
 
+KERNEL_TARGET static void KERNEL(bias_leaky)(size_t rows, size_t stride, float leak, const float *restrict bias,
+                                             float *restrict y)
+{
+    for (size_t i = 0; i < rows; i++) {
+        float *row = y + i * stride;
+        for (size_t j = 0; j < stride; j++) {
+            float sum = row[j] + bias[j], low = sum * leak;
+            row[j] = sum > 0.0F ? sum : low;
+        }
+    }
+}
+
 KERNEL_TARGET static void KERNEL(dropout)(size_t rows, size_t stride, uint32_t threshold, float scale, uint32_t key,
                                           float *restrict y)
 {
@@ -74,6 +86,27 @@ KERNEL_TARGET static void KERNEL(mask_bias)(size_t rows, size_t stride, float sc
             for (size_t l = 0; l < NN_LANES; l++) {
                 float scaled = row[l] * scale;
                 float value = kept[l] != 0.0F ? scaled : 0.0F;
+                row[l] = value;
+                sum[l] += value;
+            }
+        }
+        for (size_t l = 0; l < NN_LANES; l++)
+            dbias[j + l] += sum[l];
+    }
+}
+
+KERNEL_TARGET static void KERNEL(mask_leaky)(size_t rows, size_t stride, float scale, float leak,
+                                             const float *restrict y, float *restrict dy, float *restrict dbias)
+{
+    float low = scale * leak;
+    for (size_t j = 0; j < stride; j += NN_LANES) {
+        float sum[NN_LANES] = {0};
+        for (size_t i = 0; i < rows; i++) {
+            const float *kept = y + i * stride + j;
+            float *row = dy + i * stride + j;
+            for (size_t l = 0; l < NN_LANES; l++) {
+                float above = row[l] * scale, below = kept[l] < 0.0F ? row[l] * low : 0.0F;
+                float value = kept[l] > 0.0F ? above : below;
                 row[l] = value;
                 sum[l] += value;
             }
@@ -272,9 +305,11 @@ KERNEL_TARGET static void KERNEL(adam)(size_t count, const nn_adam_step *step, c
 static const nn_kernels KERNEL(table) = {
     .gather = KERNEL(gather),
     .bias_relu = KERNEL(bias_relu),
+    .bias_leaky = KERNEL(bias_leaky),
     .dropout = KERNEL(dropout),
     .mask = KERNEL(mask),
     .mask_bias = KERNEL(mask_bias),
+    .mask_leaky = KERNEL(mask_leaky),
     .head = KERNEL(head),
     .sigmoid = KERNEL(sigmoid),
     .loss = KERNEL(loss),

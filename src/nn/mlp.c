@@ -28,18 +28,18 @@ static forage_status check_spec(const nn_mlp_spec *spec, forage_error *error)
         size_t size = 0;
         width += table->width;
         if (table->rows == 0 || table->rows >= FORAGE_NONE || table->width == 0 || table->width > NN_WIDTH_LIMIT ||
-            width > NN_WIDTH_LIMIT)
+            width > NN_INPUT_LIMIT)
             return forage_fail_at(error, FORAGE_INVALID, NULL, 0, table->name,
                                   "%zu rows of %zu numbers: a table needs 1 to %u rows, and the inputs together at "
                                   "most %d columns",
-                                  table->rows, table->width, FORAGE_NONE - 1, NN_WIDTH_LIMIT);
+                                  table->rows, table->width, FORAGE_NONE - 1, NN_INPUT_LIMIT);
         if (__builtin_mul_overflow(table->rows + 1, table->width, &size) ||
             __builtin_add_overflow(values, size + NN_LANES, &values) || values > SIZE_MAX / 64)
             return out_of_memory(error);
     }
-    if (width == 0 || width > NN_WIDTH_LIMIT)
+    if (width == 0 || width > NN_INPUT_LIMIT)
         return forage_fail(error, FORAGE_INVALID, "%zu input columns; the network takes 1 to %d", width,
-                           NN_WIDTH_LIMIT);
+                           NN_INPUT_LIMIT);
     for (size_t l = 0; l < spec->layer_count; l++) {
         if (spec->layers[l] == 0 || spec->layers[l] > NN_WIDTH_LIMIT)
             return forage_fail(error, FORAGE_INVALID, "a layer of %zu units; a layer has 1 to %d", spec->layers[l],
@@ -116,6 +116,7 @@ forage_status nn_mlp_create(const nn_mlp_spec *spec, forage_isa isa, nn_mlp **ml
     forage_status status = FORAGE_NO_MEMORY;
     made->number_count = spec->number_count;
     made->head_count = spec->head_count ? spec->head_count : 1;
+    made->leak = spec->leak;
     made->kernels = nn_kernels_for(isa);
     made->engine = la_engine_best(isa);
     made->tables = forage_calloc(spec->table_count ? spec->table_count : 1, sizeof *made->tables);
@@ -255,6 +256,16 @@ void nn_mlp_refresh(nn_mlp *mlp)
 
 /* ---- forward --------------------------------------------------------------- */
 
+void nn_mlp_activate(const nn_mlp *mlp, size_t l, size_t rows, float *h)
+{
+    const nn_layer *layer = &mlp->layers[l];
+    const float *bias = mlp->values + layer->bias;
+    if (mlp->leak == 0.0F)
+        mlp->kernels->bias_relu(rows, layer->out_stride, bias, h);
+    else
+        mlp->kernels->bias_leaky(rows, layer->out_stride, mlp->leak, bias, h);
+}
+
 void nn_mlp_gather(const nn_mlp *mlp, const nn_inputs *inputs, size_t begin, size_t count, uint32_t *codes, float *x)
 {
     size_t stride = mlp->input_stride, first = inputs->first + begin;
@@ -301,7 +312,7 @@ static size_t block_features(const nn_mlp *mlp, const nn_inputs *inputs, size_t 
     for (size_t l = 0; l < mlp->layer_count; l++) {
         const nn_layer *layer = &mlp->layers[l];
         la_gemm_run(&layer->predict[kind], here, layer->transposed, there);
-        mlp->kernels->bias_relu(rows, layer->out_stride, mlp->values + layer->bias, there);
+        nn_mlp_activate(mlp, l, rows, there);
         float *swap = here;
         here = there;
         there = swap;

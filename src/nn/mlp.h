@@ -3,7 +3,7 @@
  *
  *   x      = [ table_0[code_0] ... table_T[code_T] | number_0 ... number_N ]
  *   h_0    = x
- *   h_l    = relu(W_l h_(l-1) + b_l)          for each hidden layer
+ *   h_l    = relu(W_l h_(l-1) + b_l)          for each hidden layer (or LeakyReLU, with a leak)
  *   z      = <w_head, h_L> + b_head,  p = 1 / (1 + exp(-z)) where z is a logit
  *
  * As a rule there is one head; a network with several has one output for each, and every row names the one that
@@ -28,9 +28,10 @@
 #include "nn/kernels.h"
 
 enum {
-    NN_BLOCK = 64,         /* rows that go through the network together, in cache */
-    NN_LAYER_LIMIT = 16,   /* hidden layers */
-    NN_WIDTH_LIMIT = 4096, /* units of a layer, and columns of its input */
+    NN_BLOCK = 64,          /* rows that go through the network together, in cache */
+    NN_LAYER_LIMIT = 16,    /* hidden layers */
+    NN_WIDTH_LIMIT = 4096,  /* units of a layer, and columns of a table */
+    NN_INPUT_LIMIT = 16384, /* columns of the input */
 };
 
 /* What a network looks like. Copied by nn_mlp_create. */
@@ -46,6 +47,7 @@ typedef struct nn_mlp_spec {
     size_t layer_count;
     const size_t *layers; /* units of each hidden layer */
     size_t head_count;    /* 0: 1 */
+    float leak;           /* what hidden units pass of numbers below 0: 0 is ReLU, 0.01 torch's LeakyReLU */
 } nn_mlp_spec;
 
 typedef struct nn_table {
@@ -69,9 +71,10 @@ typedef struct nn_mlp {
     nn_table *tables;
     nn_layer *layers;
     size_t input_width, input_stride;
-    size_t widest;                 /* largest stride */
-    size_t head_in, head_stride;   /* width of what goes into the output */
-    size_t head_count;             /* outputs */
+    size_t widest;               /* largest stride */
+    size_t head_in, head_stride; /* width of what goes into the output */
+    size_t head_count;           /* outputs */
+    float leak;
     size_t head_weight, head_bias; /* offsets in values: [head][head_stride], [head] */
     size_t dense_offset;           /* where the tables end and the layers begin */
     size_t value_count;            /* floats in values, padding included */
@@ -122,6 +125,8 @@ void nn_mlp_features(const nn_mlp *mlp, const nn_inputs *inputs, void *scratch, 
 void nn_mlp_copy(const nn_mlp *mlp, float *values, const nn_mlp *from, const float *from_values);
 /* Where the weight at `offset` of `from` lies in `mlp`. */
 size_t nn_mlp_moved(const nn_mlp *mlp, const nn_mlp *from, size_t offset);
+/* The bias and the activation of layer `l` on rows of h [rows][out_stride]. */
+void nn_mlp_activate(const nn_mlp *mlp, size_t l, size_t rows, float *h);
 /* Writes rows [begin, begin + count) of the inputs to x [count][input_stride]; `codes` has room for `count`. */
 void nn_mlp_gather(const nn_mlp *mlp, const nn_inputs *inputs, size_t begin, size_t count, uint32_t *codes, float *x);
 

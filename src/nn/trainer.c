@@ -3,7 +3,7 @@
  *
  * Backward, for dz_i = (p_i - y_i) / batch at the logit (z_i - y_i for the squared error, times the row's weight):
  *   dw = sum_i dz_i h_L,i    db = sum_i dz_i    dh_L,i = dz_i w
- *   per layer from the last:  dh_l *= (h_l != 0) / keep
+ *   per layer from the last:  dh_l *= (h_l != 0) / keep (times the leak where h_l < 0)
  *                             dW_l = dh_l^T h_(l-1)    db_l = column sums of dh_l    dh_(l-1) = dh_l W_l
  *   dx is cut into the tables' columns and added to their rows.
  *
@@ -349,7 +349,7 @@ static void block_forward(const nn_trainer *trainer, scratch *own, size_t begin,
     for (size_t l = 0; l < mlp->layer_count; l++) {
         const nn_layer *layer = &mlp->layers[l];
         la_gemm_run(&layer->forward, here, layer->transposed, own->hidden[l]);
-        kernels->bias_relu(NN_BLOCK, layer->out_stride, mlp->values + layer->bias, own->hidden[l]);
+        nn_mlp_activate(mlp, l, NN_BLOCK, own->hidden[l]);
         if (trainer->threshold)
             kernels->dropout(NN_BLOCK, layer->out_stride, trainer->threshold, trainer->scale,
                              dropout_key(trainer->key, begin / NN_BLOCK, l), own->hidden[l]);
@@ -420,8 +420,11 @@ static void block_backward(const nn_trainer *trainer, scratch *own, size_t begin
     head_backward(trainer, own, begin, rows, sum, here);
     for (size_t l = layers; l-- > 0;) {
         const nn_layer *layer = &mlp->layers[l];
-        kernels->mask_bias(NN_BLOCK, layer->out_stride, trainer->scale, own->hidden[l], here,
-                           sum + layer->bias - dense);
+        float *bias = sum + layer->bias - dense;
+        if (mlp->leak == 0.0F)
+            kernels->mask_bias(NN_BLOCK, layer->out_stride, trainer->scale, own->hidden[l], here, bias);
+        else
+            kernels->mask_leaky(NN_BLOCK, layer->out_stride, trainer->scale, mlp->leak, own->hidden[l], here, bias);
         la_gemm_run(&trainer->backs[l].weight[first ? 0 : 1], here, l ? own->hidden[l - 1] : own->x,
                     sum + layer->weight - dense);
         float *below = l ? there : dx;
@@ -657,6 +660,11 @@ double nn_trainer_gradient(nn_trainer *trainer, const nn_inputs *inputs, const f
     double loss = run(trainer, inputs, reward, key);
     trainer->gradient = NULL;
     return loss;
+}
+
+const float *nn_trainer_input_gradient(const nn_trainer *trainer)
+{
+    return trainer->dx;
 }
 
 void nn_trainer_restart(nn_trainer *trainer, double decay, double table_decay, const float *origin)

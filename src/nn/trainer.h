@@ -50,6 +50,11 @@ double nn_trainer_step(nn_trainer *trainer, const nn_inputs *inputs, const float
 double nn_trainer_gradient(nn_trainer *trainer, const nn_inputs *inputs, const float *reward, uint64_t key,
                            float *gradient);
 
+/* The gradient of the mean loss with respect to the inputs of the last batch, row by row in its order: [batch]
+ * [input_stride], numbers behind the tables' columns. For whoever made these numbers by a network of their own. Valid
+ * until the next step. */
+const float *nn_trainer_input_gradient(const nn_trainer *trainer);
+
 /* Forgets Adam's moments and the steps taken, and sets the decays: another training with the same memory. Decay that is
  * a term of the gradient pulls towards `origin`, laid out as mlp->values (NULL: towards 0; borrowed). */
 void nn_trainer_restart(nn_trainer *trainer, double decay, double table_decay, const float *origin);

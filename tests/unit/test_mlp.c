@@ -36,13 +36,14 @@ static void must(forage_status status, const forage_error *error)
 }
 
 static nn_mlp *network(const nn_table_spec *tables, size_t table_count, size_t number_count, const size_t *layers,
-                       size_t layer_count, forage_isa isa)
+                       size_t layer_count, float leak, forage_isa isa)
 {
     nn_mlp_spec spec = {.table_count = table_count,
                         .tables = tables,
                         .number_count = number_count,
                         .layer_count = layer_count,
-                        .layers = layers};
+                        .layers = layers,
+                        .leak = leak};
     nn_mlp *mlp = NULL;
     forage_error error = {0};
     must(nn_mlp_create(&spec, isa, &mlp, &error), &error);
@@ -84,7 +85,7 @@ static void open_fixture(fixture *f, forage_isa isa)
     forage_error error = {0};
     int64_t numbers[STEPS * BATCH];
     size_t shape[2] = {STEPS, BATCH};
-    f->mlp = network(tables, 2, 0, layers, 2, isa);
+    f->mlp = network(tables, 2, 0, layers, 2, 0, isa);
     must(nn_checkpoint_load(golden("embedding_mlp_steps.safetensors"), &f->file, &error), &error);
     must(nn_checkpoint_read(f->file, "batch.users", NN_I64, 2, shape, numbers, &error), &error);
     for (size_t i = 0; i < STEPS * BATCH; i++)
@@ -227,9 +228,9 @@ static void draw_sample(sample *s, uint64_t seed)
     s->inputs = (nn_inputs){.codes = s->code_columns, .numbers = s->number_columns, .count = ROWS};
 }
 
-static nn_mlp *odd_network(forage_isa isa)
+static nn_mlp *odd_network(float leak, forage_isa isa)
 {
-    nn_mlp *mlp = network(odd_tables, TABLES, NUMBERS, odd_layers, 3, isa);
+    nn_mlp *mlp = network(odd_tables, TABLES, NUMBERS, odd_layers, 3, leak, isa);
     forage_rng rng;
     forage_rng_seed(&rng, 11);
     nn_mlp_initialise(mlp, &rng);
@@ -256,7 +257,7 @@ static double plain_loss(const nn_mlp *mlp, const double *values, const sample *
                 double sum = values[layer->bias + o];
                 for (size_t j = 0; j < layer->in; j++)
                     sum += values[layer->weight + o * layer->in_stride + j] * here[j];
-                there[o] = sum > 0.0 ? sum : 0.0;
+                there[o] = sum > 0.0 ? sum : (double)mlp->leak * sum;
             }
             memcpy(here, there, sizeof here);
         }
@@ -268,12 +269,11 @@ static double plain_loss(const nn_mlp *mlp, const double *values, const sample *
     return total / ROWS;
 }
 
-static void the_gradient_is_that_of_the_loss(void **state)
+static void gradient_is_that_of_the_loss(float leak)
 {
-    (void)state;
     static sample s;
     draw_sample(&s, 5);
-    nn_mlp *mlp = odd_network(FORAGE_ISA_PORTABLE);
+    nn_mlp *mlp = odd_network(leak, FORAGE_ISA_PORTABLE);
     nn_trainer *trainer = NULL;
     forage_error error = {0};
     must(nn_trainer_create(mlp, &plain, ROWS, 1, &trainer, &error), &error);
@@ -287,7 +287,7 @@ static void the_gradient_is_that_of_the_loss(void **state)
 
     size_t checked = 0;
     for (size_t i = 0; i < mlp->value_count; i++) {
-        double kept = values[i], h = 1e-6;
+        double kept = values[i], h = 1e-7; /* less often across a kink than more */
         bool is_average = false;
         for (size_t t = 0; t < TABLES; t++) {
             size_t at = mlp->tables[t].offset + mlp->tables[t].rows * mlp->tables[t].width;
@@ -303,10 +303,35 @@ static void the_gradient_is_that_of_the_loss(void **state)
         checked += slope != 0.0;
     }
     assert_true(checked > 1000);
+
+    /* And with respect to the numbers that go in. */
+    const float *dx = nn_trainer_input_gradient(trainer);
+    for (size_t i = 0; i < mlp->value_count; i++)
+        values[i] = (double)mlp->values[i];
+    for (size_t i = 0; i < ROWS; i += 7) {
+        for (size_t n = 0; n < NUMBERS; n++) {
+            const float kept = s.numbers[n][i], h = 0x1p-10F;
+            s.numbers[n][i] = kept + h;
+            double above = plain_loss(mlp, values, &s), up = (double)s.numbers[n][i];
+            s.numbers[n][i] = kept - h;
+            double slope = (above - plain_loss(mlp, values, &s)) / (up - (double)s.numbers[n][i]);
+            double have = (double)dx[i * mlp->input_stride + mlp->input_width - NUMBERS + n];
+            s.numbers[n][i] = kept;
+            if (fabs(have - slope) > 1e-6 + 0.02 * fabs(slope))
+                fail_msg("number %zu of row %zu: gradient %.9g, finite difference %.9g", n, i, have, slope);
+        }
+    }
     forage_free(values);
     forage_free(gradient);
     nn_trainer_free(trainer);
     nn_mlp_free(mlp);
+}
+
+static void the_gradient_is_that_of_the_loss(void **state)
+{
+    (void)state;
+    gradient_is_that_of_the_loss(0.0F);
+    gradient_is_that_of_the_loss(0.3F);
 }
 
 /* ---- the same bytes ------------------------------------------------------------------------ */
@@ -316,7 +341,7 @@ static float *trained(forage_isa isa, int threads, const nn_settings *settings, 
 {
     static sample s;
     draw_sample(&s, 6);
-    nn_mlp *mlp = odd_network(isa);
+    nn_mlp *mlp = odd_network(0, isa);
     nn_trainer *trainer = NULL;
     forage_error error = {0};
     must(nn_trainer_create(mlp, settings, ROWS, threads, &trainer, &error), &error);
@@ -351,7 +376,7 @@ static void any_number_of_threads_gives_the_same_bytes(void **state)
         settings.lazy = lazy == 1;
         forage_device device;
         assert_int_equal(forage_device_open("auto", 1, &device, NULL), FORAGE_OK);
-        nn_mlp *mlp = odd_network(device.isa);
+        nn_mlp *mlp = odd_network(0, device.isa);
         double loss = 0.0, other = 0.0;
         float *one = trained(device.isa, 1, &settings, &loss);
         for (int threads = 2; threads < 9; threads += 3) {
@@ -370,7 +395,7 @@ static void instruction_sets_agree(void **state)
     (void)state;
     forage_device device;
     assert_int_equal(forage_device_open("auto", 1, &device, NULL), FORAGE_OK);
-    nn_mlp *mlp = odd_network(device.isa);
+    nn_mlp *mlp = odd_network(0, device.isa);
     double loss = 0.0, other = 0.0;
     nn_settings settings = plain;
     settings.epsilon = 1e-3; /* so that a gradient that is all rounding does not decide a direction */
@@ -412,6 +437,8 @@ static void kernels_give_the_same_bytes(void **state)
         kernels->dropout(64, 48, 0x40000000U, 4.0F / 3.0F, 99, out[0]);
         kernels->mask_bias(64, 48, 2.0F, out[0], out[1], out[2]);
         kernels->mask(64, 48, 0.5F, out[0], out[1]);
+        kernels->bias_leaky(64, 48, 0.125F, input, out[1]);
+        kernels->mask_leaky(64, 48, 0.5F, 0.125F, out[1], out[0], out[2]);
         kernels->adam(COUNT, &step, out[1], NULL, out[0], out[2], out[3]);
         kernels->adam(COUNT, &step, out[1], input, out[0], out[2], out[3]);
         kernels->head(64, 48, out[0], input, 0.5F, out[1]);
@@ -448,7 +475,7 @@ static void an_epoch_has_every_row_once_sorted_in_batches(void **state)
         user[i] = i % 50 == 7 ? FORAGE_NONE : (uint32_t)forage_rng_integers(&rng, i % 2 ? BIG : 20);
         place[i] = (float)i;
     }
-    nn_mlp *mlp = network(tables, 1, 1, NULL, 0, FORAGE_ISA_PORTABLE);
+    nn_mlp *mlp = network(tables, 1, 1, NULL, 0, 0, FORAGE_ISA_PORTABLE);
     nn_inputs columns = {.codes = codes, .numbers = numbers};
     nn_epoch *epoch = NULL, *other = NULL;
     forage_error error = {0};
@@ -493,7 +520,7 @@ static void sorted_batches_have_the_gradient_of_any_others(void **state)
         for (size_t i = 0; i < ROWS; i++)
             s.codes[t][i] = (uint32_t)forage_rng_integers(&rng, tables[t].rows + 1);
     }
-    nn_mlp *mlp = network(tables, TABLES, NUMBERS, layers, 1, FORAGE_ISA_PORTABLE);
+    nn_mlp *mlp = network(tables, TABLES, NUMBERS, layers, 1, 0, FORAGE_ISA_PORTABLE);
     nn_mlp_initialise(mlp, &rng);
     forage_error error = {0};
     nn_epoch *epoch = NULL;
@@ -572,7 +599,7 @@ static void rows_stand_alone_and_unknown_is_average(void **state)
     draw_sample(&s, 9);
     forage_device device;
     assert_int_equal(forage_device_open("auto", 1, &device, NULL), FORAGE_OK);
-    nn_mlp *mlp = odd_network(device.isa);
+    nn_mlp *mlp = odd_network(0, device.isa);
     void *scratch = forage_alloc(nn_mlp_scratch_size(mlp), 1);
     assert_non_null(scratch);
     float all[ROWS], some[ROWS];
@@ -606,7 +633,7 @@ static void lazy_leaves_alone_what_the_batch_does_not_name(void **state)
         s.codes[1][i] = (uint32_t)(i % 2);
     nn_settings settings = plain;
     settings.lazy = true;
-    nn_mlp *mlp = odd_network(FORAGE_ISA_PORTABLE);
+    nn_mlp *mlp = odd_network(0, FORAGE_ISA_PORTABLE);
     nn_trainer *trainer = NULL;
     forage_error error = {0};
     must(nn_trainer_create(mlp, &settings, ROWS, 1, &trainer, &error), &error);
@@ -623,7 +650,7 @@ static void weights_go_to_a_file_and_back(void **state)
 {
     (void)state;
     forage_error error = {0};
-    nn_mlp *mlp = odd_network(FORAGE_ISA_PORTABLE);
+    nn_mlp *mlp = odd_network(0, FORAGE_ISA_PORTABLE);
     nn_checkpoint *checkpoint = NULL;
     float *packed = NULL, *values = floats(mlp->value_count);
     must(nn_checkpoint_create(&checkpoint, &error), &error);

@@ -433,7 +433,7 @@ static void impossible_settings_are_refused(void **state)
     forage_params *params;
     forage_learner *learner;
     forage_error error = {0};
-    forage_learner_shape wide = {5000, 0, 2, 0, 2};
+    forage_learner_shape wide = {20000, 0, 2, 0, 2};
     must(forage_model_find("neural-ucb", &info, &error), &error);
     assert_int_equal(forage_learner_create(info, NULL, &wide, NULL, 1, &learner, &error), FORAGE_INVALID);
     must(forage_params_create(&info->table, &params, &error), &error);
