@@ -423,6 +423,9 @@ typedef struct forage_graph_options {
 FORAGE_API forage_status forage_graph_create(const forage_graph_events *events, const forage_graph_options *options,
                                              forage_graph *graph, forage_error *error);
 FORAGE_API void forage_graph_release(forage_graph *graph);
+/* Does an edge join two nodes, in either order? By halving node's neighbours: O(log of their number), so name the one
+ * that has fewer first where it matters. False for a node that the graph does not have. */
+FORAGE_API bool forage_graph_has(const forage_graph *graph, size_t node, size_t other);
 /* Symmetric normalisation without self loops (He et al. 2020, equation 3): values[2 x edges], beside graph->weights,
  * become w_ui / sqrt(D_u D_i), D being the sum of a node's weights. */
 FORAGE_API forage_status forage_graph_normalise(const forage_graph *graph, float *values, forage_error *error);

@@ -274,6 +274,8 @@ typedef struct forage_seen {
 FORAGE_API forage_status forage_seen_create(const forage_dataset *dataset, const uint32_t *rows, size_t count,
                                             bool positive_only, forage_seen *seen, forage_error *error);
 FORAGE_API void forage_seen_release(forage_seen *seen);
+/* Has the user met the item? O(log of the number of their items). False for a user beyond user_count. */
+FORAGE_API bool forage_seen_has(const forage_seen *seen, uint32_t user, uint32_t item);
 
 /* The `k` best items for a user, best first: higher score, then lower index. All items of the dataset are scored;
  * `excluded` (rising, `excluded_count` of them) and those that the model skips are left out. `user` may be

@@ -202,6 +202,21 @@ forage_status forage_graph_create(const forage_graph_events *events, const forag
     return forage_fail(error, FORAGE_NO_MEMORY, "no memory for a graph of %zu events", events->count);
 }
 
+bool forage_graph_has(const forage_graph *graph, size_t node, size_t other)
+{
+    if (node >= graph->users + graph->items)
+        return false;
+    size_t low = graph->offsets[node], end = graph->offsets[node + 1], high = end;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (graph->neighbours[middle] < other)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < end && graph->neighbours[low] == other;
+}
+
 forage_status forage_graph_normalise(const forage_graph *graph, float *values, forage_error *error)
 {
     size_t nodes = graph->users + graph->items;

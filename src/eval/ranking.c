@@ -53,25 +53,10 @@ size_t eval_ranking_slab(size_t users, size_t length)
     return users < slab ? users : slab;
 }
 
-/* `sorted` is rising. */
-static bool holds(const uint32_t *sorted, size_t count, uint32_t item)
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (sorted[middle] < item)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < count && sorted[low] == item;
-}
-
 /* Judges one user's list at every cutoff: value[cutoffs x MEASURES]. */
 static void judge(const ranking *job, uint32_t user, const uint32_t *list, size_t found, double *value)
 {
     const forage_seen *test = job->task->test;
-    const uint32_t *wanted = test->items + test->offsets[user];
     size_t known = test->offsets[user + 1] - test->offsets[user];
     size_t wanted_count = known + (job->task->misses ? job->task->misses[user] : 0);
     const forage_ranking_options *options = job->options;
@@ -79,7 +64,7 @@ static void judge(const ranking *job, uint32_t user, const uint32_t *list, size_
         size_t k = options->cutoffs[c], hits = 0, first_hit = 0;
         double gain = 0;
         for (size_t rank = 0; rank < k && rank < found; ++rank) {
-            if (!holds(wanted, known, list[rank]))
+            if (!forage_seen_has(test, user, list[rank]))
                 continue;
             if (hits++ == 0)
                 first_hit = rank + 1;

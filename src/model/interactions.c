@@ -85,19 +85,6 @@ static void add_pair(pair_list *list, uint32_t user, uint32_t item, float weight
     list->weight[list->count++] = weight;
 }
 
-static bool has_edge(const forage_graph *graph, size_t user, uint32_t item)
-{
-    size_t low = graph->offsets[user], end = graph->offsets[user + 1], high = end, node = graph->users + item;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (graph->neighbours[middle] < node)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < end && graph->neighbours[low] == node;
-}
-
 /* New pairs from the graph; old ones that it has not, by the codes that they have now. `items` [of old]: code of new.
  */
 static void list_pairs(const forage_graph *graph, const interactions *old, const uint32_t *user_map,
@@ -110,7 +97,7 @@ static void list_pairs(const forage_graph *graph, const interactions *old, const
         for (size_t e = row == FORAGE_NONE ? 0 : old->offsets[row]; row != FORAGE_NONE && e < old->offsets[row + 1];
              e++) {
             uint32_t item = items[old->others[e]];
-            if (item != FORAGE_NONE && !has_edge(graph, u, item))
+            if (item != FORAGE_NONE && !forage_graph_has(graph, u, graph->users + item))
                 add_pair(list, (uint32_t)u, item, old->weights[e]);
         }
     }

@@ -76,7 +76,6 @@ forage_status lightgcn_extend(model_state *state, const model_state *old, const 
                               const uint32_t *item_map, const forage_examples *events, forage_error *error);
 
 /* lightgcn_fit.c */
-bool lightgcn_has(const forage_graph *graph, size_t node, uint32_t other);
 double lightgcn_fit_memory(const model_state *state, const model_fit_input *input);
 forage_status lightgcn_fit_begin(model_state *state, const model_fit_input *input, model_fit **fit,
                                  forage_error *error);

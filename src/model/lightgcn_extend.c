@@ -63,7 +63,7 @@ static size_t left_out(const model_state *state, const model_state *old, const u
     for (size_t u = 0; from->edges && u < old->users; u++) {
         for (size_t e = from->offsets[u]; users[u] != FORAGE_NONE && e < from->offsets[u + 1]; e++) {
             uint32_t item = items[from->neighbours[e] - old->users];
-            if (item == FORAGE_NONE || lightgcn_has(&state->graph, users[u], (uint32_t)state->users + item))
+            if (item == FORAGE_NONE || forage_graph_has(&state->graph, users[u], state->users + item))
                 continue;
             if (list)
                 add(list, users[u], item, from->weights[e]);

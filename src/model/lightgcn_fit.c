@@ -162,19 +162,6 @@ fail:
 
 /* ---- the batch ---- */
 
-bool lightgcn_has(const forage_graph *graph, size_t node, uint32_t other)
-{
-    size_t low = graph->offsets[node], end = graph->offsets[node + 1], high = end;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (graph->neighbours[middle] < other)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < end && graph->neighbours[low] == other;
-}
-
 static void draw_pairs(model_fit *fit, size_t count)
 {
     const forage_graph *graph = &fit->state->graph;
@@ -185,7 +172,7 @@ static void draw_pairs(model_fit *fit, size_t count)
         fit->nodes[fit->batch + b] = graph->neighbours[first + forage_rng_integers(&fit->rng, degree)];
         do {
             other = fit->items[forage_rng_integers(&fit->rng, fit->item_count)];
-        } while (lightgcn_has(graph, user, other));
+        } while (forage_graph_has(graph, user, other));
         fit->nodes[2 * fit->batch + b] = other;
     }
 }

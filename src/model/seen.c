@@ -64,3 +64,18 @@ forage_status forage_seen_create(const forage_dataset *dataset, const uint32_t *
     sort_and_unite(seen);
     return FORAGE_OK;
 }
+
+bool forage_seen_has(const forage_seen *seen, uint32_t user, uint32_t item)
+{
+    if (user >= seen->user_count)
+        return false;
+    size_t low = seen->offsets[user], end = seen->offsets[user + 1], high = end;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (seen->items[middle] < item)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < end && seen->items[low] == item;
+}

@@ -123,19 +123,6 @@ fail:
     return status;
 }
 
-static bool holds(const forage_seen *seen, uint32_t user, uint32_t item)
-{
-    size_t low = seen->offsets[user], end = seen->offsets[user + 1], high = end;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (seen->items[middle] < item)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < end && seen->items[low] == item;
-}
-
 double model_validation_run(model_validation *v)
 {
     double sum = 0;
@@ -147,7 +134,7 @@ double model_validation_run(model_validation *v)
         size_t wanted = v->wanted.offsets[v->users[i] + 1] - v->wanted.offsets[v->users[i]];
         double gain = 0;
         for (size_t r = 0; r < v->found[i]; r++)
-            gain += holds(&v->wanted, v->users[i], v->items[i * MODEL_VALIDATION_K + r]) ? v->discount[r] : 0;
+            gain += forage_seen_has(&v->wanted, v->users[i], v->items[i * MODEL_VALIDATION_K + r]) ? v->discount[r] : 0;
         sum += gain / v->ideal[wanted < MODEL_VALIDATION_K ? wanted : MODEL_VALIDATION_K];
     }
     return sum / (double)v->count;

@@ -106,12 +106,22 @@ static void check_graph(const forage_graph_events *events, const forage_graph_op
             assert_true(fabs((double)values[e] - normal) <= 1e-6 * normal);
         }
     }
+    for (size_t n = 0; n < users + items; n++) {
+        for (size_t other = 0; other < users + items; other++) {
+            size_t user = n < other ? n : other, item = n < other ? other : n;
+            bool met = user < users && item >= users && want[user * items + item - users] > 0;
+            assert_true(forage_graph_has(&graph, n, other) == met);
+        }
+        assert_false(forage_graph_has(&graph, users + items, n) || forage_graph_has(&graph, n, users + items));
+        assert_false(forage_graph_has(&graph, FORAGE_NONE, n) || forage_graph_has(&graph, n, FORAGE_NONE));
+    }
     forage_free(values);
     forage_free(want);
     forage_free(user_sums);
     forage_free(item_sums);
     forage_graph_release(&graph);
     assert_null(graph.offsets);
+    assert_false(forage_graph_has(&graph, 0, 0));
 }
 
 static void random_events_of_all_kinds(void **state)

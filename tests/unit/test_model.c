@@ -371,7 +371,16 @@ static void test_seen(void **state)
     const uint32_t items[] = {2, 2, 4, 0};
     assert_memory_equal(seen.offsets, offsets, sizeof offsets);
     assert_memory_equal(seen.items, items, sizeof items);
+    for (uint32_t user = 0; user < 5; user++) { /* the last one is nobody */
+        for (uint32_t item = 0; item < 6; item++) {
+            bool met = false;
+            for (size_t e = user < 4 ? offsets[user] : 4; e < (user < 4 ? offsets[user + 1] : 4); e++)
+                met |= items[e] == item;
+            assert_true(forage_seen_has(&seen, user, item) == met);
+        }
+    }
     forage_seen_release(&seen);
+    assert_false(forage_seen_has(&seen, 0, 0));
     must(forage_seen_create(dataset, (const uint32_t[]){1, 3, 2}, 3, true, &seen, &error), &error);
     assert_int_equal(seen.offsets[4], 1);
     assert_int_equal(seen.items[0], 2);
