@@ -1,5 +1,6 @@
 /* Who met what, by user and by item: made of training rows, saved and loaded. */
 #include "model/interactions.h"
+#include "model/graph_unite.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -17,6 +18,10 @@ void interactions_release(interactions *pairs)
 /* Takes over a graph's arrays, with items counted from 0. */
 static forage_status take(forage_graph *graph, interactions *pairs, forage_error *error)
 {
+    if (graph->edges == 0) {
+        forage_graph_release(graph);
+        return forage_fail(error, FORAGE_FORMAT, "no training row has a value above 0: nobody has chosen anything");
+    }
     *pairs = (interactions){.users = graph->users,
                             .items = graph->items,
                             .count = graph->edges,
@@ -39,11 +44,6 @@ static forage_status take(forage_graph *graph, interactions *pairs, forage_error
     return FORAGE_OK;
 }
 
-static forage_status nobody(forage_error *error)
-{
-    return forage_fail(error, FORAGE_FORMAT, "no training row has a value above 0: nobody has chosen anything");
-}
-
 static forage_status make_graph(const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,
                                 forage_edge_weight weight, forage_graph *graph, forage_error *error)
 {
@@ -63,90 +63,23 @@ forage_status interactions_create(const forage_examples *examples, size_t user, 
     forage_graph graph;
     *pairs = (interactions){0};
     FORAGE_TRY(make_graph(examples, user, item, users, items, weight, &graph, error));
-    if (graph.edges == 0) {
-        forage_graph_release(&graph);
-        return nobody(error);
-    }
     return take(&graph, pairs, error);
-}
-
-/* ---- old and new ones ---- */
-
-typedef struct pair_list {
-    uint32_t *user, *item;
-    float *weight;
-    size_t count;
-} pair_list;
-
-static void add_pair(pair_list *list, uint32_t user, uint32_t item, float weight)
-{
-    list->user[list->count] = user;
-    list->item[list->count] = item;
-    list->weight[list->count++] = weight;
-}
-
-/* New pairs from the graph; old ones that it has not, by the codes that they have now. `items` [of old]: code of new.
- */
-static void list_pairs(const forage_graph *graph, const interactions *old, const uint32_t *user_map,
-                       const uint32_t *items, pair_list *list)
-{
-    for (size_t u = 0; u < graph->users; u++) {
-        for (size_t e = graph->offsets[u]; e < graph->offsets[u + 1]; e++)
-            add_pair(list, (uint32_t)u, graph->neighbours[e] - (uint32_t)graph->users, graph->weights[e]);
-        size_t row = user_map[u];
-        for (size_t e = row == FORAGE_NONE ? 0 : old->offsets[row]; row != FORAGE_NONE && e < old->offsets[row + 1];
-             e++) {
-            uint32_t item = items[old->others[e]];
-            if (item != FORAGE_NONE && !forage_graph_has(graph, u, graph->users + item))
-                add_pair(list, (uint32_t)u, item, old->weights[e]);
-        }
-    }
-}
-
-static forage_status unite(const forage_graph *graph, const interactions *old, const uint32_t *user_map,
-                           const uint32_t *item_map, interactions *pairs, forage_error *error)
-{
-    size_t most = graph->edges + old->count;
-    uint32_t *items = forage_alloc(old->items + 1, sizeof *items);
-    pair_list list = {forage_alloc(most + 1, sizeof *list.user), forage_alloc(most + 1, sizeof *list.item),
-                      forage_alloc(most + 1, sizeof *list.weight), 0};
-    forage_graph all = {0};
-    forage_status status = FORAGE_OK;
-    if (!items || !list.user || !list.item || !list.weight) {
-        status = forage_fail(error, FORAGE_NO_MEMORY, "no memory for what users met");
-        goto end;
-    }
-    for (size_t i = 0; i < old->items; i++)
-        items[i] = FORAGE_NONE;
-    for (size_t i = 0; i < graph->items; i++) {
-        if (item_map[i] != FORAGE_NONE)
-            items[item_map[i]] = (uint32_t)i;
-    }
-    list_pairs(graph, old, user_map, items, &list);
-    const forage_graph_events events = {graph->users, graph->items, list.count, list.user,
-                                        list.item,    list.weight,  NULL};
-    const forage_graph_options options = {.weight = FORAGE_EDGE_VALUE};
-    FORAGE_TRY_GOTO(forage_graph_create(&events, &options, &all, error), end);
-    status = all.edges ? take(&all, pairs, error) : nobody(error);
-end:
-    forage_graph_release(&all);
-    forage_free(items);
-    forage_free(list.user);
-    forage_free(list.item);
-    forage_free(list.weight);
-    return status;
 }
 
 forage_status interactions_extend(const interactions *old, const uint32_t *user_map, const uint32_t *item_map,
                                   const forage_examples *examples, size_t user, size_t item, size_t users, size_t items,
                                   forage_edge_weight weight, interactions *pairs, forage_error *error)
 {
+    const model_old_edges edges = {.items = old->items,
+                                   .count = old->count,
+                                   .offsets = old->offsets,
+                                   .others = old->others,
+                                   .weights = old->weights};
     forage_graph graph;
     *pairs = (interactions){0};
     FORAGE_TRY(make_graph(examples, user, item, users, items, weight, &graph, error));
-    forage_status status = unite(&graph, old, user_map, item_map, pairs, error);
-    forage_graph_release(&graph);
-    return status;
+    FORAGE_TRY(model_graph_unite(&graph, &edges, user_map, item_map, error));
+    return take(&graph, pairs, error);
 }
 
 /* ---- checkpoints ---- */

@@ -169,24 +169,8 @@ static double half_life(const model_state *state, const forage_examples *example
     return forage_params_real(state->params, "half-life") * (examples->time_is_calendar ? microseconds_a_day : 1);
 }
 
-static forage_status connect(model_state *state, const forage_graph_events *events, const forage_graph_options *options,
+forage_status lightgcn_graph(const model_state *state, const forage_examples *examples, forage_graph *graph,
                              forage_error *error)
-{
-    forage_graph graph;
-    FORAGE_TRY(forage_graph_create(events, options, &graph, error));
-    float *values = forage_alloc(2 * graph.edges + 1, sizeof *values);
-    forage_status status =
-        values ? forage_graph_normalise(&graph, values, error) : lightgcn_out_of_memory(state, error);
-    if (status == FORAGE_OK) {
-        adopt(state, &graph, values);
-        return FORAGE_OK;
-    }
-    forage_graph_release(&graph);
-    forage_free(values);
-    return status;
-}
-
-forage_status lightgcn_connect(model_state *state, const forage_examples *examples, forage_error *error)
 {
     const char *weight = forage_params_text(state->params, "weight");
     const forage_graph_options options = {
@@ -204,14 +188,21 @@ forage_status lightgcn_connect(model_state *state, const forage_examples *exampl
         .value = examples->reward,
         .time = examples->time,
     };
-    return connect(state, &events, &options, error);
+    return forage_graph_create(&events, &options, graph, error);
 }
 
-forage_status lightgcn_connect_edges(model_state *state, const uint32_t *user, const uint32_t *item,
-                                     const float *weights, size_t count, forage_error *error)
+forage_status lightgcn_connect(model_state *state, forage_graph *graph, forage_error *error)
 {
-    const forage_graph_events events = {state->users, state->items, count, user, item, weights, NULL};
-    return connect(state, &events, &(forage_graph_options){.weight = FORAGE_EDGE_VALUE}, error);
+    float *values = forage_alloc(2 * graph->edges + 1, sizeof *values);
+    forage_status status = values ? forage_graph_normalise(graph, values, error) : lightgcn_out_of_memory(state, error);
+    if (status == FORAGE_OK) {
+        adopt(state, graph, values);
+        *graph = (forage_graph){0};
+        return FORAGE_OK;
+    }
+    forage_graph_release(graph);
+    forage_free(values);
+    return status;
 }
 
 /* Where there is no graph at all nobody is. */

@@ -38,11 +38,11 @@ struct model_state {
 };
 
 la_csr lightgcn_matrix(const model_state *state);
-/* The graph of some examples into a state that has none, or another one. */
-forage_status lightgcn_connect(model_state *state, const forage_examples *examples, forage_error *error);
-/* The same from edges, each once. */
-forage_status lightgcn_connect_edges(model_state *state, const uint32_t *user, const uint32_t *item,
-                                     const float *weights, size_t count, forage_error *error);
+/* The graph of some examples, weighted as the parameters say. */
+forage_status lightgcn_graph(const model_state *state, const forage_examples *examples, forage_graph *graph,
+                             forage_error *error);
+/* A graph of its users and items into a state that has none, or another one. Takes the graph over, whatever comes. */
+forage_status lightgcn_connect(model_state *state, forage_graph *graph, forage_error *error);
 /* `final` and `folded` from `base` and the graph. `layers`: [nodes, pitch] each, as many as there are layers less one,
  * at most two. */
 void lightgcn_propagate(model_state *state, float *const layers[2]);

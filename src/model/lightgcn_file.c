@@ -47,6 +47,7 @@ static forage_status read_graph(model_state *state, const nn_checkpoint *checkpo
     uint64_t *offsets = forage_alloc(ends, sizeof *offsets);
     uint32_t *user = forage_alloc(count + 1, sizeof *user), *item = forage_alloc(count + 1, sizeof *item);
     float *weights = forage_alloc(count + 1, sizeof *weights);
+    forage_graph graph;
     forage_status status = FORAGE_OK;
     if (!offsets || !user || !item || !weights) {
         status = lightgcn_out_of_memory(state, error);
@@ -68,7 +69,10 @@ static forage_status read_graph(model_state *state, const nn_checkpoint *checkpo
         status = forage_fail_at(error, FORAGE_FORMAT, path, 0, "graph.nodes", "these are not the edges of a graph");
         goto end;
     }
-    status = lightgcn_connect_edges(state, user, item, weights, count, error);
+    const forage_graph_events events = {state->users, state->items, count, user, item, weights, NULL};
+    const forage_graph_options options = {.weight = FORAGE_EDGE_VALUE};
+    FORAGE_TRY_GOTO(forage_graph_create(&events, &options, &graph, error), end);
+    status = lightgcn_connect(state, &graph, error);
 end:
     forage_free(offsets);
     forage_free(user);

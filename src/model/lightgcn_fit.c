@@ -128,6 +128,7 @@ static forage_status read_params(model_fit *fit, forage_error *error)
 forage_status lightgcn_fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
 {
     model_fit *made = forage_calloc(1, sizeof *made);
+    forage_graph graph;
     forage_status status;
     *fit = NULL;
     if (!made)
@@ -135,7 +136,8 @@ forage_status lightgcn_fit_begin(model_state *state, const model_fit_input *inpu
     made->state = state;
     made->input = input;
     made->started = forage_clock();
-    FORAGE_TRY_GOTO(lightgcn_connect(state, input->train, error), fail);
+    FORAGE_TRY_GOTO(lightgcn_graph(state, input->train, &graph, error), fail);
+    FORAGE_TRY_GOTO(lightgcn_connect(state, &graph, error), fail);
     FORAGE_TRY_GOTO(read_params(made, error), fail);
     FORAGE_TRY_GOTO(lightgcn_trainer_create(state, made->batch, &made->trainer, error), fail);
     if (!allocate(made)) {
