@@ -1,0 +1,190 @@
+/*
+ * lightgcn_log.h: small logs, and fits of LightGCN to them through the public functions. Include after cmocka.h.
+ */
+#ifndef LIGHTGCN_LOG_H
+#define LIGHTGCN_LOG_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "forage/forage.h"
+#include "nn/checkpoint.h"
+
+static inline void must(forage_status status, const forage_error *error)
+{
+    char text[1024];
+    if (status == FORAGE_OK)
+        return;
+    (void)forage_error_text(error, text, sizeof text);
+    fail_msg("%s: %s", forage_status_name(status), text);
+}
+
+static inline void says(const forage_error *error, const char *part)
+{
+    if (!strstr(error->message, part))
+        fail_msg("'%s' is not in: %s", part, error->message);
+}
+
+/* ---- logs ---- */
+
+static inline void *array(size_t count, size_t size)
+{
+    void *made = forage_calloc(count + 1, size);
+    assert_non_null(made);
+    return made;
+}
+
+/* Ids are numbers, or (named) "u0", "u1" ..., of which the vocabulary has `users` and `items` in this order. */
+static inline forage_dataset *log_create(size_t users, size_t items, size_t count, bool named)
+{
+    forage_error error = {0};
+    forage_dataset *log = array(1, sizeof *log);
+    log->count = log->train_rows = log->context.rows = count;
+    log->user_attributes.rows = users;
+    log->item_attributes.rows = items;
+    log->user = array(count, sizeof *log->user);
+    log->item = array(count, sizeof *log->item);
+    for (int kind = 0; kind < 2; kind++) {
+        forage_vocabulary **to = kind ? &log->items : &log->users;
+        if (!named) {
+            must(forage_vocabulary_create_numbered(kind ? items : users, to, &error), &error);
+            continue;
+        }
+        must(forage_vocabulary_create(to, &error), &error);
+        for (size_t i = 0; i < (kind ? items : users); i++) {
+            char id[24];
+            uint32_t index;
+            int length = snprintf(id, sizeof id, "%c%zu", kind ? 'i' : 'u', i);
+            must(forage_vocabulary_add(*to, id, (size_t)length, &index, &error), &error);
+        }
+    }
+    return log;
+}
+
+/* Random events of the first `active` users: two groups with tastes of their own. */
+static inline forage_dataset *random_log(uint64_t seed, size_t users, size_t items, size_t count)
+{
+    forage_dataset *log = log_create(users, items, count, false);
+    forage_rng rng;
+    forage_rng_seed(&rng, seed);
+    for (size_t row = 0; row < count; row++) {
+        uint32_t user = (uint32_t)forage_rng_integers(&rng, users), half = (uint32_t)(items / 2);
+        bool own = forage_rng_double(&rng) < 0.85;
+        log->user[row] = user;
+        log->item[row] = (uint32_t)forage_rng_integers(&rng, half) + ((user % 2 == 0) == own ? 0 : half);
+    }
+    return log;
+}
+
+/* ---- fits ---- */
+
+typedef struct task {
+    const forage_dataset *log;
+    size_t train;       /* first rows; the others validate; 0: all */
+    const char *params; /* "name=value name=value" */
+    forage_fit_options options;
+    int threads;
+    uint64_t fail_at, asked; /* the allocation that fails, of so many; 0: none */
+    forage_fit_report report;
+    forage_model *model;
+} task;
+
+static inline forage_status fit(task *t, forage_error *error)
+{
+    const forage_model_info *info = NULL;
+    forage_params *params = NULL;
+    forage_device device;
+    char text[512], *rest = text, *entry;
+    uint32_t *rows = array(t->log->count, sizeof *rows);
+    for (uint32_t row = 0; row < t->log->count; row++)
+        rows[row] = row;
+    size_t train = t->train ? t->train : t->log->count;
+    const forage_split split = {
+        .train = rows, .train_count = train, .validation = rows + train, .validation_count = t->log->count - train};
+    must(forage_model_find("lightgcn", &info, error), error);
+    must(forage_params_create(&info->table, &params, error), error);
+    (void)snprintf(text, sizeof text, "%s", t->params);
+    while ((entry = strtok_r(rest, " ", &rest)) != NULL) {
+        char *value = strchr(entry, '=');
+        assert_non_null(value);
+        *value = '\0';
+        must(forage_params_set(params, entry, value + 1, error), error);
+    }
+    must(forage_device_open("auto", t->threads ? t->threads : 1, &device, error), error);
+    t->options.device = &device;
+    t->options.seed = 3;
+    forage_alloc_fail_at(t->fail_at);
+    forage_status status = forage_model_fit(info, params, t->log, &split, &t->options, &t->report, &t->model, error);
+    t->asked = forage_alloc_fail_at(0);
+    t->options.device = NULL;
+    forage_params_free(params);
+    forage_free(rows);
+    return status;
+}
+
+static inline void release(task *t)
+{
+    forage_fit_report_release(&t->report);
+    forage_model_free(t->model);
+    t->model = NULL;
+}
+
+static inline const char *scratch_path(const char *name)
+{
+    static char paths[4][100];
+    static size_t next;
+    char *path = paths[next++ % 4];
+    (void)snprintf(path, sizeof paths[0], "test_lightgcn.%ld.%s", (long)getpid(), name);
+    return path;
+}
+
+/* The bytes of the model as a file. */
+static inline char *bytes_of(const forage_model *model, size_t *size)
+{
+    forage_error error = {0};
+    char *bytes;
+    const char *path = scratch_path("model");
+    must(forage_model_save(model, path, &error), &error);
+    must(forage_read_file(path, (size_t)1 << 28, &bytes, size, &error), &error);
+    (void)remove(path);
+    return bytes;
+}
+
+static inline void same_bytes(const forage_model *a, const forage_model *b)
+{
+    size_t sizes[2];
+    char *bytes[2] = {bytes_of(a, &sizes[0]), bytes_of(b, &sizes[1])};
+    assert_int_equal(sizes[0], sizes[1]);
+    assert_memory_equal(bytes[0], bytes[1], sizes[0]);
+    forage_free(bytes[0]);
+    forage_free(bytes[1]);
+}
+
+static inline forage_embedding vectors_of(const forage_model *model, forage_owner owner)
+{
+    forage_embedding made;
+    forage_error error = {0};
+    must(forage_model_embedding(model, owner, &made, &error), &error);
+    return made;
+}
+
+/* A tensor of the model's file as floats, [*count]. */
+static inline float *tensor_of(const forage_model *model, const char *name, size_t *count)
+{
+    forage_error error = {0};
+    size_t size;
+    char *bytes = bytes_of(model, &size);
+    nn_checkpoint *file = NULL;
+    must(nn_checkpoint_parse(bytes, size, "model", &file, &error), &error);
+    const nn_tensor *tensor = nn_checkpoint_find(file, name);
+    assert_non_null(tensor);
+    *count = tensor->size / sizeof(float);
+    float *numbers = array(*count, sizeof *numbers);
+    must(nn_checkpoint_read_weights(file, name, tensor->rank, tensor->shape, numbers, &error), &error);
+    nn_checkpoint_free(file);
+    return numbers;
+}
+
+#endif
