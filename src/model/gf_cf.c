@@ -6,7 +6,7 @@
  *   r N'N  +  alpha r D_I^-1/2 V V' D_I^1/2,
  *
  * V being the right singular vectors of N's `rank` largest singular values: a linear filter of the neighbourhood and an
- * ideal low-pass filter. Nothing is trained; the work is the decomposition of N (la_svd).
+ * ideal low-pass filter. Nothing is trained; the work is the decomposition of N (la_svd; gf_cf_fit.c).
  *
  * N'N is never made. For a block of subjects the first hop, w = r N', is a sum over the rows of what they met; the
  * second, w N, and the product with V go item by item. Every number is summed in one order, that of an item's users,
@@ -15,43 +15,13 @@
  * The filter is linear, so the average user is one who met each item as often as users do on average; and the average
  * item has the mean of all items' columns.
  */
-#include "model/interactions.h"
-#include "model/validate.h"
-
-#include "la/la.h"
+#include "model/gf_cf.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { MOST_RANK = 1024 };
-
-struct model_state {
-    size_t user_field, item_field, users, items;
-    size_t wanted, rank; /* singular vectors: asked for, and there */
-    double alpha;
-    forage_edge_weight weight;
-    const model_setup *setup;
-    interactions pairs;
-    float *values;       /* [2 pairs.count] N beside pairs.others, by user and by item */
-    float *item_vectors; /* [items, rank] V */
-    float *singular;     /* [rank] */
-    float *root;         /* [items] D_I^1/2 */
-    /* What scoring an average takes: the average user's [users] first hop and [rank] product with V, both as in
-     * `prepare`, and the average item's column of N and row of D_I^1/2 V. */
-    float *average_hop, *average_filter, *average_column, *average_vector;
-};
-
-struct model_fit {
-    model_state *state;
-    const model_fit_input *input;
-    la_svd *svd;
-    model_validation *validation;
-    double started, longest; /* by the clock; seconds of a step */
-    double norm;             /* the sum of all squares of N */
-    bool by_items;           /* of the two sides the items are fewer: the decomposition is that of N' */
-    bool finished;
-};
 
 static const forage_param params[] = {
     {"rank", FORAGE_PARAM_INTEGER, "256", 1, MOST_RANK, NULL,
@@ -61,7 +31,7 @@ static const forage_param params[] = {
      "what a user's interaction with an item weighs: 1, how often they met, or the sum of the rewards"},
 };
 
-static void release_parts(model_state *state)
+void gf_cf_release_parts(model_state *state)
 {
     interactions_release(&state->pairs);
     forage_free(state->values);
@@ -80,11 +50,11 @@ static void release(model_state *state)
 {
     if (!state)
         return;
-    release_parts(state);
+    gf_cf_release_parts(state);
     forage_free(state);
 }
 
-static forage_status no_memory(forage_error *error)
+forage_status gf_cf_no_memory(forage_error *error)
 {
     return forage_fail(error, FORAGE_NO_MEMORY, "no memory for gf-cf");
 }
@@ -96,7 +66,7 @@ static forage_status create(const model_setup *setup, model_state **state, forag
     FORAGE_TRY(interactions_fields("gf-cf", setup->schema, &user, &item, error));
     model_state *made = forage_calloc(1, sizeof *made);
     if (!made)
-        return no_memory(error);
+        return gf_cf_no_memory(error);
     made->user_field = user;
     made->item_field = item;
     made->wanted = (size_t)forage_params_integer(setup->params, "rank");
@@ -111,20 +81,20 @@ static forage_status create(const model_setup *setup, model_state **state, forag
 
 /* ---- what follows from interactions and vectors ---- */
 
-static la_csr rows_of_items(const model_state *state)
+la_csr gf_cf_by_item(const model_state *state)
 {
     const interactions *pairs = &state->pairs;
     return (la_csr){pairs->items, pairs->offsets + pairs->users, pairs->others, state->values};
 }
 
-static la_csr rows_of_users(const model_state *state)
+la_csr gf_cf_by_user(const model_state *state)
 {
     const interactions *pairs = &state->pairs;
     return (la_csr){pairs->users, pairs->offsets, pairs->others, state->values};
 }
 
 /* N and D_I^1/2 from the interactions. */
-static forage_status normalise(model_state *state, forage_error *error)
+forage_status gf_cf_normalise(model_state *state, forage_error *error)
 {
     const interactions *pairs = &state->pairs;
     size_t rows = pairs->users + pairs->items;
@@ -133,7 +103,7 @@ static forage_status normalise(model_state *state, forage_error *error)
     state->root = forage_alloc(pairs->items + 1, sizeof *state->root);
     if (!sums || !state->values || !state->root) {
         forage_free(sums);
-        return no_memory(error);
+        return gf_cf_no_memory(error);
     }
     for (size_t r = 0; r < rows; r++) {
         for (size_t e = pairs->offsets[r]; e < pairs->offsets[r + 1]; e++)
@@ -155,7 +125,7 @@ static forage_status normalise(model_state *state, forage_error *error)
 static bool apply(const model_state *state, const model_subject *met, float *hop, size_t stride, float *filter)
 {
     bool any = false;
-    const la_csr rows = rows_of_items(state);
+    const la_csr rows = gf_cf_by_item(state);
     float alpha = (float)state->alpha;
     memset(filter, 0, state->rank * sizeof *filter);
     for (size_t i = 0; i < met->count; i++) {
@@ -174,7 +144,7 @@ static bool apply(const model_state *state, const model_subject *met, float *hop
 }
 
 /* Room for `rank` singular vectors and what follows from them. */
-static forage_status make_room(model_state *state, size_t rank, forage_error *error)
+forage_status gf_cf_make_room(model_state *state, size_t rank, forage_error *error)
 {
     state->rank = rank;
     state->item_vectors = forage_calloc(state->items, rank * sizeof *state->item_vectors);
@@ -186,13 +156,13 @@ static forage_status make_room(model_state *state, size_t rank, forage_error *er
     if (state->item_vectors && state->singular && state->average_hop && state->average_filter &&
         state->average_column && state->average_vector)
         return FORAGE_OK;
-    return no_memory(error);
+    return gf_cf_no_memory(error);
 }
 
-static void make_averages(model_state *state)
+void gf_cf_make_averages(model_state *state)
 {
     enum { TOGETHER = 16 };
-    const la_csr rows = rows_of_users(state);
+    const la_csr rows = gf_cf_by_user(state);
     double users = (double)state->users, items = (double)state->items;
     for (size_t u = 0; u < state->users; u++) {
         double hop = 0, column = 0;
@@ -236,7 +206,7 @@ static void prepare_one(const model_state *state, const model_subject *subject, 
 static void score_items(const model_state *state, const float *hop, const float *filter, size_t first, size_t count,
                         float *out)
 {
-    const la_csr rows = rows_of_items(state);
+    const la_csr rows = gf_cf_by_item(state);
     la_dots(state->setup->device->isa, state->item_vectors + first * state->rank, state->rank, count, state->rank,
             filter, out);
     for (size_t i = 0; i < count; i++) {
@@ -324,7 +294,7 @@ static void catalogue_score(const model_state *state, void *scratch, size_t coun
         for (size_t s = 0; s < MODEL_SUBJECTS; s++)
             out[i * MODEL_SUBJECTS + s] *= state->root[first + i];
     }
-    la_csr rows = rows_of_items(state);
+    la_csr rows = gf_cf_by_item(state);
     rows.rows = items;
     rows.offsets += first;
     const la_spmm task = {.matrix = rows, .width = MODEL_SUBJECTS, .in = hops, .add = out, .out = out, .scale = 1};
@@ -336,143 +306,7 @@ static bool knows(const model_state *state, uint32_t user)
     return state->pairs.counts[user] > 0;
 }
 
-static const model_catalogue catalogue = {catalogue_scratch_size, catalogue_prepare, catalogue_score};
-
-/* ---- fitting ---- */
-
-static forage_status begin(model_fit *fit, forage_error *error)
-{
-    model_state *state = fit->state;
-    interactions *pairs = &state->pairs;
-    release_parts(state); /* of a model to go on from: nothing of it is needed */
-    FORAGE_TRY(interactions_create(fit->input->train, state->user_field, state->item_field, state->users, state->items,
-                                   state->weight, pairs, error));
-    FORAGE_TRY(normalise(state, error));
-    for (size_t e = 0; e < pairs->count; e++)
-        fit->norm += (double)state->values[e] * (double)state->values[e];
-    fit->by_items = pairs->items < pairs->users;
-    size_t fewer = fit->by_items ? pairs->items : pairs->users;
-    FORAGE_TRY(make_room(state, state->wanted < fewer ? state->wanted : fewer, error));
-    FORAGE_TRY(model_validation_create(state->setup, fit->input, &catalogue, state, &fit->validation, error));
-    const la_svd_task task = {.matrix = fit->by_items ? rows_of_items(state) : rows_of_users(state),
-                              .transposed = fit->by_items ? rows_of_users(state) : rows_of_items(state),
-                              .rank = state->rank,
-                              .seed = state->setup->seed,
-                              .isa = state->setup->device->isa,
-                              .threads = state->setup->device->threads};
-    return la_svd_create(&task, &fit->svd, error);
-}
-
-/* Puts what was found into the state. */
-static void finish(model_fit *fit)
-{
-    model_state *state = fit->state;
-    const la_svd *svd = fit->svd;
-    fit->finished = true;
-    state->rank = svd->rank;
-    la_svd_vectors(svd, !fit->by_items, state->rank, state->item_vectors);
-    for (size_t k = 0; k < state->rank; k++)
-        state->singular[k] = (float)sqrt(svd->values[k]);
-    make_averages(state);
-}
-
-/* Given up between two rounds the block is no basis yet; one more step makes it one. */
-static void fit_end(model_fit *fit, bool keep)
-{
-    if (keep && !fit->finished) {
-        fit->svd->last = true;
-        if (la_svd_step(fit->svd))
-            finish(fit);
-        else
-            make_averages(fit->state); /* of vectors that are 0: the neighbourhood alone */
-    }
-    la_svd_free(fit->svd);
-    model_validation_free(fit->validation);
-    forage_free(fit);
-}
-
-static forage_status fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
-{
-    *fit = forage_calloc(1, sizeof **fit);
-    if (!*fit)
-        return no_memory(error);
-    **fit = (model_fit){.state = state, .input = input, .started = forage_clock()};
-    forage_status status = begin(*fit, error);
-    if (status != FORAGE_OK) {
-        fit_end(*fit, false);
-        *fit = NULL;
-    }
-    return status;
-}
-
-static void report(const model_fit *fit, model_progress *progress)
-{
-    enum { USUAL_ROUNDS = 6, STEPS = 8 }; /* a guess */
-    const la_svd *svd = fit->svd;
-    double left = fit->norm;
-    for (size_t k = 0; k < svd->task.rank && k < svd->place[LA_SVD_WIDTH]; k++)
-        left -= fmax(svd->values[k], 0);
-    progress->epochs = progress->best_epoch = (size_t)svd->place[LA_SVD_ROUND];
-    progress->train_loss = fmax(left / fit->norm, 0);
-    progress->validation_loss = NAN;
-    progress->finished = svd->finished;
-    progress->done = svd->place[LA_SVD_ROUND] * STEPS + svd->place[LA_SVD_STEP];
-    progress->total = svd->finished                           ? progress->done
-                      : progress->done < USUAL_ROUNDS * STEPS ? USUAL_ROUNDS * STEPS
-                                                              : progress->done + STEPS;
-}
-
-static forage_status fit_step(model_fit *fit, model_progress *progress, forage_error *error)
-{
-    double limit = fit->input->seconds, begun = forage_clock();
-    /* The last step takes no longer than the longest so far. */
-    fit->svd->last = limit > 0 && begun - fit->started + fit->longest > limit;
-    if (!la_svd_step(fit->svd))
-        return forage_fail(error, FORAGE_DIVERGED, "the singular values of these interactions are no longer numbers");
-    fit->longest = fmax(fit->longest, forage_clock() - begun);
-    report(fit, progress);
-    if (!progress->finished)
-        return FORAGE_OK;
-    progress->out_of_time = fit->svd->last;
-    finish(fit);
-    if (fit->validation)
-        progress->validation_metric = model_validation_run(fit->validation);
-    return FORAGE_OK;
-}
-
-static forage_status fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error)
-{
-    const la_svd *svd = fit->svd;
-    size_t places = LA_SVD_PLACES, shape[2] = {svd->task.matrix.rows, svd->pitch};
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.place", NN_U64, 1, &places, svd->place, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.values", NN_F64, 1, &svd->pitch, svd->values, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.block", NN_F32, 2, shape, svd->block, error));
-    return nn_checkpoint_add(checkpoint, "fit.previous", NN_F32, 2, shape, svd->previous, error);
-}
-
-static forage_status fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, forage_error *error)
-{
-    la_svd *svd = fit->svd;
-    size_t places = LA_SVD_PLACES, shape[2] = {svd->task.matrix.rows, svd->pitch};
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.place", NN_U64, 1, &places, svd->place, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.values", NN_F64, 1, &svd->pitch, svd->values, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.block", NN_F32, 2, shape, svd->block, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.previous", NN_F32, 2, shape, svd->previous, error));
-    if (!la_svd_restore(svd))
-        return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "fit.place",
-                              "no decomposition stands like that");
-    return FORAGE_OK;
-}
-
-static double fit_memory(const model_setup *setup, const model_fit_input *input)
-{
-    double users = (double)setup->schema->fields[model_schema_id(setup->schema, FORAGE_OF_USER)].cardinality;
-    double items = (double)setup->schema->fields[model_schema_id(setup->schema, FORAGE_OF_ITEM)].cardinality;
-    double fewer = fmin(users, items), rank = (double)forage_params_integer(setup->params, "rank");
-    double width = (double)la_padded(la_svd_width((size_t)fewer, (size_t)rank));
-    return 24 * (double)input->train->count + 40 * (users + items) + 4 * width * (2 * fewer + fmax(users, items)) +
-           24 * width * width + 4 * fmin(rank, width) * items;
-}
+const model_catalogue gf_cf_catalogue = {catalogue_scratch_size, catalogue_prepare, catalogue_score};
 
 /* ---- checkpoints ---- */
 
@@ -492,12 +326,12 @@ static forage_status read_all(model_state *state, const nn_checkpoint *checkpoin
     if (rank == 0 || rank > state->wanted)
         return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "singular_values",
                               "there are %zu, and rank is %zu", rank, state->wanted);
-    FORAGE_TRY(make_room(state, rank, error));
+    FORAGE_TRY(gf_cf_make_room(state, rank, error));
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "singular_values", 1, &rank, state->singular, error));
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "item_vectors", 2, shape, state->item_vectors, error));
     FORAGE_TRY(interactions_load(checkpoint, state->users, state->items, &state->pairs, error));
-    FORAGE_TRY(normalise(state, error));
-    make_averages(state);
+    FORAGE_TRY(gf_cf_normalise(state, error));
+    gf_cf_make_averages(state);
     return FORAGE_OK;
 }
 
@@ -529,8 +363,8 @@ static void spread(const float *rows, size_t rank, const uint32_t *from, size_t 
 static void place(model_state *state, const float *known, size_t pitch, float *users, float *placed)
 {
     const forage_device *device = state->setup->device;
-    const la_spmm across = {.matrix = rows_of_users(state), .width = pitch, .in = known, .out = users, .scale = 1};
-    const la_spmm back = {.matrix = rows_of_items(state), .width = pitch, .in = users, .out = placed, .scale = 1};
+    const la_spmm across = {.matrix = gf_cf_by_user(state), .width = pitch, .in = known, .out = users, .scale = 1};
+    const la_spmm back = {.matrix = gf_cf_by_item(state), .width = pitch, .in = users, .out = placed, .scale = 1};
     la_spmm_run(&across, device->isa, device->threads);
     la_spmm_run(&back, device->isa, device->threads);
     for (size_t i = 0; i < state->items; i++) {
@@ -550,8 +384,8 @@ static forage_status extend(model_state *state, const model_state *old, const ui
     size_t rank = old->rank, pitch = la_padded(rank);
     FORAGE_TRY(interactions_extend(&old->pairs, user_map, item_map, events, state->user_field, state->item_field,
                                    state->users, state->items, state->weight, &state->pairs, error));
-    FORAGE_TRY(normalise(state, error));
-    FORAGE_TRY(make_room(state, rank, error));
+    FORAGE_TRY(gf_cf_normalise(state, error));
+    FORAGE_TRY(gf_cf_make_room(state, rank, error));
     memcpy(state->singular, old->singular, rank * sizeof *state->singular);
     float *known = forage_alloc(state->items, pitch * sizeof *known);
     float *users = forage_alloc(state->users, pitch * sizeof *users);
@@ -560,12 +394,12 @@ static forage_status extend(model_state *state, const model_state *old, const ui
     if (good) {
         spread(old->item_vectors, rank, item_map, state->items, pitch, known);
         place(state, known, pitch, users, placed);
-        make_averages(state);
+        gf_cf_make_averages(state);
     }
     forage_free(known);
     forage_free(users);
     forage_free(placed);
-    return good ? FORAGE_OK : no_memory(error);
+    return good ? FORAGE_OK : gf_cf_no_memory(error);
 }
 
 static size_t describe(const model_state *state, char *buffer, size_t size)
@@ -599,15 +433,15 @@ const model_type model_gf_cf = {
     .maximum_reward = INFINITY,
     .create = create,
     .free = release,
-    .fit_begin = fit_begin,
-    .fit_step = fit_step,
-    .fit_end = fit_end,
-    .fit_save = fit_save,
-    .fit_resume = fit_resume,
-    .fit_memory = fit_memory,
+    .fit_begin = gf_cf_fit_begin,
+    .fit_step = gf_cf_fit_step,
+    .fit_end = gf_cf_fit_end,
+    .fit_save = gf_cf_fit_save,
+    .fit_resume = gf_cf_fit_resume,
+    .fit_memory = gf_cf_fit_memory,
     .scratch_size = scratch_size,
     .score = score,
-    .catalogue = &catalogue,
+    .catalogue = &gf_cf_catalogue,
     .knows = knows,
     .extend = extend,
     .save = save,

@@ -14,49 +14,13 @@
  * users of the squares of their numbers of items, and no matrix of items by items. Scores are summed in the order of
  * j, whether items come one by one or a whole catalogue is scored: then from j to those whose neighbour it is.
  */
-#include "model/interactions.h"
-#include "model/validate.h"
+#include "model/item_knn.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { MOST_NEIGHBOURS = 10000 };
-
-/* Neighbours, or those whose neighbour an item is: of item i, others[e] with similarity[e] for e from offsets[i] up to
- * offsets[i + 1], rising. */
-typedef struct links {
-    size_t *offsets; /* [items + 1] */
-    uint32_t *others;
-    float *similarity;
-} links;
-
-struct model_state {
-    const model_setup *setup;
-    size_t user_field, item_field, users, items;
-    size_t most; /* neighbours */
-    double shrinkage;
-    forage_edge_weight weight;
-    bool settled; /* all that follows is there */
-    interactions pairs;
-    links neighbours, back;
-    uint32_t *counts;      /* [items] of neighbours */
-    float *average_scores; /* [items + 1] of the average user; behind them, for the average item */
-    float *average_link;   /* [items] what an interaction with an item adds to the score of the average item */
-};
-
-struct model_fit {
-    model_state *state; /* row i of its neighbours has `most` places from i x most on, until the fit ends */
-    const model_fit_input *input;
-    model_validation *validation;
-    double *norms;     /* [items] lengths of the columns of R */
-    double *lost;      /* [items] share of the similarities to others that were too small to be kept */
-    double *sums;      /* of each thread [items], 0 between items */
-    uint32_t *touched; /* of each thread [items + 1] */
-    uint64_t next;     /* item */
-    size_t first, end; /* at work */
-    bool finished;
-};
 
 static const forage_param params[] = {
     {"neighbours", FORAGE_PARAM_INTEGER, "100", 1, MOST_NEIGHBOURS, NULL, "similar items that an item keeps"},
@@ -66,20 +30,20 @@ static const forage_param params[] = {
      "what a user's interaction with an item weighs: 1, how often they met, or the sum of the rewards"},
 };
 
-static forage_status no_memory(forage_error *error)
+forage_status item_knn_no_memory(forage_error *error)
 {
     return forage_fail(error, FORAGE_NO_MEMORY, "no memory for item-knn");
 }
 
-static void release_links(links *rows)
+static void release_links(item_links *rows)
 {
     forage_free(rows->offsets);
     forage_free(rows->others);
     forage_free(rows->similarity);
-    *rows = (links){0};
+    *rows = (item_links){0};
 }
 
-static void release_parts(model_state *state)
+void item_knn_release_parts(model_state *state)
 {
     interactions_release(&state->pairs);
     release_links(&state->neighbours);
@@ -96,7 +60,7 @@ static void release(model_state *state)
 {
     if (!state)
         return;
-    release_parts(state);
+    item_knn_release_parts(state);
     forage_free(state);
 }
 
@@ -107,7 +71,7 @@ static forage_status create(const model_setup *setup, model_state **state, forag
     FORAGE_TRY(interactions_fields("item-knn", setup->schema, &user, &item, error));
     model_state *made = forage_calloc(1, sizeof *made);
     if (!made)
-        return no_memory(error);
+        return item_knn_no_memory(error);
     made->setup = setup;
     made->user_field = user;
     made->item_field = item;
@@ -124,9 +88,9 @@ static forage_status create(const model_setup *setup, model_state **state, forag
 /* ---- links ---- */
 
 /* For `count` links in all, and for averages. */
-static forage_status make_room(model_state *state, size_t count, forage_error *error)
+forage_status item_knn_make_room(model_state *state, size_t count, forage_error *error)
 {
-    links *both[2] = {&state->neighbours, &state->back};
+    item_links *both[2] = {&state->neighbours, &state->back};
     bool good = count <= SIZE_MAX / 16;
     for (size_t i = 0; i < 2 && good; i++) {
         both[i]->offsets = forage_calloc(state->items + 2, sizeof *both[i]->offsets);
@@ -137,11 +101,12 @@ static forage_status make_room(model_state *state, size_t count, forage_error *e
     state->counts = forage_calloc(state->items + 1, sizeof *state->counts);
     state->average_scores = forage_calloc(state->items + 1, sizeof *state->average_scores);
     state->average_link = forage_calloc(state->items + 1, sizeof *state->average_link);
-    return good && state->counts && state->average_scores && state->average_link ? FORAGE_OK : no_memory(error);
+    return good && state->counts && state->average_scores && state->average_link ? FORAGE_OK
+                                                                                 : item_knn_no_memory(error);
 }
 
 /* The links the other way round, by counting: their rows come out rising. */
-static void turn(const links *from, size_t items, links *to)
+void item_knn_turn(const item_links *from, size_t items, item_links *to)
 {
     memset(to->offsets, 0, (items + 2) * sizeof *to->offsets);
     for (size_t e = 0; e < from->offsets[items]; e++)
@@ -158,7 +123,7 @@ static void turn(const links *from, size_t items, links *to)
 }
 
 /* What the average user and the average item have, from the links. */
-static void settle(model_state *state)
+void item_knn_settle(model_state *state)
 {
     const interactions *pairs = &state->pairs;
     double all = 0;
@@ -278,225 +243,7 @@ static void score_items(const model_state *state, void *scratch, size_t count, s
     memcpy(out, (const float *)scratch + first * lanes, items * lanes * sizeof *out);
 }
 
-static const model_catalogue catalogue = {catalogue_scratch, prepare, score_items};
-
-/* ---- fitting ---- */
-
-enum { ITEMS_AT_ONCE = 16, STEP_WORK = 50 * 1000 * 1000 };
-
-/* Keeps the neighbours of one item. */
-static void find_neighbours(model_fit *fit, size_t item, int worker)
-{
-    model_state *state = fit->state;
-    const interactions *pairs = &state->pairs;
-    double *sums = fit->sums + (size_t)worker * state->items, kept = 0, all = 0;
-    uint32_t *touched = fit->touched + (size_t)worker * (state->items + 1);
-    size_t row = pairs->users + item, count = 0;
-    model_top top;
-    for (size_t e = pairs->offsets[row]; e < pairs->offsets[row + 1]; e++) {
-        size_t user = pairs->others[e];
-        double weight = (double)pairs->weights[e];
-        for (size_t f = pairs->offsets[user]; f < pairs->offsets[user + 1]; f++) {
-            uint32_t other = pairs->others[f];
-            touched[count] = other;
-            count += sums[other] == 0;
-            sums[other] += weight * (double)pairs->weights[f]; /* above 0: weights are floats */
-        }
-    }
-    model_top_begin(&top, state->neighbours.others + item * state->most,
-                    state->neighbours.similarity + item * state->most, state->most, NULL, 0);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t other = touched[i];
-        float similarity = (float)(sums[other] / (fit->norms[item] * fit->norms[other] + state->shrinkage));
-        sums[other] = 0;
-        if (other == item || !(similarity > 0))
-            continue;
-        all += (double)similarity;
-        model_top_offer(&top, similarity, other);
-    }
-    for (size_t i = 0; i < top.count; i++)
-        kept += (double)top.scores[i];
-    fit->lost[item] = all > 0 ? fmax(1 - kept / all, 0) : 0;
-    state->counts[item] = (uint32_t)top.count;
-}
-
-static void find_some(void *context, size_t chunk, int worker)
-{
-    model_fit *fit = context;
-    size_t begin = fit->first + chunk * ITEMS_AT_ONCE;
-    size_t end = begin + ITEMS_AT_ONCE < fit->end ? begin + ITEMS_AT_ONCE : fit->end;
-    for (size_t item = begin; item < end; item++)
-        find_neighbours(fit, item, worker);
-}
-
-/* For the state's interactions. */
-static forage_status begin_search(model_fit *fit, forage_error *error)
-{
-    model_state *state = fit->state;
-    const interactions *pairs = &state->pairs;
-    size_t threads = (size_t)state->setup->device->threads, items = state->items;
-    FORAGE_TRY(make_room(state, items * state->most, error));
-    fit->norms = forage_calloc(items, sizeof *fit->norms);
-    fit->lost = forage_calloc(items, sizeof *fit->lost);
-    fit->sums = forage_calloc(threads * items, sizeof *fit->sums);
-    fit->touched = forage_alloc(threads * (items + 1), sizeof *fit->touched);
-    if (!fit->norms || !fit->lost || !fit->sums || !fit->touched)
-        return no_memory(error);
-    for (size_t i = 0; i < items; i++) {
-        double sum = 0;
-        for (size_t e = pairs->offsets[pairs->users + i]; e < pairs->offsets[pairs->users + i + 1]; e++)
-            sum += (double)pairs->weights[e] * (double)pairs->weights[e];
-        fit->norms[i] = sqrt(sum);
-    }
-    return FORAGE_OK;
-}
-
-static forage_status begin(model_fit *fit, forage_error *error)
-{
-    model_state *state = fit->state;
-    release_parts(state); /* of a model to go on from: nothing of it is needed */
-    FORAGE_TRY(interactions_create(fit->input->train, state->user_field, state->item_field, state->users, state->items,
-                                   state->weight, &state->pairs, error));
-    FORAGE_TRY(begin_search(fit, error));
-    return model_validation_create(state->setup, fit->input, &catalogue, state, &fit->validation, error);
-}
-
-/* Finds the neighbours of the items from the next one up to `end`. */
-static void search(model_fit *fit, size_t end)
-{
-    fit->first = fit->next;
-    fit->end = end;
-    forage_parallel_for(fit->state->setup->device->threads, (end - fit->first + ITEMS_AT_ONCE - 1) / ITEMS_AT_ONCE,
-                        find_some, fit);
-    fit->next = end;
-}
-
-/* The rows of neighbours one behind the other, and rising: turned twice. */
-static void finish(model_fit *fit)
-{
-    model_state *state = fit->state;
-    links *rows = &state->neighbours;
-    for (size_t i = 0; i < state->items; i++) {
-        size_t to = rows->offsets[i], count = state->counts[i];
-        memmove(rows->others + to, rows->others + i * state->most, count * sizeof *rows->others);
-        memmove(rows->similarity + to, rows->similarity + i * state->most, count * sizeof *rows->similarity);
-        rows->offsets[i + 1] = to + count;
-    }
-    turn(rows, state->items, &state->back);
-    turn(&state->back, state->items, rows);
-    settle(state);
-    fit->finished = true;
-}
-
-static void fit_end(model_fit *fit, bool keep)
-{
-    if (keep && !fit->finished) /* there was no more time: the other items have no neighbours */
-        finish(fit);
-    model_validation_free(fit->validation);
-    forage_free(fit->norms);
-    forage_free(fit->lost);
-    forage_free(fit->sums);
-    forage_free(fit->touched);
-    forage_free(fit);
-}
-
-static forage_status fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
-{
-    *fit = forage_calloc(1, sizeof **fit);
-    if (!*fit)
-        return no_memory(error);
-    **fit = (model_fit){.state = state, .input = input};
-    forage_status status = begin(*fit, error);
-    if (status != FORAGE_OK) {
-        fit_end(*fit, false);
-        *fit = NULL;
-    }
-    return status;
-}
-
-/* How far a step that begins at item `first` gets. */
-static size_t step_end(const model_fit *fit, size_t first)
-{
-    const interactions *pairs = &fit->state->pairs;
-    size_t end = first, work = 0;
-    for (; end < fit->state->items && work < STEP_WORK; end++) {
-        size_t row = pairs->users + end;
-        for (size_t e = pairs->offsets[row]; e < pairs->offsets[row + 1]; e++)
-            work += pairs->counts[pairs->others[e]];
-    }
-    return end;
-}
-
-/* The mean share of an item's similarities that was not kept. */
-static double loss(const model_fit *fit)
-{
-    double sum = 0;
-    size_t count = 0;
-    for (size_t i = 0; i < fit->state->items; i++) {
-        sum += fit->lost[i];
-        count += fit->state->counts[i] > 0;
-    }
-    return count ? sum / (double)count : 0;
-}
-
-static forage_status fit_step(model_fit *fit, model_progress *progress, forage_error *error)
-{
-    size_t items = fit->state->items;
-    (void)error;
-    search(fit, step_end(fit, fit->next));
-    progress->done = fit->next;
-    progress->total = items;
-    if (fit->next < items)
-        return FORAGE_OK;
-    finish(fit);
-    progress->epochs = progress->best_epoch = 1;
-    progress->train_loss = loss(fit);
-    progress->finished = true;
-    if (fit->validation)
-        progress->validation_metric = model_validation_run(fit->validation);
-    return FORAGE_OK;
-}
-
-static forage_status fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error)
-{
-    const model_state *state = fit->state;
-    size_t one = 1, shape[2] = {state->items, state->most};
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.next", NN_U64, 1, &one, &fit->next, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.lost", NN_F64, 1, &state->items, fit->lost, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.counts", NN_U32, 1, &state->items, state->counts, error));
-    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.items", NN_U32, 2, shape, state->neighbours.others, error));
-    return nn_checkpoint_add(checkpoint, "fit.similarities", NN_F32, 2, shape, state->neighbours.similarity, error);
-}
-
-static forage_status fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, forage_error *error)
-{
-    const model_state *state = fit->state;
-    size_t one = 1, shape[2] = {state->items, state->most};
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.next", NN_U64, 1, &one, &fit->next, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.lost", NN_F64, 1, &state->items, fit->lost, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.counts", NN_U32, 1, &state->items, state->counts, error));
-    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.items", NN_U32, 2, shape, state->neighbours.others, error));
-    FORAGE_TRY(
-        nn_checkpoint_read_weights(checkpoint, "fit.similarities", 2, shape, state->neighbours.similarity, error));
-    bool good = fit->next < state->items;
-    for (size_t i = 0; good && i < state->items; i++)
-        good = state->counts[i] <= state->most && isfinite(fit->lost[i]);
-    for (size_t e = 0; good && e < state->items * state->most; e++)
-        good = state->neighbours.others[e] < state->items || state->neighbours.others[e] == FORAGE_NONE;
-    if (!good)
-        return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "fit.next",
-                              "no fit stands like that");
-    return FORAGE_OK;
-}
-
-static double fit_memory(const model_setup *setup, const model_fit_input *input)
-{
-    double users = (double)setup->schema->fields[model_schema_id(setup->schema, FORAGE_OF_USER)].cardinality;
-    double items = (double)setup->schema->fields[model_schema_id(setup->schema, FORAGE_OF_ITEM)].cardinality;
-    double most = fmin((double)forage_params_integer(setup->params, "neighbours"), items);
-    return 24 * (double)input->train->count + 16 * users + items * (60 + 16 * most) +
-           12 * items * (double)setup->device->threads;
-}
+const model_catalogue item_knn_catalogue = {catalogue_scratch, prepare, score_items};
 
 /* ---- checkpoints ---- */
 
@@ -513,7 +260,7 @@ static forage_status save(const model_state *state, nn_checkpoint *checkpoint, f
 /* Rows that add up, rising, of items that there are, and of no item itself. */
 static bool check_rows(model_state *state, size_t count)
 {
-    links *rows = &state->neighbours;
+    item_links *rows = &state->neighbours;
     for (size_t i = 0; i < state->items; i++) {
         size_t first = rows->offsets[i];
         if (state->counts[i] > count - first)
@@ -533,7 +280,7 @@ static forage_status read_all(model_state *state, const nn_checkpoint *checkpoin
     const nn_tensor *list;
     FORAGE_TRY(nn_checkpoint_need(checkpoint, "neighbours.items", NN_U32, 1, &list, error));
     size_t count = list->shape[0];
-    FORAGE_TRY(make_room(state, count, error));
+    FORAGE_TRY(item_knn_make_room(state, count, error));
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "neighbours.counts", NN_U32, 1, &state->items, state->counts, error));
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "neighbours.items", NN_U32, 1, &count, state->neighbours.others, error));
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "neighbours.similarities", 1, &count,
@@ -542,8 +289,8 @@ static forage_status read_all(model_state *state, const nn_checkpoint *checkpoin
     if (!check_rows(state, count))
         return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, "neighbours.items",
                               "these are not the neighbours of %zu items", state->items);
-    turn(&state->neighbours, state->items, &state->back);
-    settle(state);
+    item_knn_turn(&state->neighbours, state->items, &state->back);
+    item_knn_settle(state);
     return FORAGE_OK;
 }
 
@@ -556,23 +303,6 @@ static forage_status load(const model_setup *setup, const nn_checkpoint *checkpo
         release(*state);
         *state = NULL;
     }
-    return status;
-}
-
-/* Everything anew: it takes no longer than finding out what is new. */
-static forage_status extend(model_state *state, const model_state *old, const uint32_t *user_map,
-                            const uint32_t *item_map, const forage_examples *events, forage_error *error)
-{
-    FORAGE_TRY(interactions_extend(&old->pairs, user_map, item_map, events, state->user_field, state->item_field,
-                                   state->users, state->items, state->weight, &state->pairs, error));
-    model_fit *fit = forage_calloc(1, sizeof *fit);
-    if (!fit)
-        return no_memory(error);
-    fit->state = state;
-    forage_status status = begin_search(fit, error);
-    if (status == FORAGE_OK)
-        search(fit, state->items);
-    fit_end(fit, status == FORAGE_OK);
     return status;
 }
 
@@ -611,17 +341,17 @@ const model_type model_item_knn = {
     .maximum_reward = INFINITY,
     .create = create,
     .free = release,
-    .fit_begin = fit_begin,
-    .fit_step = fit_step,
-    .fit_end = fit_end,
-    .fit_save = fit_save,
-    .fit_resume = fit_resume,
-    .fit_memory = fit_memory,
+    .fit_begin = item_knn_fit_begin,
+    .fit_step = item_knn_fit_step,
+    .fit_end = item_knn_fit_end,
+    .fit_save = item_knn_fit_save,
+    .fit_resume = item_knn_fit_resume,
+    .fit_memory = item_knn_fit_memory,
     .scratch_size = scratch_size,
     .score = score,
-    .catalogue = &catalogue,
+    .catalogue = &item_knn_catalogue,
     .knows = knows,
-    .extend = extend,
+    .extend = item_knn_extend,
     .save = save,
     .load = load,
     .describe = describe,
