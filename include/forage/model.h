@@ -254,11 +254,22 @@ FORAGE_API forage_status forage_binding_available(forage_binding *binding, const
  * own), which is what it goes by until this is called. Rows that are to judge by must not be among them. Users about
  * whom the model has learned nothing, with or without a code, are scored and ranked by these; one who chose nothing
  * that the model knows, as the average. Takes 8 bytes for each user and 4 for each item of one. Does nothing under
- * another policy. */
+ * another policy.
+ *
+ * A model that reads histories knows everybody by them, under any policy: rankings and scores of pairs go by what each
+ * user did in these rows, in order of time (or of the log, where it has no times), repetitions and all, up to the
+ * moment of forage_binding_time. What the model has not met is left out of it, and so is what has a value not above 0,
+ * unless the model learns from refusals, too. Scores of rows of the log (forage_model_score) do not depend on this:
+ * each goes by all rows of the dataset that came strictly before it. */
 FORAGE_API forage_status forage_binding_history(forage_binding *binding, const uint32_t *rows, size_t count,
                                                 forage_error *error);
+/* When rankings are made and pairs scored, for a model that reads histories: what happened later is left out of them.
+ * In the unit of the dataset's times; until this is called it is the latest of them. FORAGE_INVALID for a dataset
+ * without times. */
+FORAGE_API forage_status forage_binding_time(forage_binding *binding, int64_t now, forage_error *error);
 /* How many items `user` is folded in by: 0 for one whom the model knows, for one who is as good as the average, and
- * under another policy. */
+ * under another policy. Of a model that reads histories: how many events of theirs it goes by, if it has not learned
+ * about them otherwise. */
 FORAGE_API size_t forage_binding_folded(const forage_binding *binding, uint32_t user);
 
 /* Items by user in compressed rows: those of user u are items[offsets[u]] up to items[offsets[u + 1]], rising,
@@ -295,7 +306,11 @@ FORAGE_API forage_status forage_model_rank_users(forage_binding *binding, const 
  * model had learned about them, as far as it can tell without being fitted again; without any, this is the average
  * user. The items themselves may be ranked, unless they are among `excluded` (rising). A history item that the model
  * has not met is an error under FORAGE_UNKNOWN_ERROR, and counts nothing otherwise. Results as in forage_model_rank.
- * FORAGE_UNSUPPORTED for a model that cannot, or where unknown items are to be ranked as the average. */
+ * For a model that reads histories the items are events, oldest first, repetitions and all; the weights are their
+ * rewards, and when they happened is not known. It looks at the last of them, as many as it was made for, and a history
+ * longer than any before allocates.
+ * FORAGE_UNSUPPORTED for a model that cannot, or where unknown items are to be ranked as the average (but for a model
+ * that reads histories). */
 FORAGE_API forage_status forage_model_rank_history(forage_binding *binding, const uint32_t *history,
                                                    const float *weights, size_t count, size_t k,
                                                    const uint32_t *excluded, size_t excluded_count, uint32_t *items,

@@ -59,6 +59,7 @@ void forage_binding_free(forage_binding *binding)
     forage_free(binding->order);
     binding_catalogue_release(&binding->catalogue);
     forage_seen_release(&binding->folded);
+    binding_history_release(&binding->history);
     for (int owner = 0; owner < 2; owner++)
         binding_neighbours_release(&binding->neighbours[owner]);
     forage_free(binding->source);
@@ -124,12 +125,14 @@ forage_status forage_model_bind(const forage_model *model, const forage_dataset 
     made->worker_count = model->device.threads;
     made->same_for_all = true;
     for (size_t f = 0; f < model->schema.field_count; f++)
-        made->same_for_all = made->same_for_all && model->schema.fields[f].owner == FORAGE_OF_ITEM;
+        made->same_for_all =
+            made->same_for_all && model->schema.fields[f].owner == FORAGE_OF_ITEM && !model_reads_history(model->type);
     FORAGE_TRY_GOTO(model_columns_create(&model->schema, dataset, source, &made->columns, error), fail);
     if (!allocate(made, source)) {
         status = forage_fail(error, FORAGE_NO_MEMORY, "no memory to bind a model");
         goto fail;
     }
+    FORAGE_TRY_GOTO(binding_look_back(made, error), fail);
     FORAGE_TRY_GOTO(binding_prepare_items(made, error), fail);
     FORAGE_TRY_GOTO(forage_binding_history(made, NULL, 0, error), fail);
     *binding = made;
@@ -227,7 +230,8 @@ forage_status binding_unknown(const forage_binding *binding, size_t field, uint3
         forage_append(place, sizeof place, &used, "row %" PRIu32 " of the log: ", row + 1);
     return forage_fail_at(error, FORAGE_UNKNOWN, binding->source, 0, what->name,
                           "%sthe model has not met the %s '%.80s'; --unknown skip%s are other ways than error%s", place,
-                          user ? "user" : "item", id, type->catalogue ? ", average or fold-in" : " or average",
+                          user ? "user" : "item", id,
+                          type->catalogue || model_reads_history(type) ? ", average or fold-in" : " or average",
                           type->extend ? ", and 'forage update' makes it known" : "");
 }
 
@@ -288,6 +292,10 @@ static void gather(const scoring *task, binding_worker *worker, size_t begin, si
                 worker->values[f][i] = model_column_value(column, index);
         }
     }
+    if (task->rows)
+        binding_history_rows(binding, worker, task->rows + begin, count);
+    else
+        binding_history_users(binding, worker, task->users ? task->users + begin : NULL, count);
 }
 
 /* Users who are folded in are not in the columns that models score by. */
@@ -308,7 +316,8 @@ static void score_chunk(void *context, size_t chunk, int number)
     size_t count = task->count - begin < MODEL_BLOCK ? task->count - begin : MODEL_BLOCK;
     float *deviation = task->deviation ? task->deviation + begin : NULL;
     gather(task, worker, begin, count);
-    const forage_examples examples = {.count = count, .codes = worker->use_codes, .values = worker->use_values};
+    forage_examples examples = {.count = count, .codes = worker->use_codes, .values = worker->use_values};
+    binding_history_show(task->binding, worker, &examples);
     model->type->score(model->state, &examples, worker->scratch, task->mean + begin, deviation);
     bool has_deviation = model->type->info.capabilities & FORAGE_HAS_DEVIATION;
     for (size_t i = 0; deviation && !has_deviation && i < count; i++)

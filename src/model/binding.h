@@ -17,7 +17,22 @@ typedef struct binding_worker {
     const float **use_values;
     void *scratch;
     float mean[MODEL_BLOCK];
+    /* Of a model that reads histories: what the examples of a call see of them. */
+    forage_past past;
+    size_t begin[MODEL_BLOCK], end[MODEL_BLOCK];
+    int64_t time[MODEL_BLOCK];
 } binding_worker;
+
+/* What a model that reads histories is told of them (look_back.c). */
+typedef struct binding_history {
+    bool read;                /* the model reads histories; all else is empty if not */
+    bool tells_time;          /* and times, which the dataset has */
+    int64_t now;              /* when items are ranked: what happened later is left out */
+    model_past all;           /* in all rows of the dataset: what came before those that are scored */
+    model_past some;          /* in the rows that were chosen for rankings */
+    const model_past *ranked; /* one of the two */
+    model_past listed;        /* the history of nobody in particular that was given last */
+} binding_history;
 
 /* Ranking through the model's catalogue (rank_catalogue.c). */
 typedef struct binding_catalogue {
@@ -26,7 +41,7 @@ typedef struct binding_catalogue {
     bool *allowed;         /* [codes] */
     uint32_t *names;       /* [codes] */
     float *scores;         /* [codes] of one subject */
-    uint32_t *history;     /* [codes] of one who is known by a history: codes, rising */
+    uint32_t *history;     /* [codes] of one who is known by a history, whose order does not count: codes, rising */
     float *weights;        /* [codes] 0 but while a history is at work */
 } binding_catalogue;
 
@@ -67,6 +82,7 @@ struct forage_binding {
 
     binding_catalogue catalogue;
     forage_seen folded; /* FORAGE_UNKNOWN_FOLD_IN: codes of items by user, of users that the model does not know */
+    binding_history history;
     binding_neighbours neighbours[2]; /* by owner: users, items */
 };
 
@@ -106,6 +122,31 @@ forage_status binding_check_items(const forage_binding *binding, forage_error *e
 /* rank_catalogue.c: both fill whole rankings. */
 void binding_catalogue_rank(forage_binding *binding, uint32_t user, model_top *top);
 void binding_catalogue_rank_users(binding_ranking *task);
+
+/* look_back.c: for models that read histories. When binding; what rankings go by (see forage_binding_history). */
+forage_status binding_look_back(forage_binding *binding, forage_error *error);
+forage_status binding_history_choose(forage_binding *binding, const uint32_t *rows, size_t count, forage_error *error);
+void binding_history_release(binding_history *history);
+/* Events of a user's history up to now. */
+size_t binding_history_length(const forage_binding *binding, uint32_t user);
+/* Looks up what the examples of a call may see: what came before rows of the log; what these users have done by now
+ * (NULL: nobody in particular); a whole block of one user, or of the history that was `listed`. Nothing happens for
+ * other models, nor in what shows it to them. */
+void binding_history_rows(const forage_binding *binding, binding_worker *worker, const uint32_t *rows, size_t count);
+void binding_history_users(const forage_binding *binding, binding_worker *worker, const uint32_t *users, size_t count);
+void binding_history_constant(const forage_binding *binding, binding_worker *worker, uint32_t user, bool listed);
+void binding_history_show(const forage_binding *binding, const binding_worker *worker, forage_examples *examples);
+/* For a catalogue: a user with what they have done by now; the history that was listed. */
+model_subject binding_history_subject(const forage_binding *binding, uint32_t user);
+model_subject binding_history_listed(const forage_binding *binding);
+/* Lists a history of nobody in particular, in order. */
+forage_status binding_history_list(forage_binding *binding, const uint32_t *items, const float *weights, size_t count,
+                                   forage_error *error);
+/* rank_catalogue.c: is entry i of a history an item of the dataset, with a weight that is possible? */
+forage_status binding_check_listed(const forage_binding *binding, const uint32_t *items, const float *weights, size_t i,
+                                   forage_error *error);
+/* rank.c: the ranking by the history that was listed, of a model without a catalogue. */
+void binding_rank_listed(forage_binding *binding, model_top *top);
 
 /* fold.c: who `user` is to the catalogue: a code, what they are folded in by, or nobody in particular. */
 model_subject binding_subject(const forage_binding *binding, uint32_t user);

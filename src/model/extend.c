@@ -35,6 +35,8 @@ forage_status model_extend_state(forage_model *model, const forage_model *from, 
     for (size_t i = 0; i < 2; i++) {
         forage_owner owner = i ? FORAGE_OF_ITEM : FORAGE_OF_USER;
         size_t field = model_schema_id(&model->schema, owner), other = model_schema_id(&from->schema, owner);
+        if (owner == FORAGE_OF_USER && field == SIZE_MAX && other == SIZE_MAX && model_reads_history(model->type))
+            continue;
         if (field == SIZE_MAX || other == SIZE_MAX) {
             status = forage_fail(error, FORAGE_UNSUPPORTED, "both models must read the ids of users and items");
             goto end;
@@ -68,6 +70,7 @@ static forage_status extend(const forage_model *from, const forage_dataset *data
     bool with_time = (type->reads & MODEL_READS_TIME) != 0;
     model_columns columns = {0};
     model_coded coded = {0};
+    model_past past = {0};
     forage_status status;
     FORAGE_TRY(model_schema_extend(&from->schema, dataset, rows, count, source, &model->schema, error));
     model->setup = (model_setup){model->params, &model->schema, &model->device, model->seed};
@@ -75,8 +78,15 @@ static forage_status extend(const forage_model *from, const forage_dataset *data
     FORAGE_TRY_GOTO(model_columns_create(&model->schema, dataset, source, &columns, error), end);
     FORAGE_TRY_GOTO(model_coded_create(&columns, dataset, rows, count, with_time, model->device.threads, &coded, error),
                     end);
+    if (model_reads_history(type)) {
+        const model_past_task task = {type, model->params, &columns, dataset, model->device.threads};
+        FORAGE_TRY_GOTO(model_past_create(&task, rows, count, &past, error), end);
+        FORAGE_TRY_GOTO(model_past_place(&past, &task, rows, count, error), end);
+        coded.examples.past = &past.past;
+    }
     status = model_extend_state(model, from, &coded.examples, error);
 end:
+    model_past_release(&past);
     model_coded_release(&coded, columns.count);
     model_columns_release(&columns);
     return status;

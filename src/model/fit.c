@@ -24,6 +24,7 @@ typedef struct fit_task {
     forage_model *model;
     model_columns columns;
     model_coded train, validation;
+    model_past train_past, validation_past; /* of models that read histories */
     model_fit_input input;
     model_fit *fit;
     forage_fit_report *report;
@@ -74,7 +75,7 @@ forage_status model_check_rows(const model_type *type, const forage_dataset *dat
             return forage_fail(error, FORAGE_INVALID, "the split names row %" PRIu32 " of a log of %zu rows",
                                rows[i] + 1, dataset->count);
     }
-    if ((type->reads & MODEL_NEEDS_USER) && (!dataset->users || !dataset->user))
+    if ((type->reads & (MODEL_NEEDS_USER | MODEL_READS_HISTORY)) && (!dataset->users || !dataset->user))
         return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL,
                               "%s learns from who chose what; this log names no users", type->info.name);
     if (dataset->value)
@@ -127,6 +128,30 @@ static uint64_t hash_examples(uint64_t hash, const model_coded *coded, size_t fi
     return (hash ^ count) * 0x100000001B3U;
 }
 
+/* Where the sequences and what the examples see of them begin and end is part of it. */
+static uint64_t hash_past(uint64_t hash, const model_past *past, size_t examples)
+{
+    enum { WORDS = sizeof(size_t) / 4 };
+    size_t events = past->past.sequences ? past->past.offsets[past->past.sequences] : 0;
+    for (size_t f = 0; f < past->field_count; f++) {
+        if (past->codes[f])
+            hash = hash_words(hash, past->codes[f], events);
+        if (past->values[f])
+            hash = hash_words(hash, past->values[f], events);
+    }
+    if (past->reward)
+        hash = hash_words(hash, past->reward, events);
+    if (past->time)
+        hash = hash_words(hash, past->time, 2 * events);
+    if (events)
+        hash = hash_words(hash, past->past.offsets, WORDS * past->past.sequences);
+    if (past->begin) {
+        hash = hash_words(hash, past->begin, WORDS * examples);
+        hash = hash_words(hash, past->end, WORDS * examples);
+    }
+    return (hash ^ events) * 0x100000001B3U;
+}
+
 /* By what it would write into its file. */
 static forage_status hash_model(const forage_model *model, uint64_t *hash, forage_error *error)
 {
@@ -146,6 +171,10 @@ static forage_status identify(fit_task *task, forage_error *error)
     uint64_t hash = 0xCBF29CE484222325U;
     hash = hash_examples(hash, &task->train, task->columns.count);
     hash = hash_examples(hash, &task->validation, task->columns.count);
+    if (model_reads_history(task->model->type)) {
+        hash = hash_past(hash, &task->train_past, task->train.examples.count);
+        hash = hash_past(hash, &task->validation_past, task->validation.examples.count);
+    }
     snprintf(task->data_hash, sizeof task->data_hash, "%016" PRIx64, hash);
     snprintf(task->seed, sizeof task->seed, "%" PRIu64, task->model->seed);
     if (!task->options->start)
@@ -394,6 +423,30 @@ static forage_status check_memory(const forage_model *model, const model_fit_inp
                        size ? " needs less" : "");
 }
 
+/* What came before the examples: of those that train, what trains; of those that validate, that and what validates. */
+static forage_status look_back(fit_task *task, const forage_dataset *dataset, const forage_split *split,
+                               forage_error *error)
+{
+    const forage_model *model = task->model;
+    const model_past_task past = {model->type, model->params, &task->columns, dataset, model->device.threads};
+    size_t train = split->train_count, validation = split->validation_count;
+    FORAGE_TRY(model_past_create(&past, split->train, train, &task->train_past, error));
+    FORAGE_TRY(model_past_place(&task->train_past, &past, split->train, train, error));
+    task->train.examples.past = &task->train_past.past;
+    uint32_t *rows = forage_alloc(train + validation + 1, sizeof *rows);
+    if (!rows)
+        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the histories of %zu rows", train + validation);
+    memcpy(rows, split->train, train * sizeof *rows);
+    if (validation)
+        memcpy(rows + train, split->validation, validation * sizeof *rows);
+    forage_status status =
+        model_past_create(&past, rows, validation ? train + validation : 0, &task->validation_past, error);
+    forage_free(rows);
+    FORAGE_TRY(status);
+    task->validation.examples.past = &task->validation_past.past;
+    return model_past_place(&task->validation_past, &past, split->validation, validation, error);
+}
+
 static forage_status prepare(fit_task *task, const forage_dataset *dataset, const forage_split *split,
                              forage_error *error)
 {
@@ -408,6 +461,8 @@ static forage_status prepare(fit_task *task, const forage_dataset *dataset, cons
                                   &task->train, error));
     FORAGE_TRY(model_coded_create(&task->columns, dataset, split->validation, split->validation_count, with_time,
                                   threads, &task->validation, error));
+    if (model_reads_history(model->type))
+        FORAGE_TRY(look_back(task, dataset, split, error));
     model->setup = (model_setup){model->params, &model->schema, &model->device, model->seed};
     task->input = (model_fit_input){&task->train.examples, &task->validation.examples, 0};
     FORAGE_TRY(check_memory(model, &task->input, error));
@@ -450,6 +505,8 @@ forage_status forage_model_fit(const forage_model_info *info, const forage_param
     if (task.fit)
         type->fit_end(task.fit, status == FORAGE_OK);
     task.report->seconds = task.before + forage_clock() - task.start;
+    model_past_release(&task.train_past);
+    model_past_release(&task.validation_past);
     model_coded_release(&task.train, task.columns.count);
     model_coded_release(&task.validation, task.columns.count);
     model_columns_release(&task.columns);

@@ -49,6 +49,8 @@ forage_status forage_binding_history(forage_binding *binding, const uint32_t *ro
     const forage_dataset *dataset = binding->dataset;
     forage_seen made = {0};
     size_t kept_count = 0;
+    if (binding->history.read)
+        return binding_history_choose(binding, rows, count, error);
     if (binding->unknown != FORAGE_UNKNOWN_FOLD_IN)
         return FORAGE_OK;
     if (!binding_has_catalogue(binding))
@@ -84,11 +86,17 @@ forage_status forage_binding_history(forage_binding *binding, const uint32_t *ro
 size_t forage_binding_folded(const forage_binding *binding, uint32_t user)
 {
     const forage_seen *folded = &binding->folded;
+    if (binding->history.read && binding->user_id != SIZE_MAX && code_of_user(binding, user) != FORAGE_NONE)
+        return 0;
+    if (binding->history.read)
+        return binding_history_length(binding, user);
     return user < folded->user_count ? folded->offsets[user + 1] - folded->offsets[user] : 0;
 }
 
 model_subject binding_subject(const forage_binding *binding, uint32_t user)
 {
+    if (binding->history.read)
+        return binding_history_subject(binding, user);
     size_t count = forage_binding_folded(binding, user);
     if (count)
         return (model_subject){

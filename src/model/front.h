@@ -127,6 +127,56 @@ static inline size_t model_column_index(const forage_field *field, const forage_
     return field->owner == FORAGE_OF_ITEM ? dataset->item[row] : row;
 }
 
+/* past.c: what came before, as a model that reads histories sees it. */
+typedef struct model_past {
+    forage_past past;           /* what the model is told; begin and end are the front's business */
+    forage_histories histories; /* by the dataset's users: those of the past's sequences, event by event */
+    size_t field_count;
+    uint32_t **codes; /* [field][event] of items' fields; NULL for others */
+    float **values;
+    float *reward;
+    int64_t *time;
+    size_t *begin, *end; /* [example], by model_past_place */
+    size_t room;         /* of model_past_list */
+    size_t bounds[2];    /* offsets of its one sequence */
+} model_past;
+
+/* For whom. All is borrowed. */
+typedef struct model_past_task {
+    const model_type *type;
+    const forage_params *params;
+    const model_columns *columns;
+    const forage_dataset *dataset;
+    int threads;
+} model_past_task;
+
+/* The histories of all users of the dataset in some of its rows (NULL: in all), but for what says nothing to the model:
+ * items that it has not met, and values not above 0, unless it reads refusals. A log without users has none. 4 bytes
+ * for each event and for each of its fields, 8 for its time. */
+forage_status model_past_create(const model_past_task *task, const uint32_t *rows, size_t count, model_past *past,
+                                forage_error *error);
+/* One history of nobody in particular, given as `count` of the dataset's items (`rewards` NULL: 1 each); times are not
+ * known. `past` is {0} or an earlier result of this function; allocates only if the history is longer than any so far.
+ * On failure it is as it was. */
+forage_status model_past_list(const model_past_task *task, const uint32_t *items, const float *rewards, size_t count,
+                              model_past *past, forage_error *error);
+/* Says of `count` rows of the dataset, examples, what came before them. */
+forage_status model_past_place(model_past *past, const model_past_task *task, const uint32_t *rows, size_t count,
+                               forage_error *error);
+/* The events of `user` before a row of the dataset; up to `now`, that moment included (all in a log without times).
+ * None for FORAGE_NONE. */
+void model_past_before(const model_past *past, const forage_dataset *dataset, uint32_t user, uint32_t row,
+                       size_t *begin, size_t *end);
+void model_past_until(const model_past *past, const forage_dataset *dataset, uint32_t user, int64_t now, size_t *begin,
+                      size_t *end);
+/* Of a past from model_past_create; {0} is fine. */
+void model_past_release(model_past *past);
+
+static inline bool model_reads_history(const model_type *type)
+{
+    return (type->reads & MODEL_READS_HISTORY) != 0;
+}
+
 /* Examples of a fit: columns coded for `count` rows, 4 bytes per row and field, 4 for the reward, 8 for the time. */
 typedef struct model_coded {
     forage_examples examples;

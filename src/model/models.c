@@ -43,7 +43,7 @@ unsigned forage_model_capabilities(const forage_model_info *info)
 {
     const model_type *type = model_type_of(info);
     unsigned can = info->capabilities;
-    if (type && type->catalogue)
+    if (type && (type->catalogue || model_reads_history(type)))
         can |= FORAGE_CAN_FOLD_IN;
     if (type && type->extend)
         can |= FORAGE_CAN_EXTEND;

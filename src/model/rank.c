@@ -108,7 +108,8 @@ static void score_block(const forage_binding *binding, binding_worker *worker, s
         worker->use_codes[f] = binding->item_codes[f] ? binding->item_codes[f] + begin : worker->codes[f];
         worker->use_values[f] = binding->item_values[f] ? binding->item_values[f] + begin : worker->values[f];
     }
-    const forage_examples examples = {.count = count, .codes = worker->use_codes, .values = worker->use_values};
+    forage_examples examples = {.count = count, .codes = worker->use_codes, .values = worker->use_values};
+    binding_history_show(binding, worker, &examples);
     model->type->score(model->state, &examples, worker->scratch, mean, NULL);
 }
 
@@ -125,12 +126,13 @@ static void score_candidates_chunk(void *context, size_t chunk, int worker)
     score_block(binding, &binding->workers[worker], begin, block_size(binding, begin), binding->scores + begin);
 }
 
-/* binding->scores for one user, on all threads. */
-static void score_candidates(forage_binding *binding, uint32_t user)
+/* binding->scores for one user, or for the history that was listed, on all threads. */
+static void score_candidates(forage_binding *binding, uint32_t user, bool listed)
 {
     for (int w = 0; w < binding->worker_count; w++) {
         binding_fill_constant(binding, &binding->workers[w], FORAGE_OF_CONTEXT, 0);
         binding_fill_constant(binding, &binding->workers[w], FORAGE_OF_USER, user);
+        binding_history_constant(binding, &binding->workers[w], user, listed);
     }
     forage_parallel_for(binding->worker_count, (binding->candidate_count + MODEL_BLOCK - 1) / MODEL_BLOCK,
                         score_candidates_chunk, binding);
@@ -169,7 +171,7 @@ static void prepare_order(forage_binding *binding)
 {
     if (!binding->same_for_all || binding->ordered)
         return;
-    score_candidates(binding, FORAGE_NONE);
+    score_candidates(binding, FORAGE_NONE, false);
     sort_order(binding, binding->order, binding->candidate_count);
     binding->ordered = true;
 }
@@ -240,12 +242,20 @@ forage_status forage_model_rank(forage_binding *binding, uint32_t user, size_t k
         take_from_order(binding, &top);
     } else {
         exclusions list = {excluded, excluded_count, 0};
-        score_candidates(binding, user);
+        score_candidates(binding, user, false);
         offer_block(binding, &list, 0, binding->candidate_count, binding->scores, &top);
         model_top_finish(&top);
     }
     *found = top.count;
     return FORAGE_OK;
+}
+
+void binding_rank_listed(forage_binding *binding, model_top *top)
+{
+    exclusions list = {top->excluded, top->excluded_count, 0};
+    score_candidates(binding, FORAGE_NONE, true);
+    offer_block(binding, &list, 0, binding->candidate_count, binding->scores, top);
+    model_top_finish(top);
 }
 
 static void rank_user(void *context, size_t chunk, int number)
@@ -263,6 +273,7 @@ static void rank_user(void *context, size_t chunk, int number)
     } else {
         exclusions list = {top.excluded, top.excluded_count, 0};
         binding_fill_constant(binding, worker, FORAGE_OF_USER, task->users[i]);
+        binding_history_constant(binding, worker, task->users[i], false);
         for (size_t begin = 0; begin < binding->candidate_count; begin += MODEL_BLOCK) {
             size_t count = block_size(binding, begin);
             score_block(binding, worker, begin, count, worker->mean);

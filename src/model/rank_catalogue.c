@@ -17,8 +17,9 @@ void binding_catalogue_release(binding_catalogue *catalogue)
 
 bool binding_has_catalogue(const forage_binding *binding)
 {
-    return binding->model->type->catalogue && binding->user_id != SIZE_MAX && binding->item_id != SIZE_MAX &&
-           binding_field_count(binding) == 2;
+    size_t ids = (binding->user_id != SIZE_MAX) + (binding->item_id != SIZE_MAX);
+    bool all = ids == 2 || (binding->history.read && binding->item_id != SIZE_MAX);
+    return binding->model->type->catalogue && all && binding_field_count(binding) == ids;
 }
 
 static forage_status allocate(forage_binding *binding, forage_error *error)
@@ -113,6 +114,18 @@ void binding_catalogue_rank_users(binding_ranking *task)
 
 /* ---- someone known by a history ---- */
 
+forage_status binding_check_listed(const forage_binding *binding, const uint32_t *items, const float *weights, size_t i,
+                                   forage_error *error)
+{
+    if (items[i] >= binding->item_count)
+        return forage_fail(error, FORAGE_INVALID, "the dataset has no item of index %" PRIu32, items[i]);
+    if (weights && !(weights[i] > 0 && weights[i] <= 1e6F))
+        return forage_fail(error, FORAGE_INVALID,
+                           "item %zu of a history has the weight %g; weights are above 0, at most 1e6", i + 1,
+                           (double)weights[i]);
+    return FORAGE_OK;
+}
+
 /* Sums the weights by code; gather_history takes them out again. */
 static forage_status add_history(forage_binding *binding, const uint32_t *items, const float *weights, size_t count,
                                  forage_error *error)
@@ -120,12 +133,7 @@ static forage_status add_history(forage_binding *binding, const uint32_t *items,
     binding_catalogue *catalogue = &binding->catalogue;
     const model_column *ids = &binding->columns.columns[binding->item_id];
     for (size_t i = 0; i < count; i++) {
-        if (items[i] >= binding->item_count)
-            return forage_fail(error, FORAGE_INVALID, "the dataset has no item of index %" PRIu32, items[i]);
-        if (weights && !(weights[i] > 0 && weights[i] <= 1e6F))
-            return forage_fail(error, FORAGE_INVALID,
-                               "item %zu of a history has the weight %g; weights are above 0, at most 1e6", i + 1,
-                               (double)weights[i]);
+        FORAGE_TRY(binding_check_listed(binding, items, weights, i, error));
         uint32_t code = model_column_code(ids, items[i]);
         if (code == FORAGE_NONE && binding->unknown == FORAGE_UNKNOWN_ERROR)
             return binding_unknown(binding, binding->item_id, items[i], FORAGE_NONE, error);
@@ -150,6 +158,20 @@ static model_subject gather_history(binding_catalogue *catalogue)
         .user = FORAGE_NONE, .items = catalogue->history, .weights = catalogue->weights, .count = count};
 }
 
+/* By a history in order. */
+static forage_status rank_listed(forage_binding *binding, const uint32_t *history, const float *weights, size_t count,
+                                 model_top *top, forage_error *error)
+{
+    FORAGE_TRY(binding_history_list(binding, history, weights, count, error));
+    if (binding->catalogue.usable) {
+        const model_subject subject = binding_history_listed(binding);
+        model_rank_one(&binding->catalogue.ranking, &subject, binding->catalogue.scores, top);
+    } else {
+        binding_rank_listed(binding, top);
+    }
+    return FORAGE_OK;
+}
+
 forage_status forage_model_rank_history(forage_binding *binding, const uint32_t *history, const float *weights,
                                         size_t count, size_t k, const uint32_t *excluded, size_t excluded_count,
                                         uint32_t *items, float *scores, size_t *found, forage_error *error)
@@ -158,10 +180,16 @@ forage_status forage_model_rank_history(forage_binding *binding, const uint32_t 
     const char *name = binding->model->type->info.name;
     model_top top;
     *found = 0;
-    if (!binding_has_catalogue(binding))
+    if (!binding_has_catalogue(binding) && !binding->history.read)
         return forage_fail(error, FORAGE_UNSUPPORTED, "%s cannot rank items for someone it has not learned about",
                            name);
     FORAGE_TRY(binding_check_items(binding, error));
+    if (binding->history.read) {
+        model_top_begin(&top, items, scores, k, excluded, excluded_count);
+        FORAGE_TRY(rank_listed(binding, history, weights, count, &top, error));
+        *found = top.count;
+        return FORAGE_OK;
+    }
     if (!catalogue->usable)
         return forage_fail(error, FORAGE_UNSUPPORTED, "%s ranks by a history only items that it knows: skip the others",
                            name);

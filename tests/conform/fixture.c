@@ -153,7 +153,7 @@ forage_params *short_params(const forage_model_info *info)
 
 bool fits(const forage_model_info *info, log_kind kind)
 {
-    bool needs_user = model_type_of(info)->reads & MODEL_NEEDS_USER;
+    bool needs_user = model_type_of(info)->reads & (MODEL_NEEDS_USER | MODEL_READS_HISTORY);
     return info->capabilities & FORAGE_CAN_FIT && !(needs_user && kind == LOG_WITHOUT_USERS);
 }
 

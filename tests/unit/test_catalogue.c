@@ -265,7 +265,8 @@ static void test_histories(void **unused)
     model_create(&state, &rng, 3, ITEMS, 12);
     const uint32_t history[] = {3, 77, 500};
     const float weights[] = {2, 1, 4};
-    model_subject subjects[3] = {{FORAGE_NONE, history, weights, 3}, {FORAGE_NONE, NULL, NULL, 0}, {2, NULL, NULL, 0}};
+    model_subject subjects[3] = {
+        {.user = FORAGE_NONE, .items = history, .weights = weights, .count = 3}, {.user = FORAGE_NONE}, {.user = 2}};
     model_top tops[3];
     uint32_t items[3][K];
     float best[3][K];
