@@ -36,6 +36,16 @@ typedef struct nn_adam_step {
     float shrink; /* 1, or 1 - lr x decay for decoupled weight decay (Loshchilov and Hutter 2019) */
 } nn_adam_step;
 
+/* What dropout does to rows: each number falls with probability threshold / 2^32, the others are scaled; a hash of
+ * (keys[row], column) decides. */
+typedef struct nn_drop {
+    const uint32_t *keys;
+    uint32_t threshold;
+    float scale;
+} nn_drop;
+
+#define NN_LEAK 0.01F /* slope of the leaky ReLU below 0 */
+
 typedef struct nn_kernels {
     /* Copies row codes[i] (of `width` floats) of `table` to out[i * stride]; codes beyond `last` read row `last`. */
     void (*gather)(size_t rows, const uint32_t *codes, uint32_t last, size_t width, const float *table, size_t stride,
@@ -78,6 +88,43 @@ typedef struct nn_kernels {
     void (*scale)(size_t count, float by, float *out);
     /* out += in */
     void (*add)(size_t count, const float *in, float *out);
+    /* ---- of transformer blocks (sequence_body.h); a `drop` that is NULL drops nothing ---- */
+
+    /* xhat = (x - mean) * scale, scale = 1 / sqrt(variance + epsilon), of each row's `width` numbers; y = xhat * gain +
+     * shift. xhat and scale [rows] may be NULL; y may be x. */
+    void (*norm)(size_t rows, size_t width, size_t stride, float epsilon, const float *gain, const float *shift,
+                 const float *x, float *xhat, float *scale, float *y);
+    /* The way back: d, the gradient by y, becomes that by x, or, if `sum` is given, sum += that. dgain and dshift
+     * [stride] += theirs. */
+    void (*norm_back)(size_t rows, size_t width, size_t stride, const float *gain, const float *xhat,
+                      const float *scale, float *d, float *dgain, float *dshift, float *sum);
+    /* y += bias */
+    void (*bias)(size_t rows, size_t stride, const float *bias, float *y);
+    /* y = z > 0 ? z : NN_LEAK z, for z = y + bias */
+    void (*bias_leaky)(size_t rows, size_t stride, const float *bias, float *y);
+    /* y = z P(z), for z = y + bias and P the normal distribution; slope (NULL: not wanted) is its derivative. */
+    void (*bias_gelu)(size_t rows, size_t stride, const float *bias, float *slope, float *y);
+    void (*drop)(size_t rows, size_t stride, const nn_drop *drop, float *y);
+    /* out = base + drop(in + bias); out may be base or in. */
+    void (*residual)(size_t rows, size_t stride, const float *bias, const nn_drop *drop, const float *in,
+                     const float *base, float *out);
+    /* The way back to `in`: out = drop(d), dbias += its column sums. */
+    void (*residual_back)(size_t rows, size_t stride, const nn_drop *drop, const float *d, float *dbias, float *out);
+    /* dy *= scale where y > 0, scale NN_LEAK where y < 0, else 0; dbias += column sums. For ReLU, too, whose y is never
+     * below 0. */
+    void (*leaky_back)(size_t rows, size_t stride, float scale, const float *y, float *dy, float *dbias);
+    /* dy *= slope; dbias += column sums. */
+    void (*slope_back)(size_t rows, size_t stride, const float *slope, float *dy, float *dbias);
+    /* sums += column sums of `in`. */
+    void (*add_rows)(size_t rows, size_t stride, const float *in, float *sums);
+    /* out [columns][stride] = in [rows][pitch] transposed, zero beyond `rows`. */
+    void (*turn)(size_t rows, size_t columns, size_t pitch, const float *in, size_t stride, float *out);
+    /* Row i: softmax of scale times its first count + i step numbers; the others become 0. */
+    void (*softmax)(size_t rows, size_t count, size_t step, size_t stride, float scale, float *s);
+    /* out = drop(p) for p not negative; what falls is marked: its p changes sign. */
+    void (*drop_marked)(size_t rows, size_t stride, const nn_drop *drop, float *p, float *out);
+    /* For p from `softmax`, perhaps marked: p = drop(p), and d, the gradient by drop(p), becomes that by s. */
+    void (*softmax_back)(size_t rows, size_t stride, float scale, float drop_scale, float *p, float *d);
     /* `origin` NULL: 0. */
     void (*adam)(size_t count, const nn_adam_step *step, const float *g, const float *origin, float *w, float *m,
                  float *v);

@@ -302,6 +302,8 @@ KERNEL_TARGET static void KERNEL(adam)(size_t count, const nn_adam_step *step, c
     }
 }
 
+#include "nn/sequence_body.h"
+
 static const nn_kernels KERNEL(table) = {
     .gather = KERNEL(gather),
     .bias_relu = KERNEL(bias_relu),
@@ -321,4 +323,19 @@ static const nn_kernels KERNEL(table) = {
     .scale = KERNEL(scale),
     .add = KERNEL(add),
     .adam = KERNEL(adam),
+    .norm = KERNEL(norm),
+    .norm_back = KERNEL(norm_back),
+    .bias = KERNEL(bias),
+    .bias_leaky = KERNEL(bias_leaky),
+    .bias_gelu = KERNEL(bias_gelu),
+    .drop = KERNEL(drop),
+    .residual = KERNEL(residual),
+    .residual_back = KERNEL(residual_back),
+    .leaky_back = KERNEL(leaky_back),
+    .slope_back = KERNEL(slope_back),
+    .add_rows = KERNEL(add_rows),
+    .turn = KERNEL(turn),
+    .softmax = KERNEL(softmax),
+    .drop_marked = KERNEL(drop_marked),
+    .softmax_back = KERNEL(softmax_back),
 };
