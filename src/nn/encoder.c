@@ -202,7 +202,7 @@ void nn_encoder_activate(const nn_encoder *encoder, size_t rows, const float *bi
         encoder->kernels->bias_gelu(rows, f, bias, slope, y);
         break;
     case NN_LEAKY_RELU:
-        encoder->kernels->bias_leaky(rows, f, bias, y);
+        encoder->kernels->bias_leaky(rows, f, NN_ENCODER_LEAK, bias, y);
         break;
     default:
         encoder->kernels->bias_relu(rows, f, bias, y);

@@ -14,6 +14,8 @@ enum {
     NN_ENCODER_SCORE_ROWS = 48 /* and in scoring: whole tiles of our own product */
 };
 
+#define NN_ENCODER_LEAK 0.01F /* what NN_LEAKY_RELU passes below 0 */
+
 /* Products with one of a block's four matrices, W [out][in]. */
 typedef struct nn_encoder_product {
     la_gemm forward[NN_ENCODER_ROW_KINDS]; /* y = x W' */

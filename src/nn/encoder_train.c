@@ -341,7 +341,7 @@ static void leave_rows_back(const nn_encoder *encoder, nn_tape *tape, size_t b, 
     if (t->slope)
         kernels->slope_back(rows, f, t->slope + first * f, tape->wide, gradient + block->bias1);
     else
-        kernels->leaky_back(rows, f, (float)(1.0 / (1.0 - (double)tape->dropout)), hidden, tape->wide,
+        kernels->mask_leaky(rows, f, (float)(1.0 / (1.0 - (double)tape->dropout)), NN_ENCODER_LEAK, hidden, tape->wide,
                             gradient + block->bias1);
     la_gemm_run(&products->up.weight[kind], tape->wide, t->mid + at, gradient + block->weight1);
     la_gemm_run(&products->up.back[kind], tape->wide, values + block->weight1, tape->narrow);

@@ -44,8 +44,6 @@ typedef struct nn_drop {
     float scale;
 } nn_drop;
 
-#define NN_LEAK 0.01F /* slope of the leaky ReLU below 0 */
-
 typedef struct nn_kernels {
     /* Copies row codes[i] (of `width` floats) of `table` to out[i * stride]; codes beyond `last` read row `last`. */
     void (*gather)(size_t rows, const uint32_t *codes, uint32_t last, size_t width, const float *table, size_t stride,
@@ -100,8 +98,6 @@ typedef struct nn_kernels {
                       const float *scale, float *d, float *dgain, float *dshift, float *sum);
     /* y += bias */
     void (*bias)(size_t rows, size_t stride, const float *bias, float *y);
-    /* y = z > 0 ? z : NN_LEAK z, for z = y + bias */
-    void (*bias_leaky)(size_t rows, size_t stride, const float *bias, float *y);
     /* y = z P(z), for z = y + bias and P the normal distribution; slope (NULL: not wanted) is its derivative. */
     void (*bias_gelu)(size_t rows, size_t stride, const float *bias, float *slope, float *y);
     void (*drop)(size_t rows, size_t stride, const nn_drop *drop, float *y);
@@ -110,9 +106,6 @@ typedef struct nn_kernels {
                      const float *base, float *out);
     /* The way back to `in`: out = drop(d), dbias += its column sums. */
     void (*residual_back)(size_t rows, size_t stride, const nn_drop *drop, const float *d, float *dbias, float *out);
-    /* dy *= scale where y > 0, scale NN_LEAK where y < 0, else 0; dbias += column sums. For ReLU, too, whose y is never
-     * below 0. */
-    void (*leaky_back)(size_t rows, size_t stride, float scale, const float *y, float *dy, float *dbias);
     /* dy *= slope; dbias += column sums. */
     void (*slope_back)(size_t rows, size_t stride, const float *slope, float *dy, float *dbias);
     /* sums += column sums of `in`. */

@@ -108,17 +108,6 @@ KERNEL_TARGET static void KERNEL(bias)(size_t rows, size_t stride, const float *
     }
 }
 
-KERNEL_TARGET static void KERNEL(bias_leaky)(size_t rows, size_t stride, const float *restrict bias, float *restrict y)
-{
-    for (size_t i = 0; i < rows; i++) {
-        float *row = y + i * stride;
-        for (size_t j = 0; j < stride; j++) {
-            float sum = row[j] + bias[j];
-            row[j] = sum > 0.0F ? sum : sum * NN_LEAK;
-        }
-    }
-}
-
 /* With P the normal distribution and e = exp(-z^2 / 2): P(-|z|) = e t q(t), t = 1 / (1 + |z| / 3), for q a polynomial
  * fitted to that for |z| up to 7; P is within 1e-7. */
 KERNEL_TARGET static void KERNEL(bias_gelu)(size_t rows, size_t stride, const float *restrict bias,
@@ -192,25 +181,6 @@ KERNEL_TARGET static void KERNEL(residual_back)(size_t rows, size_t stride, cons
                 dbias[j + l] += part[l];
             }
         }
-    }
-}
-
-KERNEL_TARGET static void KERNEL(leaky_back)(size_t rows, size_t stride, float scale, const float *restrict y,
-                                             float *restrict dy, float *restrict dbias)
-{
-    float low = scale * NN_LEAK;
-    for (size_t j = 0; j < stride; j += NN_LANES) {
-        float sum[NN_LANES] = {0};
-        for (size_t i = 0; i < rows; i++) {
-            for (size_t l = 0; l < NN_LANES; l++) {
-                float of = y[i * stride + j + l], by = dy[i * stride + j + l];
-                float value = of > 0.0F ? by * scale : of < 0.0F ? by * low : 0.0F;
-                dy[i * stride + j + l] = value;
-                sum[l] += value;
-            }
-        }
-        for (size_t l = 0; l < NN_LANES; l++)
-            dbias[j + l] += sum[l];
     }
 }
 

@@ -541,11 +541,11 @@ static float *kernel_results(const nn_kernels *kernels, size_t width, uint64_t s
     kernels->norm_back(ROWS, width, stride, a[0], a[3], a[4], a[6], a[7], a[8], NULL);
     kernels->norm_back(ROWS, width, stride, a[0], a[3], a[4], a[9], a[7], a[8], a[10]);
     kernels->bias(ROWS, stride, a[0], a[11]);
-    kernels->bias_leaky(ROWS, stride, a[0], a[12]);
+    kernels->bias_leaky(ROWS, stride, 0.01F, a[0], a[12]);
     kernels->bias_gelu(ROWS, stride, a[0], a[13], a[14]);
     kernels->residual(ROWS, stride, a[0], &drop, a[1], a[2], a[15]);
     kernels->residual_back(ROWS, stride, &drop, a[1], a[0], a[16]);
-    kernels->leaky_back(ROWS, stride, 1.2F, a[12], a[17], a[0]);
+    kernels->mask_leaky(ROWS, stride, 1.2F, 0.01F, a[12], a[17], a[0]);
     kernels->slope_back(ROWS, stride, a[13], a[18], a[0]);
     kernels->add_rows(ROWS, stride, a[2], a[0]);
     kernels->softmax(ROWS, 1, width > ROWS, stride, 0.7F, a[19]);
