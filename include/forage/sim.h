@@ -31,6 +31,7 @@ extern "C" {
 #define FORAGE_MAX_USERS 1000000000U
 #define FORAGE_MAX_POSITIONS 64
 #define FORAGE_MAX_SCENARIO_EVENTS 1024 /* of each kind */
+#define FORAGE_MAX_INTENTS 64
 
 /* Trials that a shop makes before its log begins: one user of `persona` looks, in
  * turns, at the first product of the `high` and of the `low` category. They say
@@ -71,6 +72,19 @@ typedef struct forage_launch_rule {
     char *label;                    /* may be NULL */
 } forage_launch_rule;
 
+/* Visits come in sessions: some are under way at any time, one of which goes on with the next visit; after its last
+ * visit another user's begins. A session may have an intent: for as long as that lasts, its click rates stand in the
+ * place of the persona's. */
+typedef struct forage_sessions {
+    uint64_t visits; /* of each session; 0: there are no sessions, everybody comes for a single visit */
+    uint64_t active; /* sessions under way at the same time, at least 1 */
+    double intent;   /* probability that a session begins with one of the intents (drawn evenly); else it has none */
+    double change;   /* before each further visit of a session: probability that this is drawn anew */
+    size_t intent_count;
+    char **intents;
+    double *rates; /* [intent][category]: click probability in [0, 1]; NaN: the persona's own */
+} forage_sessions;
+
 /* Something without effect in the shop, to be marked in charts. */
 typedef struct forage_event_rule {
     double at;
@@ -84,6 +98,7 @@ typedef struct forage_dynamics {
     size_t positions;               /* of slates; 0: 1 */
     double *examination;            /* [positions]: probability that a customer looks there; NULL: 1 everywhere */
     forage_arrivals arrivals;
+    forage_sessions sessions;
     uint64_t delay;    /* what became of a product is known up to so many visits later */
     double never_told; /* share of impressions of which nobody ever learns what became of them */
     size_t drift_count, launch_count, mark_count;
@@ -339,6 +354,8 @@ typedef struct forage_visit {
     uint32_t user_group;     /* the visitor's persona now */
     uint64_t user_visit;     /* how many visits of this user came before; 0: never seen */
     bool new_user;           /* this user was not there when the play began */
+    uint64_t session_visit;  /* how many visits of this session came before; 0: it begins, or there are none */
+    uint32_t intent;         /* of the session now; FORAGE_NONE: it has none, the visitor's own tastes decide */
     uint32_t logged_item;    /* LOG and REPLAY: what the log shows, else FORAGE_NONE */
     float logged_propensity; /* NaN: not known */
     float logged_reward;
@@ -354,6 +371,10 @@ FORAGE_API forage_status forage_play_next(forage_play *play, forage_visit *visit
 FORAGE_API forage_status forage_play_answer(forage_play *play, const uint32_t *items, size_t positions,
                                             const forage_feedback **feedback, size_t *count, bool *accepted,
                                             double *earned, forage_error *error);
+
+/* The intents that sessions may have; 0 where there are none. NULL out of range. */
+FORAGE_API size_t forage_environment_intents(const forage_environment *environment);
+FORAGE_API const char *forage_environment_intent_name(const forage_environment *environment, uint32_t intent);
 
 /* The truth of the visit under way, or just answered, free of noise: the expected sum of a slate's rewards; NaN where
  * nobody knows. */
@@ -371,9 +392,10 @@ FORAGE_API forage_status forage_environment_write_log(const forage_environment *
 
 /* ---- references: players who know more than a learner can ---- */
 
-/* "oracle" knows the truth of every visit. "bayes" knows the table of click rates, of every persona and item, how many
- * users are of which persona and how often they change, but must infer each user's persona from what it was told of
- * their clicks; it shows what has the highest expected reward. */
+/* "oracle" knows the truth of every visit. "bayes" knows the table of click rates, of every persona, intent and item,
+ * how many users are of which persona and how often they change, when a session begins and how often it has which
+ * intent; but it must infer each user's persona and each session's intent from what it was told of their clicks. It
+ * shows what has the highest expected reward. */
 typedef struct forage_reference forage_reference;
 
 /* FORAGE_UNSUPPORTED when the environment has no such reference (no personas; a log). */
@@ -382,6 +404,11 @@ FORAGE_API forage_status forage_reference_create(const char *name, const forage_
 FORAGE_API void forage_reference_free(forage_reference *reference);
 /* The slate for the visit under way. */
 FORAGE_API void forage_reference_choose(forage_reference *reference, const forage_visit *visit, uint32_t *items);
+/* Instead of choosing: what it expects of a slate that somebody else has chosen for the visit under way. probability[k]
+ * is that of a click on items[k] at position k, for `bayes` given what was told before. Once per visit, like choosing;
+ * `positions` at most those of the visit. What is observed later counts as about these items. */
+FORAGE_API void forage_reference_expect(forage_reference *reference, const forage_visit *visit, const uint32_t *items,
+                                        size_t positions, double *probability);
 FORAGE_API void forage_reference_observe(forage_reference *reference, const forage_feedback *feedback, size_t count);
 
 #ifdef __cplusplus

@@ -101,19 +101,19 @@ static void find_top(const sim_shop *shop, sim_epoch *epoch)
 static forage_status find_best(const sim_shop *shop, sim_epoch *epoch, forage_error *error)
 {
     const forage_simulator *s = shop->simulator;
-    size_t width = shop->base.positions, personas = s->persona_count;
+    size_t width = shop->base.positions, tastes = shop->taste_count;
     epoch->top = forage_alloc(s->category_count, width * sizeof *epoch->top);
-    epoch->best = forage_alloc(personas, width * sizeof *epoch->best);
-    epoch->best_value = forage_alloc(personas, sizeof *epoch->best_value);
+    epoch->best = forage_alloc(tastes, width * sizeof *epoch->best);
+    epoch->best_value = forage_alloc(tastes, sizeof *epoch->best_value);
     if (!epoch->top || !epoch->best || !epoch->best_value)
         return no_memory(error);
     find_top(shop, epoch);
-    for (size_t p = 0; p < personas; p++) {
-        uint32_t *best = epoch->best + p * width;
-        sim_assortment_best(shop, epoch, s->rates + p * (s->category_count + 1), width, best);
-        epoch->best_value[p] = 0.0;
+    for (size_t t = 0; t < tastes; t++) {
+        uint32_t *best = epoch->best + t * width;
+        sim_assortment_best(shop, epoch, shop->rates + t * (s->category_count + 1), width, best);
+        epoch->best_value[t] = 0.0;
         for (size_t k = 0; k < width; k++)
-            epoch->best_value[p] += shop->examination[k] * sim_shop_rate(shop, p, best[k]);
+            epoch->best_value[t] += shop->examination[k] * sim_shop_rate(shop, t, best[k]);
     }
     return FORAGE_OK;
 }

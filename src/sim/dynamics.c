@@ -72,13 +72,15 @@ void sim_dynamics_release(sim_shop *shop)
 /* ---- Newcomers ---- */
 
 /* The first ones leave early, one after the other, so that later ones do not all come at once; hence twice `active`.
- * Their visits are a binomial number, eight standard deviations above its mean at most. */
+ * Their visits (in sessions: visits of each, times their sessions) are a binomial number, eight standard deviations
+ * above its mean at most. */
 uint64_t sim_dynamics_users(const forage_scenario *scenario, uint64_t visits)
 {
     const forage_arrivals *arrivals = &scenario->dynamics.arrivals;
     if (!(arrivals->share > 0.0))
         return scenario->users;
-    double theirs = arrivals->share * (double)visits + 8.0 * sqrt((double)visits);
+    double each = scenario->dynamics.sessions.visits ? (double)scenario->dynamics.sessions.visits : 1.0;
+    double theirs = arrivals->share * (double)visits + 8.0 * sqrt((double)visits * each);
     theirs = theirs < (double)visits ? theirs : (double)visits;
     return scenario->users + 2 * arrivals->active + (uint64_t)(theirs / (double)arrivals->visits);
 }
@@ -97,6 +99,8 @@ static uint32_t newcomer(sim_shop_play *play)
     const sim_shop *shop = play->shop;
     const forage_arrivals *arrivals = &shop->scenario.dynamics.arrivals;
     uint64_t place = forage_rng_integers(&play->visitors, arrivals->active);
+    while (play->busy && play->busy[play->active[place]]) /* the next in line, then */
+        place = (place + 1) % arrivals->active;
     uint32_t user = play->active[place];
     uint64_t index = user - shop->scenario.users, stay = arrivals->visits;
     if (index < arrivals->active) /* of the first ones, number i has i / active of a stay */
@@ -174,7 +178,7 @@ void sim_dynamics_release_play(sim_shop_play *play)
 }
 
 /* Somebody of those who were there when the shop opened. */
-static uint32_t regular(sim_shop_play *play)
+static uint32_t draw_regular(sim_shop_play *play)
 {
     const sim_shop *shop = play->shop;
     size_t low = 0, high = (size_t)shop->scenario.users - 1;
@@ -191,15 +195,29 @@ static uint32_t regular(sim_shop_play *play)
     return (uint32_t)low;
 }
 
-uint32_t sim_dynamics_visit(sim_shop_play *play, uint64_t visit)
+static uint32_t regular(sim_shop_play *play)
+{
+    uint32_t user = draw_regular(play);
+    while (play->busy && play->busy[user]) /* the next in line, then: there are fewer sessions than users */
+        user = user + 1 < play->shop->scenario.users ? user + 1 : 0;
+    return user;
+}
+
+uint32_t sim_dynamics_visitor(sim_shop_play *play)
+{
+    bool fresh = play->active && forage_rng_double(&play->visitors) < play->shop->scenario.dynamics.arrivals.share;
+    return fresh ? newcomer(play) : regular(play);
+}
+
+uint32_t sim_dynamics_visit(sim_shop_play *play, uint64_t visit, const sim_session **session)
 {
     const sim_shop *shop = play->shop;
     while (play->epoch + 1 < shop->epoch_count && shop->epochs[play->epoch + 1].from <= visit)
         play->epoch++;
     while (play->change < shop->change_count && shop->changes[play->change].visit <= visit)
         change_many(play, shop->changes[play->change++].rule);
-    bool fresh = play->active && forage_rng_double(&play->visitors) < shop->scenario.dynamics.arrivals.share;
-    uint32_t user = fresh ? newcomer(play) : regular(play);
+    *session = play->sessions ? sim_sessions_visit(play) : NULL;
+    uint32_t user = *session ? (*session)->user : sim_dynamics_visitor(play);
     if (shop->slow)
         change_slowly(play, user);
     return user;

@@ -198,6 +198,23 @@ uint32_t forage_environment_item_group(const forage_environment *environment, ui
     return environment->item_group ? environment->item_group[item] : item;
 }
 
+static const forage_sessions *sessions_of(const forage_environment *environment)
+{
+    static const forage_sessions none;
+    return environment->type == &sim_environment_shop ? &sim_shop_of(environment)->scenario.dynamics.sessions : &none;
+}
+
+size_t forage_environment_intents(const forage_environment *environment)
+{
+    return sessions_of(environment)->intent_count;
+}
+
+const char *forage_environment_intent_name(const forage_environment *environment, uint32_t intent)
+{
+    const forage_sessions *sessions = sessions_of(environment);
+    return intent < sessions->intent_count ? sessions->intents[intent] : NULL;
+}
+
 /* ---- Plays ---- */
 
 forage_status forage_play_create(const forage_environment *environment, uint64_t seed, forage_play **play,
@@ -231,6 +248,7 @@ forage_status forage_play_next(forage_play *play, forage_visit *visit, bool *mor
                     .user = FORAGE_NONE,
                     .time = (int64_t)play->next,
                     .positions = environment->positions},
+        .intent = FORAGE_NONE,
         .logged_item = FORAGE_NONE,
         .logged_propensity = NAN,
         .logged_reward = NAN,

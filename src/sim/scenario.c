@@ -182,6 +182,21 @@ forage_status sim_unknown_name(const forage_config_node *node, const char *kind,
                               list_names(names, count, possible, sizeof possible));
 }
 
+forage_status sim_read_rates(const forage_config_node *map, const forage_scenario *scenario, double *rates,
+                             forage_error *error)
+{
+    FORAGE_TRY(forage_config_want(map, FORAGE_CONFIG_MAP, error));
+    for (size_t k = 0; k < forage_config_count(map); k++) {
+        const forage_config_node *rate = forage_config_at(map, k);
+        const char *name = forage_config_key(rate);
+        uint32_t category = sim_find_name(scenario->categories, scenario->category_count, name);
+        if (category == FORAGE_NONE)
+            return sim_unknown_name(rate, "category", name, scenario->categories, scenario->category_count, error);
+        FORAGE_TRY(forage_config_real(rate, 0.0, 1.0, &rates[category], error));
+    }
+    return FORAGE_OK;
+}
+
 static forage_status read_personas(const forage_config_node *map, forage_scenario *scenario, forage_error *error)
 {
     FORAGE_TRY(forage_config_want(map, FORAGE_CONFIG_MAP, error));
@@ -198,17 +213,9 @@ static forage_status read_personas(const forage_config_node *map, forage_scenari
         double *rates = scenario->rates + i * scenario->category_count;
         FORAGE_TRY(sim_copy_name(node, forage_config_key(node), &scenario->personas[i], error));
         scenario->persona_count = i + 1;
-        FORAGE_TRY(forage_config_want(node, FORAGE_CONFIG_MAP, error));
         for (size_t c = 0; c < scenario->category_count; c++)
             rates[c] = scenario->default_rate;
-        for (size_t k = 0; k < forage_config_count(node); k++) {
-            const forage_config_node *rate = forage_config_at(node, k);
-            const char *name = forage_config_key(rate);
-            uint32_t category = sim_find_name(scenario->categories, scenario->category_count, name);
-            if (category == FORAGE_NONE)
-                return sim_unknown_name(rate, "category", name, scenario->categories, scenario->category_count, error);
-            FORAGE_TRY(forage_config_real(rate, 0.0, 1.0, &rates[category], error));
-        }
+        FORAGE_TRY(sim_read_rates(node, scenario, rates, error));
     }
     return FORAGE_OK;
 }

@@ -29,9 +29,18 @@ forage_status sim_read_categories(const forage_config_node *node, forage_scenari
 forage_status sim_read_latent(const forage_config_node *map, forage_scenario *scenario, forage_error *error);
 
 /* scenario_dynamics.c */
-#define SIM_DYNAMICS_KEYS "appeal,activity,positions,arrivals,delay,drift,launches,events"
+#define SIM_DYNAMICS_KEYS "appeal,activity,positions,arrivals,sessions,intents,delay,drift,launches,events"
 forage_status sim_read_dynamics(const forage_config_node *root, forage_scenario *scenario, forage_error *error);
 forage_status sim_check_dynamics(const forage_scenario *scenario, forage_error *error);
 void sim_release_dynamics(forage_dynamics *dynamics);
+
+/* scenario_sessions.c */
+forage_status sim_read_sessions(const forage_config_node *root, forage_scenario *scenario, forage_error *error);
+forage_status sim_check_sessions(const forage_scenario *scenario, forage_error *error);
+void sim_release_sessions(forage_sessions *sessions);
+
+/* scenario.c: click rates by category. rates[category_count] are what is not named already. */
+forage_status sim_read_rates(const forage_config_node *map, const forage_scenario *scenario, double *rates,
+                             forage_error *error);
 
 #endif

@@ -33,6 +33,7 @@ void sim_release_dynamics(forage_dynamics *d)
     forage_free(d->departments);
     forage_free(d->department);
     forage_free(d->examination);
+    sim_release_sessions(&d->sessions);
 }
 
 bool forage_scenario_is_plain(const forage_scenario *scenario)
@@ -40,8 +41,8 @@ bool forage_scenario_is_plain(const forage_scenario *scenario)
     const forage_dynamics *d = &scenario->dynamics;
     bool alike = d->appeal_low == d->appeal_high && (d->appeal_high == 0.0 || d->appeal_high == 1.0);
     bool glimpsed = d->positions > 1 || (d->positions == 1 && d->examination && d->examination[0] < 1.0);
-    return alike && !glimpsed && d->activity == 0.0 && d->arrivals.share == 0.0 && d->delay == 0 &&
-           d->never_told == 0.0 && d->drift_count == 0 && d->launch_count == 0;
+    return alike && !glimpsed && d->activity == 0.0 && d->arrivals.share == 0.0 && d->sessions.visits == 0 &&
+           d->delay == 0 && d->never_told == 0.0 && d->drift_count == 0 && d->launch_count == 0;
 }
 
 /* ---- Checks ---- */
@@ -122,6 +123,7 @@ forage_status sim_check_dynamics(const forage_scenario *scenario, forage_error *
         return bad(error, "arrivals", "a number of visits or of newcomers that is not possible");
     if (d->delay > SIM_MAX_DELAY || !within(d->never_told, 0.0, 1.0))
         return bad(error, "delay", "more than 1000000 visits, or a share that is not between 0 and 1");
+    FORAGE_TRY(sim_check_sessions(scenario, error));
     FORAGE_TRY(check_drifts(scenario, error));
     FORAGE_TRY(check_launches(d, error));
     if (d->mark_count > FORAGE_MAX_SCENARIO_EVENTS || (d->mark_count > 0 && !d->marks))
@@ -311,6 +313,7 @@ forage_status sim_read_dynamics(const forage_config_node *root, forage_scenario 
     node = forage_config_find(root, "arrivals");
     if (node)
         FORAGE_TRY(read_arrivals(node, &d->arrivals, error));
+    FORAGE_TRY(sim_read_sessions(root, scenario, error));
     node = forage_config_find(root, "delay");
     if (node)
         FORAGE_TRY(read_delay(node, d, error));

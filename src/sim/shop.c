@@ -151,6 +151,7 @@ static void shop_release(forage_environment *environment)
     sim_shop *shop = (sim_shop *)environment;
     sim_assortment_release(shop);
     sim_dynamics_release(shop);
+    sim_sessions_release(shop);
     forage_free(shop->examination);
     forage_table_release(&shop->item_attributes);
     forage_simulator_free(shop->simulator);
@@ -163,6 +164,7 @@ static forage_status build(sim_shop *shop, const forage_progress *progress, fora
     FORAGE_TRY(forage_simulator_create(&shop->scenario, progress, &shop->simulator, error));
     FORAGE_TRY(open_catalogue(shop, error));
     FORAGE_TRY(open_positions(shop, error));
+    FORAGE_TRY(sim_sessions_open(shop, error));
     FORAGE_TRY(sim_assortment_open(shop, error));
     FORAGE_TRY(sim_dynamics_open(shop, error));
     FORAGE_TRY(open_groups(shop, error));
@@ -211,6 +213,7 @@ static void shop_release_play(forage_play *base)
 {
     sim_shop_play *play = (sim_shop_play *)base;
     sim_dynamics_release_play(play);
+    sim_sessions_release_play(play);
     sim_waiting_release(&play->waiting);
 }
 
@@ -221,8 +224,10 @@ static forage_status open_play(sim_shop_play *play, uint64_t seed, forage_error 
     forage_rng_seed_stream(&play->luck, seed, SIM_STREAM_LUCK);
     forage_rng_seed_stream(&play->tastes, seed, SIM_STREAM_TASTES);
     forage_rng_seed_stream(&play->delays, seed, SIM_STREAM_DELAYS);
+    forage_rng_seed_stream(&play->intents, seed, SIM_STREAM_INTENTS);
     FORAGE_TRY(sim_waiting_open(&play->waiting, shop->scenario.dynamics.delay, shop->base.positions, error));
-    return sim_dynamics_play(play, error);
+    FORAGE_TRY(sim_dynamics_play(play, error));
+    return sim_sessions_play(play, error);
 }
 
 static forage_status shop_play(const forage_environment *environment, uint64_t seed, forage_play **result,
@@ -262,12 +267,17 @@ static forage_status shop_next(forage_play *base, bool *more, forage_error *erro
     forage_visit *visit = &base->visit;
     (void)more;
     (void)error;
-    uint32_t user = sim_dynamics_visit(play, base->next);
+    const sim_session *session;
+    uint32_t user = sim_dynamics_visit(play, base->next, &session);
     const sim_epoch *epoch = &shop->epochs[play->epoch];
     visit->request.user = user;
     visit->request.candidates = epoch->items < shop->base.catalogue.items ? shop->every_item : NULL;
     visit->request.candidate_count = epoch->items;
     visit->user_group = play->persona[user];
+    play->taste = play->persona[user] * shop->taste_width + (session ? session->intent : 0);
+    if (session && session->intent > 0)
+        visit->intent = session->intent - 1;
+    visit->session_visit = session ? session->count - 1 : 0;
     visit->new_user = user >= shop->scenario.users;
     visit->user_visit = play->visits[user]++;
     for (size_t k = 0; k < shop->base.positions; k++) {
@@ -291,7 +301,7 @@ static forage_status shop_answer(forage_play *base, const uint32_t *items, size_
     }
     sim_waiting_begin(&play->waiting, visit->request.id);
     for (size_t k = 0; k < positions; k++) {
-        double p = shop->examination[k] * sim_shop_rate(shop, visit->user_group, items[k]);
+        double p = shop->examination[k] * sim_shop_rate(shop, play->taste, items[k]);
         forage_feedback told = {visit->request.id, k, play->draw[k] < p ? 1.0F : 0.0F};
         *earned += (double)told.reward;
         if (play->late[k] != FORAGE_NONE)
@@ -307,9 +317,10 @@ static forage_status shop_answer(forage_play *base, const uint32_t *items, size_
 static double shop_value(const forage_play *base, const uint32_t *items, size_t positions)
 {
     const sim_shop *shop = sim_shop_of(base->environment);
+    size_t taste = ((const sim_shop_play *)base)->taste;
     double sum = 0.0;
     for (size_t k = 0; k < positions; k++)
-        sum += shop->examination[k] * sim_shop_rate(shop, base->visit.user_group, items[k]);
+        sum += shop->examination[k] * sim_shop_rate(shop, taste, items[k]);
     return sum;
 }
 
@@ -317,10 +328,10 @@ static double shop_best(const forage_play *base, uint32_t *items)
 {
     const sim_shop *shop = sim_shop_of(base->environment);
     const sim_epoch *epoch = &shop->epochs[((const sim_shop_play *)base)->epoch];
-    size_t width = shop->base.positions;
+    size_t width = shop->base.positions, taste = ((const sim_shop_play *)base)->taste;
     if (items)
-        memcpy(items, epoch->best + base->visit.user_group * width, width * sizeof *items);
-    return epoch->best_value[base->visit.user_group];
+        memcpy(items, epoch->best + taste * width, width * sizeof *items);
+    return epoch->best_value[taste];
 }
 
 const sim_environment_type sim_environment_shop = {

@@ -15,7 +15,14 @@
 #include "sim/simulator.h"
 
 /* Streams of a play's seed (docs/simulator.md). */
-enum { SIM_STREAM_VISITORS, SIM_STREAM_LUCK, SIM_STREAM_TASTES, SIM_STREAM_DELAYS, SIM_STREAM_TRAFFIC };
+enum {
+    SIM_STREAM_VISITORS,
+    SIM_STREAM_LUCK,
+    SIM_STREAM_TASTES,
+    SIM_STREAM_DELAYS,
+    SIM_STREAM_TRAFFIC,
+    SIM_STREAM_INTENTS
+};
 /* Streams of the shop's own seed. */
 enum { SIM_STREAM_APPEAL = 1 };
 
@@ -24,8 +31,8 @@ typedef struct sim_epoch {
     uint64_t from;      /* first visit */
     size_t items;       /* products 0 ... items - 1 are for sale */
     uint32_t *top;      /* [category][positions]: the most appealing first; FORAGE_NONE behind the last */
-    uint32_t *best;     /* [persona][positions]: the best slate */
-    double *best_value; /* [persona]: the clicks it earns on average */
+    uint32_t *best;     /* [taste][positions]: the best slate */
+    double *best_value; /* [taste]: the clicks it earns on average */
 } sim_epoch;
 
 /* A drift rule with its time as a visit. */
@@ -39,6 +46,11 @@ typedef struct sim_shop {
     forage_scenario scenario;
     forage_simulator *simulator;
     forage_table item_attributes;
+    size_t taste_count;   /* personas x taste_width (sessions.c) */
+    size_t taste_width;   /* intents + 1 */
+    const double *rates;  /* [taste][category_count + 1] */
+    double *own_rates;    /* the same where there are intents, else NULL: the simulator's */
+    double *intent_share; /* [taste_width]: of sessions, of those without an intent first */
     float *appeal;        /* [items] */
     double *examination;  /* [positions] */
     uint32_t *every_item; /* [items] 0, 1, 2 ...; NULL: nothing is launched */
@@ -62,14 +74,25 @@ typedef struct sim_waiting {
     uint64_t day;          /* the first that was not taken */
 } sim_waiting;
 
+/* A session under way. */
+typedef struct sim_session {
+    uint32_t user;
+    uint32_t intent; /* 0: none, else 1 + intent */
+    uint64_t visits; /* it will have had when it ends */
+    uint64_t count;  /* it has had, with the one under way */
+} sim_session;
+
 typedef struct sim_shop_play {
     forage_play base;
     const sim_shop *shop;
-    forage_rng visitors, luck, tastes, delays;
-    uint16_t *persona; /* [users] now */
-    uint32_t *visits;  /* [users] so far */
-    uint32_t *active;  /* [arrivals.active] newcomers who are about */
-    size_t arrived;    /* newcomers so far */
+    forage_rng visitors, luck, tastes, delays, intents;
+    uint16_t *persona;     /* [users] now */
+    uint32_t *visits;      /* [users] so far */
+    uint32_t *active;      /* [arrivals.active] newcomers who are about */
+    size_t arrived;        /* newcomers so far */
+    sim_session *sessions; /* [sessions.active]; NULL: there are none */
+    bool *busy;            /* [users]: in a session; NULL: there are none */
+    size_t taste;          /* of the visitor now */
     size_t epoch;
     size_t change;                       /* the next */
     double draw[FORAGE_MAX_POSITIONS];   /* the visit's luck */
@@ -82,11 +105,11 @@ static inline const sim_shop *sim_shop_of(const forage_environment *environment)
     return (const sim_shop *)environment;
 }
 
-/* The probability that a customer of `persona` who looks at the product clicks. */
-static inline double sim_shop_rate(const sim_shop *shop, size_t persona, uint32_t item)
+/* The probability that a customer of this taste who looks at the product clicks. */
+static inline double sim_shop_rate(const sim_shop *shop, size_t taste, uint32_t item)
 {
     const forage_simulator *s = shop->simulator;
-    double rate = s->rates[persona * (s->category_count + 1) + s->category[item]] * (double)shop->appeal[item];
+    double rate = shop->rates[taste * (s->category_count + 1) + s->category[item]] * (double)shop->appeal[item];
     return rate < 1.0 ? rate : 1.0;
 }
 
@@ -111,8 +134,21 @@ void sim_dynamics_release(sim_shop *shop);
 uint64_t sim_dynamics_users(const forage_scenario *scenario, uint64_t visits);
 forage_status sim_dynamics_play(sim_shop_play *play, forage_error *error);
 void sim_dynamics_release_play(sim_shop_play *play);
-/* Time has come to `visit`: what happens then, happens. Returns who comes. */
-uint32_t sim_dynamics_visit(sim_shop_play *play, uint64_t visit);
+/* Somebody who is in no session. */
+uint32_t sim_dynamics_visitor(sim_shop_play *play);
+/* Time has come to `visit`: what happens then, happens. Returns who comes; *session: in which session, NULL where there
+ * are none. */
+uint32_t sim_dynamics_visit(sim_shop_play *play, uint64_t visit, const sim_session **session);
+
+/* sessions.c: visits that belong together, and what they are about. After the simulator is there, before the
+ * assortment. */
+forage_status sim_sessions_open(sim_shop *shop, forage_error *error);
+void sim_sessions_release(sim_shop *shop);
+/* After sim_dynamics_play. */
+forage_status sim_sessions_play(sim_shop_play *play, forage_error *error);
+void sim_sessions_release_play(sim_shop_play *play);
+/* The session that goes on with the next visit. Only where there are sessions. */
+const sim_session *sim_sessions_visit(sim_shop_play *play);
 
 /* delay.c: for each visit that is answered, in order: begin, an add for each position, end */
 forage_status sim_waiting_open(sim_waiting *waiting, uint64_t delay, size_t positions, forage_error *error);

@@ -51,7 +51,7 @@ static forage_status write_visit(const sim_shop_play *play, const forage_visit *
 {
     const sim_shop *shop = play->shop;
     for (size_t k = 0; k < visit->request.positions; k++) {
-        double p = shop->examination[k] * sim_shop_rate(shop, visit->user_group, items[k]);
+        double p = shop->examination[k] * sim_shop_rate(shop, play->taste, items[k]);
         bool click = play->draw[k] < p;
         if (play->late[k] == FORAGE_NONE)
             continue;

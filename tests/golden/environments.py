@@ -4,7 +4,7 @@
 environments.py > environments.json     (NumPy 1.24, PyYAML)
 
 Written from docs/simulator.md alone: the shop's catalogue and population as in scenario_logs.py, what changes with
-time, and one stream of the play's seed for each purpose: 0 visitors, 1 luck, 2 tastes, 3 delays.
+time, and one stream of the play's seed for each purpose: 0 visitors, 1 luck, 2 tastes, 3 delays, 5 intents.
 """
 import json
 import math
@@ -21,6 +21,14 @@ CASES = [
     ("drift", 3, {"interactions": 20000}), ("feedback-loop", 4, {"interactions": 5000, "products": 77}),
     ("slate", 5, {"interactions": 5000, "users": 100}), ("delayed", 6, {"interactions": 20000, "users": 300}),
     ("large", 8, {"interactions": 2000, "users": 3000, "products": 5000}),
+    ("intents", 9, {"interactions": 20000}), ("sessions", 9, {"interactions": 20000, "users": 300}),
+    # sessions with all else: newcomers, some users who come often, drift, news that arrives late
+    ("intents", 10, {"interactions": 20000, "users": 60, "sessions": {"visits": 7, "active": 5, "change": 0.2},
+                     "intents": {"aquarium": {"Fish Supplies": 0.9}, "cat": {"Cat Food": 0.7, "Dog Toy": 0.0}},
+                     "arrivals": {"share": 0.3, "visits": 15, "active": 8}, "activity": 1.0,
+                     "positions": [1.0, 0.5], "appeal": {"low": 0.7, "high": 1.2},
+                     "drift": [{"per_visit": 0.001}, {"at": 0.5, "from": "fish_hobbyist", "share": 0.5}],
+                     "delay": {"most": 50, "never": 0.1}}),
 ]
 
 
@@ -60,6 +68,7 @@ class Shop:
         self.category = rng.permutation(np.array(listed))
         self.persona = [int(rng.choice(people)) for _ in range(self.regulars)]
         self.open_assortment(stream(s["seed"], 1))
+        self.open_tastes()
         self.examination = np.array(s.get("positions", [1.0]), dtype=float)
         weights = np.arange(1, self.regulars + 1, dtype=float) ** -s.get("activity", 0.0)
         self.activity = np.cumsum(weights) / np.cumsum(weights)[-1] if s.get("activity", 0) > 0 else None
@@ -78,8 +87,20 @@ class Shop:
         self.appeal = np.array(appeal, dtype=np.float32).astype(float)
         self.epochs = [(visit, until) for visit, until, _ in epochs]
 
-    def rate(self, persona, item):
-        return min(1.0, self.rates[persona, self.category[item]] * self.appeal[item])
+    def open_tastes(self):
+        """tastes[persona, intent] is a row of click rates; intent 0 is none."""
+        s, people = self.s, len(self.rates)
+        named = list(s.get("intents", {}).values())
+        share = s.get("sessions", {}).get("intent", 1.0)
+        self.prior = np.array([1.0 - share] + [share / len(named)] * len(named)) if named else np.ones(1)
+        self.tastes = np.repeat(self.rates[:, None, :], 1 + len(named), axis=1)
+        for i, rates in enumerate(named):
+            for category, rate in rates.items():
+                self.tastes[:, 1 + i, s["categories"].index(category)] = rate
+        assert len(self.tastes) == people
+
+    def rate(self, persona, intent, item):
+        return min(1.0, self.tastes[persona, intent, self.category[item]] * self.appeal[item])
 
     def on_sale(self, visit):
         return [until for start, until in self.epochs if start <= visit][-1]
@@ -96,6 +117,7 @@ class Play:
     def __init__(self, shop, seed):
         self.shop = shop
         self.visitors, self.luck, self.tastes, self.delays = (stream(seed, n) for n in range(4))
+        self.intents = stream(seed, 5)
         self.persona, self.seen = list(shop.persona), [0] * shop.regulars
         self.arrivals = shop.s.get("arrivals")
         rules = shop.s.get("drift", [])
@@ -106,6 +128,34 @@ class Play:
         self.sudden = sorted((r for r in rules if "per_visit" not in r), key=lambda r: visit_at(r["at"], shop.visits))
         self.changed = []  # rules that took effect at this visit
         self.active = [self.arrive() for _ in range(self.arrivals["active"])] if self.arrivals else []
+        self.session, self.about = shop.s.get("sessions"), []  # each about is [user, visits to come, visits so far, intent]
+        if self.session:
+            for i in range(self.session["active"]):
+                self.about.append(self.begin(1 + int(i / self.session["active"] * self.session["visits"])))
+
+    def begin(self, visits):
+        return [self.visitor(), visits, 0, self.draw_intent()]
+
+    def draw_intent(self):
+        named = len(self.shop.prior) - 1
+        if named and self.intents.random() < self.session.get("intent", 1.0):
+            return 1 + int(self.intents.integers(named))
+        return 0
+
+    def busy(self, user):
+        return any(user == other[0] for other in self.about if other)
+
+    def goes_on(self):
+        """The session that the next visit belongs to."""
+        place = int(self.visitors.integers(self.session["active"]))
+        session = self.about[place]
+        if session[2] == session[1]:
+            self.about[place] = None
+            session = self.about[place] = self.begin(self.session["visits"])
+        elif session[2] > 0 and self.session.get("change", 0) > 0 and self.intents.random() < self.session["change"]:
+            session[3] = self.draw_intent()
+        session[2] += 1
+        return session
 
     def arrive(self):
         self.persona.append(int(self.tastes.integers(len(self.shop.rates))))
@@ -124,6 +174,8 @@ class Play:
 
     def newcomer(self):
         place = int(self.visitors.integers(self.arrivals["active"]))
+        while self.busy(self.active[place]):
+            place = (place + 1) % self.arrivals["active"]
         user = self.active[place]
         index, stay = user - self.shop.regulars, self.arrivals["visits"]
         if index < self.arrivals["active"]:
@@ -134,8 +186,16 @@ class Play:
 
     def regular(self):
         if self.shop.activity is None:
-            return int(self.visitors.integers(self.shop.regulars))
-        return int(np.searchsorted(self.shop.activity, self.visitors.random(), side="right"))
+            user = int(self.visitors.integers(self.shop.regulars))
+        else:
+            user = int(np.searchsorted(self.shop.activity, self.visitors.random(), side="right"))
+        while self.busy(user):
+            user = (user + 1) % self.shop.regulars
+        return user
+
+    def visitor(self):
+        fresh = self.arrivals and self.visitors.random() < self.arrivals["share"]
+        return self.newcomer() if fresh else self.regular()
 
     def visit(self, number):
         self.changed = []
@@ -145,8 +205,8 @@ class Play:
             for user in range(len(self.persona)):
                 if self.concerns(user, rule) and self.tastes.random() < rule["share"]:
                     self.change(user, rule)
-        fresh = self.arrivals and self.visitors.random() < self.arrivals["share"]
-        user = self.newcomer() if fresh else self.regular()
+        session = self.goes_on() if self.session else None
+        user = session[0] if session else self.visitor()
         if self.slow:
             draw = self.tastes.random()
             for rule in self.slow:
@@ -164,7 +224,8 @@ class Play:
             if delay.get("most", 0) > 0:
                 after = min(int((delay["most"] + 1.0) ** self.delays.random()) - 1, delay["most"])
             late.append(None if never else after)
-        return user, draws, late
+        intent, first = (session[3], session[2] == 1) if session else (0, False)
+        return user, intent, first, draws, late
 
 
 class Bayes:
@@ -174,8 +235,8 @@ class Bayes:
         self.share = np.zeros(people)
         for persona in shop.persona:
             self.share[persona] += 1.0 / shop.regulars
-        self.belief = [self.share.astype(np.float32) for _ in range(shop.regulars)]
-        self.even = np.full(people, 1.0 / people).astype(np.float32)
+        self.belief = [np.outer(self.share, shop.prior).astype(np.float32) for _ in range(shop.regulars)]
+        self.even = np.outer(np.full(people, 1.0 / people), shop.prior).astype(np.float32)
 
     def of(self, user):
         while user >= len(self.belief):
@@ -183,9 +244,9 @@ class Bayes:
         return self.belief[user]
 
     def move(self, belief, rule, share):
-        people, moved = len(belief), np.zeros(len(belief))
+        people, moved = len(belief), np.zeros(belief.shape)
         for p in range(people):
-            leaves = float(belief[p]) * share
+            leaves = belief[p].astype(float) * share
             if rule["from"] is None or rule["from"] == p:
                 for q in range(people) if rule["to"] is None else []:
                     moved[q] += leaves / (people - 1) if q != p else 0.0
@@ -194,20 +255,28 @@ class Bayes:
                 moved[p] -= leaves
         belief += moved.astype(np.float32)
 
-    def choose(self, number, user):
+    def redraw(self, belief, share):
+        """What is believed of intents, or a share of it, is what is known of them beforehand."""
+        of = belief.astype(float)
+        belief[:] = (1.0 - share) * of + share * of.sum(axis=1, keepdims=True) * self.shop.prior
+
+    def choose(self, number, user, first):
         for rule in self.play.changed:
             for one in range(len(self.play.persona)):
                 self.move(self.of(one), rule, rule["share"])
         for rule in self.play.slow:
             self.move(self.of(user), rule, rule["per_visit"])
+        if len(self.shop.prior) > 1 and (first or self.play.session.get("change", 0) > 0):
+            self.redraw(self.of(user), 1.0 if first else self.play.session["change"])
         value = np.zeros(self.shop.rates.shape[1])
-        for p, share in enumerate(self.of(user)):
-            if share >= 1e-9:
-                value += float(share) * self.shop.rates[p]
+        for p, row in enumerate(self.of(user)):
+            for i, share in enumerate(row):
+                if share >= 1e-9:
+                    value += float(share) * self.shop.tastes[p, i]
         return self.shop.slate(value, number)
 
     def learn(self, user, item, position, click):
-        rate = np.minimum(1.0, self.shop.rates[:, self.shop.category[item]] * self.shop.appeal[item])
+        rate = np.minimum(1.0, self.shop.tastes[:, :, self.shop.category[item]] * self.shop.appeal[item])
         rate = self.shop.examination[position] * rate
         belief = self.of(user).astype(float) * (rate if click else 1.0 - rate)
         if belief.sum() > 0:
@@ -217,18 +286,20 @@ class Bayes:
 def run(name, seed, changes):
     scenario = yaml.safe_load((SCENARIOS / (name + ".yaml")).read_text())
     scenario.update(changes)
+    # What options cannot overrule is kept as a scenario of its own.
+    text = {"text": yaml.safe_dump(scenario, sort_keys=False)} if "sessions" in changes else {}
     shop = Shop(scenario)
     play = Play(shop, seed)
     bayes = Bayes(shop, play)
     calendar, first, told = {}, [], 0
     clicks, value, best, best_clicks = 0, 0.0, 0.0, 0
     for number in range(shop.visits):
-        user, draws, late = play.visit(number)
+        user, intent, begins, draws, late = play.visit(number)
         persona = play.persona[user]
-        slate = bayes.choose(number, user)
-        ideal = shop.slate(shop.rates[persona], number)
+        slate = bayes.choose(number, user, begins)
+        ideal = shop.slate(shop.tastes[persona, intent], number)
         for k, (item, other) in enumerate(zip(slate, ideal)):
-            p, q = (shop.examination[k] * shop.rate(persona, i) for i in (item, other))
+            p, q = (shop.examination[k] * shop.rate(persona, intent, i) for i in (item, other))
             click = bool(draws[k] < p)
             value, best, clicks, best_clicks = value + p, best + q, clicks + click, best_clicks + int(draws[k] < q)
             if late[k] is not None:
@@ -236,10 +307,12 @@ def run(name, seed, changes):
         if number < 12:
             first.append({"user": user, "persona": persona, "items": [int(i) for i in slate],
                           "oracle": [int(i) for i in ideal]})
+            if play.session:
+                first[-1]["intent"] = intent
         for news in calendar.pop(number, []):
             bayes.learn(*news)
             told += 1
-    return {"scenario": name, "play": seed, "visits": shop.visits, "users": scenario["users"],
+    return {"scenario": name, **text, "play": seed, "visits": shop.visits, "users": scenario["users"],
             "products": scenario["products"], "seed": scenario["seed"], "clicks": clicks, "value": value, "best": best,
             "oracle_clicks": best_clicks, "told": told, "first": first}
 

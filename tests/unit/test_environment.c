@@ -100,7 +100,9 @@ static void check_golden(const json_t *entry)
                                           .users = golden_whole(entry, "users"),
                                           .items = golden_whole(entry, "products"),
                                           .seed = golden_whole(entry, "seed")};
-    forage_environment *environment = open_environment(golden_text(entry, "scenario"), &options);
+    forage_environment *environment = json_object_get(entry, "text")
+                                          ? open_text(golden_text(entry, "text"), options.visits)
+                                          : open_environment(golden_text(entry, "scenario"), &options);
     forage_play *play = open_play(environment, golden_whole(entry, "play"));
     forage_play *other = open_play(environment, golden_whole(entry, "play"));
     forage_reference *bayes = open_reference("bayes", play), *oracle = open_reference("oracle", other);
@@ -116,6 +118,8 @@ static void check_golden(const json_t *entry)
             const json_t *row = json_array_get(first, visit.request.id);
             assert_int_equal(visit.request.user, golden_whole(row, "user"));
             assert_int_equal(visit.user_group, golden_whole(row, "persona"));
+            if (json_object_get(row, "intent"))
+                assert_int_equal(visit.intent, (uint32_t)golden_whole(row, "intent") - 1); /* 0: none */
             check_slate(json_object_get(row, "items"), items);
             check_slate(json_object_get(row, "oracle"), ideal);
         }
@@ -208,8 +212,8 @@ static void bayes_loses_what_it_must(void **state)
 
 /* ---- The same luck for everybody ---- */
 
-static const char *const all[] = {"petshop",       "new-users", "new-items", "drift",
-                                  "feedback-loop", "slate",     "large",     "delayed"};
+static const char *const all[] = {"petshop", "new-users", "new-items", "drift",   "feedback-loop",
+                                  "slate",   "large",     "delayed",   "intents", "sessions"};
 
 /* What two plays of a seed must share, with different choices, and with the same. */
 static void luck_does_not_depend_on_choices(void **state)
