@@ -64,8 +64,9 @@ double nn_next_memory(const nn_next_spec *spec);
  *   d_h [count, stride] becomes the gradient in h
  *   d_table [items, stride] += the gradient in the table; but for softmax only rows that nn_next_touched then lists
  *
- * Where a number that matters is not finite, or the square of a length no finite float, neither is the loss, and the
- * gradients are worth nothing. Allocates nothing. The same bytes for any number of threads. */
+ * Where a number that matters is not finite neither is the loss, and the gradients are worth nothing; it need not be
+ * finite where the square of a vector's length is no finite float. Allocates nothing. The same bytes for any number of
+ * threads. */
 double nn_next_run(nn_next *next, size_t count, const float *h, const uint32_t *targets,
                    const nn_next_negatives *negatives, const float *table, float *d_h, float *d_table);
 
