@@ -423,28 +423,15 @@ static forage_status check_memory(const forage_model *model, const model_fit_inp
                        size ? " needs less" : "");
 }
 
-/* What came before the examples: of those that train, what trains; of those that validate, that and what validates. */
 static forage_status look_back(fit_task *task, const forage_dataset *dataset, const forage_split *split,
                                forage_error *error)
 {
     const forage_model *model = task->model;
     const model_past_task past = {model->type, model->params, &task->columns, dataset, model->device.threads};
-    size_t train = split->train_count, validation = split->validation_count;
-    FORAGE_TRY(model_past_create(&past, split->train, train, &task->train_past, error));
-    FORAGE_TRY(model_past_place(&task->train_past, &past, split->train, train, error));
+    FORAGE_TRY(model_past_split(&past, split, &task->train_past, &task->validation_past, error));
     task->train.examples.past = &task->train_past.past;
-    uint32_t *rows = forage_alloc(train + validation + 1, sizeof *rows);
-    if (!rows)
-        return forage_fail(error, FORAGE_NO_MEMORY, "no memory for the histories of %zu rows", train + validation);
-    memcpy(rows, split->train, train * sizeof *rows);
-    if (validation)
-        memcpy(rows + train, split->validation, validation * sizeof *rows);
-    forage_status status =
-        model_past_create(&past, rows, validation ? train + validation : 0, &task->validation_past, error);
-    forage_free(rows);
-    FORAGE_TRY(status);
     task->validation.examples.past = &task->validation_past.past;
-    return model_past_place(&task->validation_past, &past, split->validation, validation, error);
+    return FORAGE_OK;
 }
 
 static forage_status prepare(fit_task *task, const forage_dataset *dataset, const forage_split *split,

@@ -163,6 +163,10 @@ forage_status model_past_list(const model_past_task *task, const uint32_t *items
 /* Says of `count` rows of the dataset, examples, what came before them. */
 forage_status model_past_place(model_past *past, const model_past_task *task, const uint32_t *rows, size_t count,
                                forage_error *error);
+/* Both for the parts of a split: examples that train see what trains, those that validate what trains or validates
+ * (nothing, if none does). On failure both are to be released. */
+forage_status model_past_split(const model_past_task *task, const forage_split *split, model_past *train,
+                               model_past *validation, forage_error *error);
 /* The events of `user` before a row of the dataset; up to `now`, that moment included (all in a log without times).
  * None for FORAGE_NONE. */
 void model_past_before(const model_past *past, const forage_dataset *dataset, uint32_t user, uint32_t row,

@@ -4,6 +4,9 @@
  */
 #include "model/front.h"
 
+#include <inttypes.h>
+#include <string.h>
+
 enum { CHUNK = 1 << 14 };
 
 static forage_status no_memory(size_t count, forage_error *error)
@@ -54,6 +57,11 @@ static forage_status choose(const model_past_task *task, const uint32_t *rows, s
         return no_memory(count, error);
     for (size_t i = 0; i < count; i++) {
         uint32_t row = rows ? rows[i] : (uint32_t)i;
+        if (row >= dataset->count) {
+            forage_free(kept);
+            return forage_fail(error, FORAGE_INVALID, "there is no row %" PRIu32 " in a log of %zu rows", row + 1,
+                               dataset->count);
+        }
         bool wanted = refusals || !dataset->value || dataset->value[row] > 0;
         if (wanted && (!ids || model_column_code(ids, dataset->item[row]) != FORAGE_NONE))
             kept[kept_count++] = row;
@@ -242,4 +250,23 @@ forage_status model_past_place(model_past *past, const model_past_task *task, co
     forage_parallel_for(task->threads, (count + CHUNK - 1) / CHUNK, place_chunk, &work);
     describe(past);
     return FORAGE_OK;
+}
+
+forage_status model_past_split(const model_past_task *task, const forage_split *split, model_past *train,
+                               model_past *validation, forage_error *error)
+{
+    size_t count = split->train_count, more = split->validation_count;
+    *train = *validation = (model_past){0};
+    FORAGE_TRY(model_past_create(task, split->train, count, train, error));
+    FORAGE_TRY(model_past_place(train, task, split->train, count, error));
+    uint32_t *rows = forage_alloc(count + more + 1, sizeof *rows);
+    if (!rows)
+        return no_memory(count + more, error);
+    memcpy(rows, split->train, count * sizeof *rows);
+    if (more)
+        memcpy(rows + count, split->validation, more * sizeof *rows);
+    forage_status status = model_past_create(task, rows, more ? count + more : 0, validation, error);
+    forage_free(rows);
+    FORAGE_TRY(status);
+    return model_past_place(validation, task, split->validation, more, error);
 }
