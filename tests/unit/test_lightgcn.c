@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "lightgcn_case.h"
+#include "model/lightgcn_train.h"
 
 static const char *const losses[] = {"bpr", "softmax", "bsl"};
 
@@ -395,6 +396,33 @@ static void gradients_are_differences_of_the_loss(void **state)
     }
 }
 
+/* ---- steps of an epoch ---- */
+
+/* A step is linear in edges. By default so is an epoch, up to 262,144 of them: it has 128 to 255 steps, once these do
+ * not make batches of fewer than 64. Beyond it has as many as there are batches of 2048. */
+static void an_epoch_has_as_many_steps_whatever_its_edges(void **state)
+{
+    (void)state;
+    static const uint32_t none = 0;
+    graph_case c = {.users = 1, .items = 1, .user = &none, .item = &none};
+    case_create(&c, "", 1);
+    for (size_t edges = 1; edges < 4000000; edges += 1 + edges / 50) {
+        size_t batch = lightgcn_batch_size(c.state, edges), steps = (edges + batch - 1) / batch;
+        assert_true(batch > 0 && batch <= edges && batch <= 2048);
+        if (edges < 8192)
+            assert_int_equal(batch, edges < 64 ? edges : 64);
+        else if (edges < 262144)
+            assert_true(steps >= 128 && steps < 256);
+        else
+            assert_int_equal(batch, 2048);
+    }
+    case_release(&c);
+    c = (graph_case){.users = 1, .items = 1, .user = &none, .item = &none};
+    case_create(&c, "batch-size=100", 1);
+    assert_true(lightgcn_batch_size(c.state, 99) == 99 && lightgcn_batch_size(c.state, 1000000) == 100);
+    case_release(&c);
+}
+
 /* ---- what is drawn ---- */
 
 /* Users 0 to 5 with 1, 2, 3, 4, all 8 and no items; nobody has item 8. */
@@ -541,9 +569,13 @@ static void divergence_is_an_error_with_its_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_are_those_of_pytorch),        cmocka_unit_test(gradients_are_differences_of_the_loss),
-        cmocka_unit_test(pairs_are_drawn_as_published),      cmocka_unit_test(an_epoch_visits_every_edge_once),
-        cmocka_unit_test(nothing_to_tell_apart_is_an_error), cmocka_unit_test(divergence_is_an_error_with_its_place),
+        cmocka_unit_test(steps_are_those_of_pytorch),
+        cmocka_unit_test(gradients_are_differences_of_the_loss),
+        cmocka_unit_test(an_epoch_has_as_many_steps_whatever_its_edges),
+        cmocka_unit_test(pairs_are_drawn_as_published),
+        cmocka_unit_test(an_epoch_visits_every_edge_once),
+        cmocka_unit_test(nothing_to_tell_apart_is_an_error),
+        cmocka_unit_test(divergence_is_an_error_with_its_place),
     };
     return cmocka_run_group_tests_name("lightgcn", tests, NULL, NULL);
 }
