@@ -30,6 +30,9 @@ enum {
      * see what trains, examples that validate what trains or validates; rows that are scored through a binding see all
      * that came before them in its log. With MODEL_READS_TIME, times are told when scoring, too. */
     MODEL_READS_HISTORY = 1 << 7,
+    /* It is there for users whom it has never met: `auto` is all that can be known of them, every field but the user's
+     * id. */
+    MODEL_FOR_STRANGERS = 1 << 8,
 };
 
 /* What a model is made for. It and all that it points to stay valid as long as the state. */
@@ -218,6 +221,7 @@ enum { MODEL_BLOCK = 512 };
 /* The models that there are (models.c lists them in alphabetical order). */
 extern const model_type model_beta_bernoulli;
 extern const model_type model_bootstrap;
+extern const model_type model_bst;
 extern const model_type model_embedding_mlp;
 extern const model_type model_gaussian;
 extern const model_type model_gf_cf;

@@ -6,6 +6,7 @@
 #define MODEL_LIST(X) \
     X(beta_bernoulli) \
     X(bootstrap)      \
+    X(bst)            \
     X(embedding_mlp)  \
     X(gaussian)       \
     X(gf_cf)          \

@@ -248,10 +248,14 @@ static bool reads(const schema_task *task, forage_owner owner, bool id)
 
 static const forage_owner owners[] = {FORAGE_OF_USER, FORAGE_OF_ITEM, FORAGE_OF_CONTEXT};
 
-/* All that the model can use; ids alone if `ids_only`. */
-static forage_status take_all(const schema_task *task, bool ids_only, forage_error *error)
+/* All that the model can use, or those fields that a model takes by rule. */
+static forage_status take_all(const schema_task *task, bool by_rule, forage_error *error)
 {
+    bool strangers = task->type->reads & MODEL_FOR_STRANGERS;
+    bool ids_only = by_rule && !strangers && task->dataset->users; /* without users all else describes an event */
     for (size_t o = 0; o < 2; o++) {
+        if (by_rule && strangers && owners[o] == FORAGE_OF_USER)
+            continue;
         if (reads(task, owners[o], true))
             FORAGE_TRY(take_id(task, owners[o], error));
     }
@@ -319,8 +323,8 @@ forage_status model_schema_build(const model_type *type, const char *fields, con
     bool by_rule = !fields || strcmp(fields, "auto") == 0;
     forage_status status;
     *schema = (forage_schema){0};
-    if (by_rule) /* users and items by their ids; a log without users is described by all else */
-        status = take_all(&task, dataset->users != NULL, error);
+    if (by_rule)
+        status = take_all(&task, true, error);
     else if (strcmp(fields, "all") == 0)
         status = take_all(&task, false, error);
     else

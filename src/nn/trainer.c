@@ -627,7 +627,7 @@ static double run(nn_trainer *trainer, const nn_inputs *inputs, const float *rew
     return loss;
 }
 
-static nn_adam_step adam_step(const nn_settings *settings, double learning_rate, double decay, uint64_t step)
+nn_adam_step nn_adam_at(const nn_settings *settings, double learning_rate, double decay, uint64_t step)
 {
     double correction1 = 1.0 - pow(settings->beta1, (double)step),
            correction2 = 1.0 - pow(settings->beta2, (double)step);
@@ -647,8 +647,8 @@ double nn_trainer_step(nn_trainer *trainer, const nn_inputs *inputs, const float
         return 0.0;
     const nn_settings *settings = &trainer->settings;
     trainer->steps++;
-    trainer->dense_step = adam_step(settings, learning_rate, settings->decay, trainer->steps);
-    trainer->table_step = adam_step(settings, learning_rate, settings->table_decay, trainer->steps);
+    trainer->dense_step = nn_adam_at(settings, learning_rate, settings->decay, trainer->steps);
+    trainer->table_step = nn_adam_at(settings, learning_rate, settings->table_decay, trainer->steps);
     return run(trainer, inputs, reward, key);
 }
 

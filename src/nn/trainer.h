@@ -34,6 +34,9 @@ typedef struct nn_settings {
 
 typedef struct nn_trainer nn_trainer;
 
+/* The numbers of Adam's step `step` (from 1) with these settings and this decay. */
+nn_adam_step nn_adam_at(const nn_settings *settings, double learning_rate, double decay, uint64_t step);
+
 /* For batches of at most `batch_limit` rows. The network must outlive the trainer; between steps it may
  * be scored, not changed. */
 forage_status nn_trainer_create(nn_mlp *mlp, const nn_settings *settings, size_t batch_limit, int threads,

@@ -1,0 +1,322 @@
+/*
+ * bst_fit.c: the loop of fitting: epochs of batches in an order that is drawn afresh for each, a learning rate that may
+ * fall, an end when the validation loss no longer does.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/bst.h"
+
+enum {
+    ROWS_PER_CALL = 32768,    /* of fit_step, so that someone who waits is heard */
+    LOSS_ROWS = NN_LOSS_ROWS, /* validation rows per chunk */
+};
+
+/* Numbers of a fit that go into its state file as they are. */
+enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + 6 };
+enum { LOSS_SUM, LOSS_TRAIN, LOSS_VALIDATION, LOSS_BEST, LOSS_COUNT };
+
+struct model_fit {
+    model_state *state;
+    const model_fit_input *input;
+    bst_trainer *trainer;
+    bst_block blocks[BST_BLOCKS];
+    size_t block_count;
+    size_t epochs, batch, patience, steps; /* steps per epoch */
+    double learning_rate, final_rate, warmup;
+    enum { CONSTANT, LINEAR, COSINE } schedule;
+    forage_rng rng, after; /* as it is before and after the permutation of epoch at[AT_EPOCH] */
+    uint32_t *order;       /* the rows in that permutation, once `drawn` */
+    bool drawn;
+    float *best[BST_BLOCKS]; /* with patience */
+    uint64_t dropout_seed;
+    double *chunk_losses; /* of the validation rows */
+    char *scratch;        /* per thread: scratch_size bytes, then the logits and rewards of a chunk */
+    size_t scratch_size;
+    uint64_t at[AT_COUNT]; /* epochs done, steps of this epoch done ... */
+    double losses[LOSS_COUNT];
+};
+
+static forage_status out_of_memory(forage_error *error)
+{
+    return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for fitting bst");
+}
+
+static void fit_free(model_fit *fit)
+{
+    if (!fit)
+        return;
+    bst_trainer_free(fit->trainer);
+    for (size_t b = 0; b < BST_BLOCKS; b++)
+        forage_free(fit->best[b]);
+    forage_free(fit->order);
+    forage_free(fit->chunk_losses);
+    forage_free(fit->scratch);
+    forage_free(fit);
+}
+
+static bool fit_allocate(model_fit *fit)
+{
+    fit->block_count = bst_trainer_blocks(fit->trainer, fit->blocks);
+    fit->order = forage_alloc(fit->input->train->count, sizeof *fit->order);
+    fit->chunk_losses = forage_calloc(fit->input->validation->count / LOSS_ROWS + 1, sizeof *fit->chunk_losses);
+    fit->scratch_size = bst_scratch_size(fit->state) + 2 * LOSS_ROWS * sizeof(float);
+    fit->scratch = forage_alloc((size_t)fit->state->device->threads, fit->scratch_size);
+    for (size_t b = 0; fit->patience && b < fit->block_count; b++) {
+        if (!(fit->best[b] = forage_calloc(fit->blocks[b].count, sizeof(float))))
+            return false;
+    }
+    return fit->order && fit->chunk_losses && fit->scratch;
+}
+
+static bst_settings read_settings(const forage_params *values)
+{
+    bst_settings settings = {.dropout = forage_params_real(values, "dropout"),
+                             .embedding_dropout = forage_params_real(values, "embedding-dropout")};
+    settings.mlp = (nn_settings){.beta1 = forage_params_real(values, "beta1"),
+                                 .beta2 = forage_params_real(values, "beta2"),
+                                 .epsilon = forage_params_real(values, "epsilon"),
+                                 .decay = forage_params_real(values, "weight-decay"),
+                                 .table_decay = forage_params_real(values, "embedding-decay"),
+                                 .decoupled = strcmp(forage_params_text(values, "decay"), "decoupled") == 0,
+                                 .lazy = strcmp(forage_params_text(values, "embedding-updates"), "lazy") == 0,
+                                 .dropout = forage_params_real(values, "layer-dropout")};
+    return settings;
+}
+
+forage_status bst_fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
+{
+    const forage_params *values = state->params;
+    const char *schedule = forage_params_text(values, "schedule");
+    *fit = NULL;
+    if (input->train->count > UINT32_MAX - 1)
+        return forage_fail(error, FORAGE_UNSUPPORTED, "%zu training rows are more than bst can number",
+                           input->train->count);
+    FORAGE_TRY(bst_resolve(state, input->train, error));
+    model_fit *made = forage_calloc(1, sizeof *made);
+    if (!made)
+        return out_of_memory(error);
+    made->state = state;
+    made->input = input;
+    made->epochs = (size_t)forage_params_integer(values, "epochs");
+    made->batch = (size_t)forage_params_integer(values, "batch-size");
+    if (made->batch > input->train->count)
+        made->batch = input->train->count;
+    made->steps = (input->train->count + made->batch - 1) / made->batch;
+    made->patience = input->validation->count ? (size_t)forage_params_integer(values, "patience") : 0;
+    made->learning_rate = forage_params_real(values, "learning-rate");
+    made->final_rate = forage_params_real(values, "final-rate");
+    made->warmup = forage_params_real(values, "warmup");
+    made->schedule = strcmp(schedule, "cosine") == 0 ? COSINE : strcmp(schedule, "linear") == 0 ? LINEAR : CONSTANT;
+    made->losses[LOSS_BEST] = INFINITY;
+    made->losses[LOSS_VALIDATION] = NAN;
+    forage_rng_seed_stream(&made->rng, state->seed, BST_STREAM_DROPOUT);
+    made->dropout_seed = forage_rng_u64(&made->rng);
+    forage_rng_seed_stream(&made->rng, state->seed, BST_STREAM_ORDER);
+    bst_settings settings = read_settings(values);
+    forage_status status =
+        bst_trainer_create(state, &settings, made->batch, state->device->threads, &made->trainer, error);
+    if (status == FORAGE_OK && !fit_allocate(made))
+        status = out_of_memory(error);
+    if (status != FORAGE_OK) {
+        fit_free(made);
+        return status;
+    }
+    *fit = made;
+    return FORAGE_OK;
+}
+
+/* The learning rate of step `step` (from 0) of the whole fit. */
+static double rate_at(const model_fit *fit, uint64_t step)
+{
+    double total = (double)fit->epochs * (double)fit->steps, done = (double)step / total, share = 1.0;
+    if (done < fit->warmup)
+        return fit->learning_rate * (double)(step + 1) / (fit->warmup * total);
+    if (fit->schedule == LINEAR)
+        share = 1.0 - done;
+    else if (fit->schedule == COSINE)
+        share = 0.5 * (1.0 + cos(3.14159265358979323846 * done));
+    return fit->learning_rate * (fit->final_rate + (1.0 - fit->final_rate) * share);
+}
+
+/* The summed loss of one chunk of validation rows. */
+static void work_loss(void *context, size_t chunk, int worker)
+{
+    model_fit *fit = context;
+    const forage_examples *examples = fit->input->validation;
+    char *scratch = fit->scratch + (size_t)worker * fit->scratch_size;
+    float *z = (float *)(scratch + fit->scratch_size) - 2 * LOSS_ROWS, *rewards = z + LOSS_ROWS;
+    float gradient[LOSS_ROWS];
+    size_t first = chunk * LOSS_ROWS;
+    size_t count = examples->count - first < LOSS_ROWS ? examples->count - first : LOSS_ROWS;
+    bst_logits(fit->state, examples, first, count, scratch, z);
+    for (size_t i = 0; i < count; i++)
+        rewards[i] = examples->reward ? examples->reward[first + i] : 1.0F;
+    fit->chunk_losses[chunk] = fit->state->mlp->kernels->loss(count, z, rewards, 1.0F, gradient);
+}
+
+/* Mean loss of the validation rows, NaN without any. */
+static double validation_loss(model_fit *fit)
+{
+    size_t count = fit->input->validation->count, chunks = (count + LOSS_ROWS - 1) / LOSS_ROWS;
+    if (count == 0)
+        return NAN;
+    forage_parallel_for(fit->state->device->threads, chunks, work_loss, fit);
+    double sum = 0.0;
+    for (size_t i = 0; i < chunks; i++)
+        sum += fit->chunk_losses[i];
+    return sum / (double)count;
+}
+
+/* Losses, the best weights, and whether to go on. */
+static forage_status epoch_end(model_fit *fit, forage_error *error)
+{
+    bst_average(fit->state);
+    fit->rng = fit->after;
+    fit->drawn = false;
+    fit->at[AT_EPOCH]++;
+    fit->at[AT_STEP] = 0;
+    fit->losses[LOSS_TRAIN] = fit->losses[LOSS_SUM] / (double)fit->input->train->count;
+    fit->losses[LOSS_SUM] = 0.0;
+    fit->losses[LOSS_VALIDATION] = validation_loss(fit);
+    if (fit->input->validation->count && !isfinite(fit->losses[LOSS_VALIDATION]))
+        return forage_fail(
+            error, FORAGE_DIVERGED,
+            "the validation loss after epoch %zu is no longer a number; a smaller learning rate may help",
+            (size_t)fit->at[AT_EPOCH]);
+    if (!fit->patience) {
+        fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
+    } else if (fit->losses[LOSS_VALIDATION] < fit->losses[LOSS_BEST]) {
+        fit->losses[LOSS_BEST] = fit->losses[LOSS_VALIDATION];
+        fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
+        fit->at[AT_STALE] = 0;
+        for (size_t b = 0; b < fit->block_count; b++)
+            memcpy(fit->best[b], fit->blocks[b].values, fit->blocks[b].count * sizeof(float));
+    } else {
+        fit->at[AT_STALE]++;
+    }
+    return FORAGE_OK;
+}
+
+static void draw_order(model_fit *fit)
+{
+    size_t count = fit->input->train->count;
+    for (size_t i = 0; i < count; i++)
+        fit->order[i] = (uint32_t)i;
+    fit->after = fit->rng;
+    forage_rng_permute(&fit->after, fit->order, count);
+    fit->drawn = true;
+}
+
+/* Steps of the epoch, until it ends or there is something to tell. */
+static forage_status take_steps(model_fit *fit, forage_error *error)
+{
+    size_t count = fit->input->train->count;
+    for (size_t done = 0; done < ROWS_PER_CALL && fit->at[AT_STEP] < fit->steps; fit->at[AT_STEP]++) {
+        size_t begin = (size_t)fit->at[AT_STEP] * fit->batch;
+        size_t rows = count - begin < fit->batch ? count - begin : fit->batch;
+        uint64_t step = bst_trainer_steps(fit->trainer);
+        double loss = bst_trainer_step(fit->trainer, fit->input->train, fit->order + begin, rows, rate_at(fit, step),
+                                       fit->dropout_seed + step * 0xd1342543de82ef95U);
+        if (!isfinite(loss))
+            return forage_fail(
+                error, FORAGE_DIVERGED,
+                "the loss is no longer a number in epoch %zu, step %zu; a smaller learning rate may help",
+                (size_t)fit->at[AT_EPOCH] + 1, (size_t)fit->at[AT_STEP] + 1);
+        fit->losses[LOSS_SUM] += loss;
+        done += rows;
+    }
+    return FORAGE_OK;
+}
+
+forage_status bst_fit_step(model_fit *fit, model_progress *progress, forage_error *error)
+{
+    size_t count = fit->input->train->count;
+    if (!fit->drawn)
+        draw_order(fit);
+    FORAGE_TRY(take_steps(fit, error));
+    if (fit->at[AT_STEP] == fit->steps)
+        FORAGE_TRY(epoch_end(fit, error));
+    progress->stopped_early = fit->patience && fit->at[AT_STALE] >= fit->patience && fit->at[AT_EPOCH] < fit->epochs;
+    progress->finished = progress->stopped_early || fit->at[AT_EPOCH] >= fit->epochs;
+    progress->done = fit->at[AT_EPOCH] * count + (fit->at[AT_STEP] * fit->batch);
+    progress->total = (uint64_t)fit->epochs * count;
+    progress->epochs = (size_t)fit->at[AT_EPOCH];
+    progress->train_loss = fit->losses[LOSS_TRAIN];
+    progress->validation_loss = fit->losses[LOSS_VALIDATION];
+    progress->best_epoch = (size_t)fit->at[AT_BEST_EPOCH];
+    /* What fit_save adds must lie somewhere until the next step. */
+    fit->at[AT_ADAM] = bst_trainer_steps(fit->trainer);
+    memcpy(&fit->at[AT_RNG],
+           (const uint64_t[]){fit->rng.state_high, fit->rng.state_low, fit->rng.increment_high, fit->rng.increment_low,
+                              fit->rng.spare, fit->rng.has_spare},
+           6 * sizeof(uint64_t));
+    return FORAGE_OK;
+}
+
+void bst_fit_end(model_fit *fit, bool keep)
+{
+    if (!fit)
+        return;
+    for (size_t b = 0; keep && fit->patience && fit->at[AT_BEST_EPOCH] > 0 && b < fit->block_count; b++)
+        memcpy(fit->blocks[b].values, fit->best[b], fit->blocks[b].count * sizeof(float));
+    if (keep)
+        bst_refresh(fit->state);
+    fit_free(fit);
+}
+
+/* ---- interruption ---- */
+
+/* The tensors of a block: as they lie in memory, padding and all. */
+static const char *const parts[4] = {"values", "mean", "square", "best"};
+
+static float *part_of(const model_fit *fit, size_t b, size_t part)
+{
+    const bst_block *block = &fit->blocks[b];
+    return part == 0 ? block->values : part == 1 ? block->mean : part == 2 ? block->square : fit->best[b];
+}
+
+forage_status bst_fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error)
+{
+    size_t numbers = AT_COUNT, losses = LOSS_COUNT;
+    for (size_t b = 0; b < fit->block_count; b++) {
+        for (size_t part = 0; part < (fit->patience ? 4 : 3); part++) {
+            char name[64];
+            (void)snprintf(name, sizeof name, "fit.%s.%s", fit->blocks[b].name, parts[part]);
+            FORAGE_TRY(
+                nn_checkpoint_add(checkpoint, name, NN_F32, 1, &fit->blocks[b].count, part_of(fit, b, part), error));
+        }
+    }
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.losses", NN_F64, 1, &losses, fit->losses, error));
+    return nn_checkpoint_add(checkpoint, "fit.at", NN_I64, 1, &numbers, fit->at, error);
+}
+
+forage_status bst_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, forage_error *error)
+{
+    size_t numbers = AT_COUNT, losses = LOSS_COUNT;
+    const char *path = nn_checkpoint_path(checkpoint);
+    for (size_t b = 0; b < fit->block_count; b++) {
+        for (size_t part = 0; part < (fit->patience ? 4 : 3); part++) {
+            char name[64];
+            (void)snprintf(name, sizeof name, "fit.%s.%s", fit->blocks[b].name, parts[part]);
+            FORAGE_TRY(
+                nn_checkpoint_read_weights(checkpoint, name, 1, &fit->blocks[b].count, part_of(fit, b, part), error));
+        }
+    }
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.losses", NN_F64, 1, &losses, fit->losses, error));
+    FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.at", NN_I64, 1, &numbers, fit->at, error));
+    const uint64_t *at = fit->at;
+    if (at[AT_EPOCH] > fit->epochs || at[AT_STEP] >= fit->steps || at[AT_BEST_EPOCH] > at[AT_EPOCH] ||
+        at[AT_ADAM] != at[AT_EPOCH] * fit->steps + at[AT_STEP] || at[AT_RNG + 4] > UINT32_MAX || at[AT_RNG + 5] > 1 ||
+        !isfinite(fit->losses[LOSS_SUM]))
+        return forage_fail_at(error, FORAGE_FORMAT, path, 0, "fit.at", "these numbers are not those of this fit");
+    fit->rng = (forage_rng){at[AT_RNG],     at[AT_RNG + 1],           at[AT_RNG + 2],
+                            at[AT_RNG + 3], (uint32_t)at[AT_RNG + 4], (uint32_t)at[AT_RNG + 5]};
+    bst_trainer_set_steps(fit->trainer, at[AT_ADAM]);
+    bst_refresh_copies(fit->state);
+    fit->drawn = false;
+    return FORAGE_OK;
+}

@@ -1,0 +1,167 @@
+#!/usr/bin/python3
+"""Numbers of bst from PyTorch (Debian: python3-torch), for tests/unit/test_bst.c.
+
+    bst.py write FOLDER      writes the golden file (FOLDER: tests/golden)
+
+bst.safetensors: one small log of impressions, and three models over it.
+    past.offsets, .item, .category, .price, .reward, .time, .begin, .end     what came before each example
+    item, category, price, gender, age, device, reward, time                 the examples
+    a.*  tokens added up, positions are times, the target's output alone, clicks alone are history
+    b.*  tokens side by side, positions are places, all outputs side by side, refusals are history too; two blocks
+    c.*  no transformer: the mean of the history beside the target
+Of each: the weights under the names of our checkpoints, "logits", "loss" (the mean), and "grad." + name for each weight.
+"""
+import sys
+
+try:
+    import numpy as np
+    import torch
+    from torch import nn
+except ImportError:
+    print("python3-torch is not here: skipped")
+    sys.exit(77)
+
+from embedding_mlp import write_safetensors
+
+ITEMS, CATEGORIES, GENDERS, DEVICES, USERS, EVENTS, EXAMPLES = 9, 4, 2, 3, 6, 40, 37
+SETTINGS = {
+    "a": dict(width=6, combine="sum", position="time", output="target", history="positive", length=5, blocks=1,
+              heads=2, inner=11, layers=[7, 5]),
+    "b": dict(width=4, combine="concat", position="order", output="concat", history="all", length=4, blocks=2,
+              heads=4, inner=9, layers=[8]),
+    "c": dict(width=5, combine="sum", position=None, output="mean-of-history", history="positive", length=6, blocks=0,
+              heads=1, inner=1, layers=[6, 3]),
+}
+
+
+def make_log(rng):
+    """Each user's events in order of time, and examples that see those strictly before them."""
+    user = np.sort(rng.integers(0, USERS, EVENTS))
+    offsets = np.searchsorted(user, np.arange(USERS + 1))
+    time = rng.integers(0, 10 ** 6, EVENTS)
+    for u in range(USERS):
+        time[offsets[u]:offsets[u + 1]].sort()
+    log = {"past.offsets": offsets, "past.item": rng.integers(0, ITEMS, EVENTS),
+           "past.category": rng.integers(0, CATEGORIES, EVENTS), "past.reward": rng.integers(0, 2, EVENTS),
+           "past.time": time}
+    log["past.price"] = rng.standard_normal(EVENTS).astype(np.float32)
+    who = rng.integers(0, USERS, EXAMPLES)
+    when = rng.integers(0, 10 ** 6, EXAMPLES)
+    begin = offsets[who]
+    end = np.array([begin[i] + np.searchsorted(time[begin[i]:offsets[who[i] + 1]], when[i], side="left")
+                    for i in range(EXAMPLES)])
+    log.update({"past.begin": begin, "past.end": end, "time": when, "item": rng.integers(0, ITEMS, EXAMPLES),
+                "category": rng.integers(0, CATEGORIES, EXAMPLES), "gender": rng.integers(0, GENDERS, EXAMPLES),
+                "device": rng.integers(0, DEVICES, EXAMPLES)})
+    log["price"] = rng.standard_normal(EXAMPLES).astype(np.float32)
+    log["age"] = rng.standard_normal(EXAMPLES).astype(np.float32)
+    log["reward"] = rng.integers(0, 2, EXAMPLES).astype(np.float32)
+    return log
+
+
+class Layers(nn.Module):
+    def __init__(self, width, columns, layers):
+        super().__init__()
+        self.gender_embedding = nn.Embedding(GENDERS, width)
+        self.device_embedding = nn.Embedding(DEVICES, width)
+        sizes = [2 * width + columns + 1] + layers
+        for i in range(len(layers)):
+            setattr(self, f"fc{i + 1}", nn.Linear(sizes[i], sizes[i + 1]))
+        self.output = nn.Linear(sizes[-1], 1)
+        self.count = len(layers)
+
+    def forward(self, gender, device, columns, age):
+        x = torch.cat([self.gender_embedding(gender), self.device_embedding(device), columns, age[:, None]], dim=1)
+        for i in range(self.count):
+            x = nn.functional.leaky_relu(getattr(self, f"fc{i + 1}")(x), 0.01)
+        return self.output(x).squeeze(1)
+
+
+class Model(nn.Module):
+    def __init__(self, s):
+        super().__init__()
+        self.s = s
+        self.item_embedding = nn.Embedding(ITEMS, s["width"])
+        self.category_embedding = nn.Embedding(CATEGORIES, s["width"])
+        self.price_embedding = nn.Embedding(1, s["width"])
+        parts = 3
+        if s["position"] == "time":
+            self.sequence_time = nn.Embedding(66, s["width"])
+            parts += 1
+        if s["position"] == "order":
+            self.sequence_position = nn.Embedding(s["length"] + 1, s["width"])
+            parts += 1
+        if s["history"] == "all":
+            self.sequence_outcome = nn.Embedding(3, s["width"])
+            parts += 1
+        token = s["width"] * (parts if s["combine"] == "concat" else 1)
+        if s["blocks"]:
+            layer = nn.TransformerEncoderLayer(token, s["heads"], s["inner"], dropout=0.0, batch_first=True,
+                                               activation=nn.functional.leaky_relu)
+            self.encoder = nn.TransformerEncoder(layer, s["blocks"], enable_nested_tensor=False)
+        slots = {"target": 1, "concat": s["length"] + 1, "mean-of-history": 2}[s["output"]]
+        self.mlp = Layers(s["width"], slots * token, s["layers"])
+        self.token = token
+
+    def tokens(self, item, category, price, code, outcome):
+        parts = [self.item_embedding(item), self.category_embedding(category),
+                 price[:, None] * self.price_embedding.weight]
+        if self.s["position"]:
+            table = self.sequence_time if self.s["position"] == "time" else self.sequence_position
+            parts.append(table(code))
+        if self.s["history"] == "all":
+            parts.append(self.sequence_outcome(outcome))
+        return torch.cat(parts, dim=1) if self.s["combine"] == "concat" else sum(parts)
+
+    def columns(self, log, i):
+        s = self.s
+        events = [e for e in range(log["past.begin"][i], log["past.end"][i])
+                  if s["history"] == "all" or log["past.reward"][e]][-s["length"]:]
+        if s["position"] == "time":
+            code = [1 + int(np.floor(np.log2(log["time"][i] - log["past.time"][e] + 1))) for e in events]
+        else:
+            code = [len(events) - k for k in range(len(events))]
+
+        def column(name, kind):
+            return torch.tensor([log["past." + name][e] for e in events] + [log[name][i]], dtype=kind)
+
+        x = self.tokens(column("item", torch.long), column("category", torch.long), column("price", torch.float32),
+                        torch.tensor(code + [0]), torch.tensor([1 + int(log["past.reward"][e]) for e in events] + [0]))
+        if s["output"] == "mean-of-history":
+            mean = x[:-1].mean(dim=0) if len(events) else torch.zeros(self.token)
+            return torch.cat([mean, x[-1]])
+        h = self.encoder(x[None])[0]
+        if s["output"] == "target":
+            return h[-1]
+        return torch.cat([torch.zeros((s["length"] + 1 - len(h)) * self.token), h.flatten()])
+
+    def forward(self, log):
+        columns = torch.stack([self.columns(log, i) for i in range(EXAMPLES)])
+        return self.mlp(torch.tensor(log["gender"]), torch.tensor(log["device"]), columns, torch.tensor(log["age"]))
+
+
+def write(folder):
+    torch.manual_seed(3)
+    log = make_log(np.random.default_rng(5))
+    tensors = {name: array if array.dtype == np.float32 else array.astype(np.int64) for name, array in log.items()}
+    for key, settings in SETTINGS.items():
+        model = Model(settings)
+        for parameter in model.parameters():  # norms and biases too: 1 and 0 would hide mistakes
+            parameter.data += 0.1 * torch.randn_like(parameter)
+        logits = model(log)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, torch.tensor(log["reward"]))
+        loss.backward()
+        for name, parameter in model.named_parameters():
+            tensors[f"{key}.{name}"] = parameter.detach().numpy()
+            tensors[f"{key}.grad.{name}"] = parameter.grad.numpy()
+        tensors[f"{key}.logits"] = logits.detach().numpy()
+        tensors[f"{key}.loss"] = loss.detach().numpy().reshape(1)
+    write_safetensors(f"{folder}/bst.safetensors", tensors)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1] == "write":
+        write(sys.argv[2])
+    else:
+        print(__doc__)
+        sys.exit(2)
