@@ -234,6 +234,7 @@ extern const model_type model_logistic;
 extern const model_type model_neural_linear;
 extern const model_type model_neural_ucb;
 extern const model_type model_popular;
+extern const model_type model_sasrec;
 
 /* The index of the user's or item's id among the fields of a schema, or SIZE_MAX. */
 size_t model_schema_id(const forage_schema *schema, forage_owner owner);

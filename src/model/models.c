@@ -18,7 +18,8 @@
     X(logistic)       \
     X(neural_linear)  \
     X(neural_ucb)     \
-    X(popular)
+    X(popular)        \
+    X(sasrec)
 
 static const model_type *const types[] = {
 #define MODEL_TYPE(name) &model_##name,

@@ -1,5 +1,6 @@
 /*
- * lightgcn_log.h: small logs, and fits of LightGCN to them through the public functions. Include after cmocka.h.
+ * lightgcn_log.h: small logs, and fits of LightGCN (or another model) to them through the public functions. Include
+ * after cmocka.h.
  */
 #ifndef LIGHTGCN_LOG_H
 #define LIGHTGCN_LOG_H
@@ -81,6 +82,7 @@ static inline forage_dataset *random_log(uint64_t seed, size_t users, size_t ite
 /* ---- fits ---- */
 
 typedef struct task {
+    const char *kind; /* name of the model; NULL: lightgcn */
     const forage_dataset *log;
     size_t train;       /* first rows; the others validate; 0: all */
     const char *params; /* "name=value name=value" */
@@ -103,7 +105,7 @@ static inline forage_status fit(task *t, forage_error *error)
     size_t train = t->train ? t->train : t->log->count;
     const forage_split split = {
         .train = rows, .train_count = train, .validation = rows + train, .validation_count = t->log->count - train};
-    must(forage_model_find("lightgcn", &info, error), error);
+    must(forage_model_find(t->kind ? t->kind : "lightgcn", &info, error), error);
     must(forage_params_create(&info->table, &params, error), error);
     (void)snprintf(text, sizeof text, "%s", t->params);
     while ((entry = strtok_r(rest, " ", &rest)) != NULL) {

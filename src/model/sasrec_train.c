@@ -1,0 +1,502 @@
+/*
+ * sasrec_train.c: one step of the next-item transformer.
+ *
+ * The sequences of a batch lie one behind the other, without padding, and are cut into groups of about as many items,
+ * the same whatever the number of threads. Each group goes forward with a tape of its own; the loss looks at all
+ * positions at once (nn/next.h); each group goes backward, into a sum of its own. These sums, and what the inputs leave
+ * to the items' vectors, are added in a fixed order. Item vectors are inputs and outputs (tied), so that their gradient
+ * has two parts:
+ *
+ *   x_t = dropout(scale E[item_t] + P[t])     h = encoder(x)     z_tj = <h_t, E_j>
+ *   dE_j = sum_t dz_tj h_t + scale sum_{t: item_t = j} dx_t      dP_t = sum over sequences of dx_t
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "model/sasrec_train.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    GROUPS = 16,       /* at most */
+    GROUP_TOKENS = 64, /* at least, but in a batch that has fewer */
+    ROWS = 1024,       /* of the table, in a chunk */
+    PIECE = 8192,      /* other numbers in a chunk */
+    TRIES = 64,        /* for a negative that somebody has not met, who may have met all */
+};
+
+/* A group's sequences, and what it does in the step at hand. */
+struct sasrec_group {
+    nn_tape *tape;
+    uint32_t *starts; /* [sequences + 1], from 0 */
+    size_t sequences, first, tokens;
+};
+
+/* ---- making ready ---- */
+
+static size_t group_room(size_t tokens, size_t length)
+{
+    size_t room = tokens / GROUPS + 1;
+    room = (room < 2 * GROUP_TOKENS ? 2 * GROUP_TOKENS : room) + length;
+    return room < tokens ? room : tokens;
+}
+
+static nn_next_spec loss_spec(const model_state *state, size_t tokens)
+{
+    const char *loss = forage_params_text(state->params, "loss");
+    nn_next_spec spec = {
+        .kind = strcmp(loss, "softmax") == 0   ? NN_NEXT_SOFTMAX
+                : strcmp(loss, "sampled") == 0 ? NN_NEXT_SAMPLED
+                : strcmp(loss, "bce") == 0     ? NN_NEXT_BCE
+                                               : NN_NEXT_GBCE,
+        .positions = tokens,
+        .items = state->items,
+        .width = state->width,
+        .target_as_is = true,
+        .t = forage_params_real(state->params, "calibration"),
+        .isa = state->device->isa,
+        .threads = state->device->threads,
+    };
+    spec.own = spec.kind == NN_NEXT_BCE;
+    spec.negatives = spec.kind == NN_NEXT_SOFTMAX ? 0 : (size_t)forage_params_integer(state->params, "negatives");
+    return spec;
+}
+
+/* Draws of a step. */
+static size_t draw_count(const nn_next_spec *spec)
+{
+    return spec->own ? spec->negatives * spec->positions : spec->negatives;
+}
+
+double sasrec_trainer_memory(const model_state *state, size_t sequences, size_t tokens)
+{
+    nn_next_spec spec = loss_spec(state, tokens);
+    double row = (double)state->pitch * 4;
+    double dense = (double)state->encoder->value_count + (double)(state->length * state->pitch);
+    size_t room = group_room(tokens, state->length);
+    return 3 * (double)state->items * row + (GROUPS + 3) * dense * 4 + 3 * (double)tokens * row +
+           GROUPS * (nn_tape_memory(state->encoder, room) + 4 * (double)sequences) + nn_next_memory(&spec) +
+           4 * (double)draw_count(&spec) + 12 * (double)tokens;
+}
+
+void sasrec_trainer_free(sasrec_trainer *trainer)
+{
+    if (!trainer)
+        return;
+    nn_next_free(trainer->loss);
+    forage_free(trainer->mean);
+    forage_free(trainer->square);
+    forage_free(trainer->gradient);
+    forage_free(trainer->dense);
+    forage_free(trainer->sums);
+    forage_free(trainer->x);
+    forage_free(trainer->h);
+    forage_free(trainer->d_h);
+    forage_free(trainer->inputs);
+    forage_free(trainer->targets);
+    forage_free(trainer->places);
+    forage_free(trainer->drawn);
+    forage_free(trainer->touched);
+    forage_free(trainer->norms);
+    for (size_t g = 0; trainer->groups && g < GROUPS; g++) {
+        nn_tape_free(trainer->groups[g].tape);
+        forage_free(trainer->groups[g].starts);
+    }
+    forage_free(trainer->groups);
+    forage_free(trainer);
+}
+
+static size_t table_chunks(const sasrec_trainer *trainer)
+{
+    return (trainer->state->items + ROWS - 1) / ROWS;
+}
+
+static size_t encoder_chunks(const sasrec_trainer *trainer)
+{
+    return (trainer->state->encoder->value_count + PIECE - 1) / PIECE;
+}
+
+static size_t dense_chunks(const sasrec_trainer *trainer)
+{
+    return (trainer->dense_count + PIECE - 1) / PIECE;
+}
+
+static bool allocate(sasrec_trainer *trainer, size_t draws)
+{
+    size_t row = trainer->state->pitch * sizeof(float), tokens = trainer->tokens;
+    trainer->mean = forage_calloc(trainer->table_count + trainer->dense_count, sizeof(float));
+    trainer->square = forage_calloc(trainer->table_count + trainer->dense_count, sizeof(float));
+    trainer->gradient = forage_calloc(trainer->table_count, sizeof(float));
+    trainer->dense = forage_calloc(trainer->dense_count, sizeof(float));
+    trainer->sums = forage_calloc(GROUPS * trainer->dense_count, sizeof(float));
+    trainer->x = forage_calloc(tokens, row);
+    trainer->h = forage_calloc(tokens, row);
+    trainer->d_h = forage_calloc(tokens, row);
+    trainer->inputs = forage_alloc(tokens, sizeof *trainer->inputs);
+    trainer->targets = forage_alloc(tokens, sizeof *trainer->targets);
+    trainer->places = forage_alloc(tokens, sizeof *trainer->places);
+    trainer->drawn = forage_alloc(draws + 1, sizeof *trainer->drawn);
+    trainer->touched = forage_calloc(trainer->state->items, sizeof *trainer->touched);
+    trainer->norms = forage_calloc(table_chunks(trainer) + dense_chunks(trainer), sizeof *trainer->norms);
+    return trainer->mean && trainer->square && trainer->gradient && trainer->dense && trainer->sums && trainer->x &&
+           trainer->h && trainer->d_h && trainer->inputs && trainer->targets && trainer->places && trainer->drawn &&
+           trainer->touched && trainer->norms;
+}
+
+static forage_status create_groups(sasrec_trainer *trainer, forage_error *error)
+{
+    size_t room = trainer->group_tokens, sequences = trainer->sequences < room ? trainer->sequences : room;
+    trainer->groups = forage_calloc(GROUPS, sizeof *trainer->groups);
+    if (!trainer->groups)
+        return sasrec_out_of_memory(trainer->state, error);
+    for (size_t g = 0; g < GROUPS; g++) {
+        sasrec_group *group = &trainer->groups[g];
+        group->starts = forage_alloc(sequences + 1, sizeof *group->starts);
+        if (!group->starts)
+            return sasrec_out_of_memory(trainer->state, error);
+        FORAGE_TRY(nn_tape_create(trainer->state->encoder, room, sequences, &group->tape, error));
+    }
+    return FORAGE_OK;
+}
+
+forage_status sasrec_trainer_create(model_state *state, size_t sequences, size_t tokens, const sasrec_negatives *source,
+                                    sasrec_trainer **trainer, forage_error *error)
+{
+    const forage_params *values = state->params;
+    nn_next_spec spec = loss_spec(state, tokens);
+    sasrec_trainer *made = forage_calloc(1, sizeof *made);
+    forage_status status;
+    *trainer = NULL;
+    if (!made)
+        return sasrec_out_of_memory(state, error);
+    *made = (sasrec_trainer){
+        .state = state,
+        .kernels = nn_kernels_for(state->device->isa),
+        .sequences = sequences,
+        .tokens = tokens,
+        .group_tokens = group_room(tokens, state->length),
+        .kind = spec.kind,
+        .negatives = spec.negatives,
+        .own_negatives = spec.own,
+        .source = source,
+        .lazy = strcmp(forage_params_text(values, "embedding-updates"), "lazy") == 0,
+        .decoupled = strcmp(forage_params_text(values, "decay"), "decoupled") == 0,
+        .decay = forage_params_real(values, "weight-decay"),
+        .table_decay = forage_params_real(values, "embedding-decay"),
+        .clip = forage_params_real(values, "clip"),
+        .beta1 = forage_params_real(values, "beta1"),
+        .beta2 = forage_params_real(values, "beta2"),
+        .dropout = (float)forage_params_real(values, "dropout"),
+        .table_count = state->items * state->pitch,
+        .dense_count = state->encoder->value_count + state->length * state->pitch,
+    };
+    made->threshold = (uint32_t)(forage_params_real(values, "dropout") * 4294967296.0);
+    made->adam = (nn_adam_step){.beta1 = (float)made->beta1,
+                                .beta2 = (float)made->beta2,
+                                .epsilon = (float)forage_params_real(values, "epsilon"),
+                                .shrink = 1};
+    forage_rng rng;
+    forage_rng_seed_stream(&rng, state->seed, SASREC_STREAM_DROPOUT);
+    made->seed = forage_rng_u64(&rng);
+    if (!allocate(made, draw_count(&spec))) {
+        status = sasrec_out_of_memory(state, error);
+        goto fail;
+    }
+    FORAGE_TRY_GOTO(create_groups(made, error), fail);
+    FORAGE_TRY_GOTO(nn_next_create(&spec, &made->loss, error), fail);
+    *trainer = made;
+    return FORAGE_OK;
+fail:
+    sasrec_trainer_free(made);
+    return status;
+}
+
+double sasrec_trainer_guess(const sasrec_trainer *trainer)
+{
+    bool binary = trainer->kind == NN_NEXT_BCE || trainer->kind == NN_NEXT_GBCE;
+    return log(binary ? 2 : (double)trainer->state->items + 1);
+}
+
+/* ---- the batch ---- */
+
+/* Lays the parts one behind the other, and shares them out among the groups. */
+static void lay_out(sasrec_trainer *trainer, const sasrec_part *const *parts, size_t count)
+{
+    size_t total = 0, at = 0;
+    for (size_t p = 0; p < count; p++)
+        total += parts[p]->count;
+    trainer->count = total;
+    trainer->group_count = total / GROUP_TOKENS < 1 ? 1 : total / GROUP_TOKENS > GROUPS ? GROUPS : total / GROUP_TOKENS;
+    for (size_t g = 0; g < trainer->group_count; g++)
+        trainer->groups[g].sequences = trainer->groups[g].tokens = 0;
+    for (size_t p = 0; p < count; p++) {
+        const sasrec_part *part = parts[p];
+        sasrec_group *group = &trainer->groups[at * trainer->group_count / total];
+        if (group->sequences == 0)
+            group->first = at;
+        group->starts[group->sequences++] = (uint32_t)group->tokens;
+        group->tokens += part->count;
+        group->starts[group->sequences] = (uint32_t)group->tokens;
+        memcpy(trainer->inputs + at, part->items, part->count * sizeof *part->items);
+        memcpy(trainer->targets + at, part->items + 1, part->count * sizeof *part->items);
+        for (uint32_t i = 0; i < part->count; i++)
+            trainer->places[at + i] = i;
+        at += part->count;
+    }
+}
+
+static bool owns(const sasrec_part *part, uint32_t item)
+{
+    size_t low = 0, high = part->owned_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (part->owned[middle] < item)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < part->owned_count && part->owned[low] == item;
+}
+
+static uint32_t draw(const sasrec_negatives *source, forage_rng *rng)
+{
+    size_t i = forage_rng_integers(rng, source->count);
+    if (source->chance && forage_rng_double(rng) >= (double)source->chance[i])
+        i = source->alias[i];
+    return source->items[i];
+}
+
+/* Negatives of the step: one list for all positions, or for each some that its user has not met. */
+static void draw_negatives(sasrec_trainer *trainer, const sasrec_part *const *parts, size_t count)
+{
+    forage_rng rng;
+    uint32_t *to = trainer->drawn;
+    if (!trainer->negatives)
+        return;
+    forage_rng_seed_stream(&rng, trainer->seed + trainer->steps, SASREC_STREAM_NEGATIVES);
+    for (size_t i = 0; !trainer->own_negatives && i < trainer->negatives; i++)
+        *to++ = draw(trainer->source, &rng);
+    for (size_t p = 0; trainer->own_negatives && p < count; p++) {
+        for (size_t i = 0; i < parts[p]->count * trainer->negatives; i++) {
+            size_t tries = 0;
+            do {
+                *to = draw(trainer->source, &rng);
+            } while (owns(parts[p], *to) && ++tries < TRIES);
+            to++;
+        }
+    }
+}
+
+/* ---- forward and backward ---- */
+
+/* The seed of the dropout of a group's inputs. */
+static uint32_t input_key(const sasrec_trainer *trainer, size_t group)
+{
+    uint64_t mixed = (trainer->key + group) * 0x9e3779b97f4a7c15U;
+    return (uint32_t)(mixed >> 32);
+}
+
+static void drop_inputs(const sasrec_trainer *trainer, size_t group, float *x)
+{
+    if (trainer->threshold)
+        trainer->kernels->dropout(trainer->groups[group].tokens, trainer->state->pitch, trainer->threshold,
+                                  1 / (1 - trainer->dropout), input_key(trainer, group), x);
+}
+
+static void forward_group(void *context, size_t g, int worker)
+{
+    const sasrec_trainer *trainer = context;
+    const model_state *state = trainer->state;
+    const sasrec_group *group = &trainer->groups[g];
+    const nn_pack pack = {group->sequences, group->starts};
+    size_t at = group->first * state->pitch;
+    (void)worker;
+    if (group->sequences == 0)
+        return;
+    for (size_t s = 0; s < group->sequences; s++)
+        sasrec_embed(state, trainer->inputs + group->first + group->starts[s], group->starts[s + 1] - group->starts[s],
+                     trainer->x + at + group->starts[s] * state->pitch);
+    drop_inputs(trainer, g, trainer->x + at);
+    nn_encoder_forward(state->encoder, &pack, trainer->dropout, trainer->key, group->first, group->tape,
+                       trainer->x + at, trainer->h + at);
+}
+
+/* Leaves the gradient of the inputs, times the items' scale, in `x`. */
+static void backward_group(void *context, size_t g, int worker)
+{
+    const sasrec_trainer *trainer = context;
+    const model_state *state = trainer->state;
+    const sasrec_group *group = &trainer->groups[g];
+    size_t at = group->first * state->pitch, weights = state->encoder->value_count;
+    float *sum = trainer->sums + g * trainer->dense_count, *dx = trainer->x + at;
+    (void)worker;
+    if (group->sequences == 0)
+        return;
+    memset(sum, 0, trainer->dense_count * sizeof *sum);
+    nn_encoder_backward(state->encoder, group->tape, trainer->d_h + at, dx, sum);
+    drop_inputs(trainer, g, dx);
+    trainer->kernels->scatter(group->tokens, trainer->places + group->first, 0, (uint32_t)state->length, state->pitch,
+                              state->pitch, dx, sum + weights);
+    trainer->kernels->scale(group->tokens * state->pitch, state->scale, dx);
+}
+
+/* ---- gradients ---- */
+
+static double squares(const float *numbers, size_t count)
+{
+    double sum[NN_LANES] = {0};
+    for (size_t i = 0; i < count; i += NN_LANES) {
+        for (size_t l = 0; l < NN_LANES; l++)
+            sum[l] += (double)numbers[i + l] * (double)numbers[i + l];
+    }
+    for (size_t l = 1; l < NN_LANES; l++)
+        sum[0] += sum[l];
+    return sum[0];
+}
+
+/* A chunk of the table's gradient, or of the others'. */
+static void gather_chunk(void *context, size_t chunk, int worker)
+{
+    const sasrec_trainer *trainer = context;
+    const model_state *state = trainer->state;
+    size_t tables = table_chunks(trainer), pitch = state->pitch, first, count;
+    float *gradient;
+    (void)worker;
+    if (chunk < tables) {
+        first = chunk * ROWS;
+        count = state->items - first < ROWS ? state->items - first : ROWS;
+        gradient = trainer->gradient + first * pitch;
+        trainer->kernels->scatter(trainer->count, trainer->inputs, (uint32_t)first, (uint32_t)count, pitch, pitch,
+                                  trainer->x, gradient);
+        count *= pitch;
+    } else {
+        first = (chunk - tables) * PIECE;
+        count = trainer->dense_count - first < PIECE ? trainer->dense_count - first : PIECE;
+        gradient = trainer->dense + first;
+        memset(gradient, 0, count * sizeof *gradient);
+        for (size_t g = 0; g < trainer->group_count; g++) {
+            if (trainer->groups[g].sequences)
+                trainer->kernels->add(count, trainer->sums + g * trainer->dense_count + first, gradient);
+        }
+    }
+    if (trainer->clip > 0)
+        trainer->norms[chunk] = squares(gradient, count);
+}
+
+/* Which rows of the table have a gradient. */
+static void touch(sasrec_trainer *trainer)
+{
+    size_t count = 0;
+    const uint32_t *rows = nn_next_touched(trainer->loss, &count);
+    if (!rows) {
+        memset(trainer->touched, 1, trainer->state->items * sizeof *trainer->touched);
+        return;
+    }
+    memset(trainer->touched, 0, trainer->state->items * sizeof *trainer->touched);
+    for (size_t i = 0; i < count; i++)
+        trainer->touched[rows[i]] = true;
+    for (size_t i = 0; i < trainer->count; i++)
+        trainer->touched[trainer->inputs[i]] = true;
+}
+
+double sasrec_trainer_gradient(sasrec_trainer *trainer, const sasrec_part *const *parts, size_t count)
+{
+    const model_state *state = trainer->state;
+    int threads = state->device->threads;
+    const nn_next_negatives negatives = {trainer->negatives, trainer->drawn,
+                                         trainer->source ? trainer->source->log_q : NULL};
+    trainer->key = trainer->seed + trainer->steps * 0xd1342543de82ef95U;
+    lay_out(trainer, parts, count);
+    draw_negatives(trainer, parts, count);
+    forage_parallel_for(threads, trainer->group_count, forward_group, trainer);
+    double loss = nn_next_run(trainer->loss, trainer->count, trainer->h, trainer->targets,
+                              trainer->negatives ? &negatives : NULL, state->table, trainer->d_h, trainer->gradient);
+    if (!isfinite(loss)) {
+        memset(trainer->gradient, 0, trainer->table_count * sizeof *trainer->gradient);
+        return loss;
+    }
+    forage_parallel_for(threads, trainer->group_count, backward_group, trainer);
+    forage_parallel_for(threads, table_chunks(trainer) + dense_chunks(trainer), gather_chunk, trainer);
+    if (trainer->lazy)
+        touch(trainer);
+    return loss;
+}
+
+/* ---- the update ---- */
+
+/* Numbers [first, first + count) of all that Adam knows. */
+static void update(const sasrec_trainer *trainer, const nn_adam_step *step, size_t first, size_t count, float *gradient,
+                   float *weights)
+{
+    if (trainer->shrink < 1)
+        trainer->kernels->scale(count, trainer->shrink, gradient);
+    trainer->kernels->adam(count, step, gradient, NULL, weights, trainer->mean + first, trainer->square + first);
+}
+
+static void update_rows(const sasrec_trainer *trainer, size_t first, size_t count)
+{
+    const model_state *state = trainer->state;
+    size_t pitch = state->pitch;
+    for (size_t begin = first, end; begin < first + count; begin = end) {
+        end = trainer->lazy ? begin + 1 : first + count;
+        size_t at = begin * pitch, numbers = (end - begin) * pitch;
+        if (trainer->lazy && !trainer->touched[begin])
+            continue;
+        update(trainer, &trainer->table_step, at, numbers, trainer->gradient + at, state->table + at);
+        memset(trainer->gradient + at, 0, numbers * sizeof *trainer->gradient);
+    }
+}
+
+static void update_chunk(void *context, size_t chunk, int worker)
+{
+    const sasrec_trainer *trainer = context;
+    const model_state *state = trainer->state;
+    size_t tables = table_chunks(trainer), encoder = encoder_chunks(trainer), weights = state->encoder->value_count;
+    (void)worker;
+    if (chunk < tables) {
+        size_t first = chunk * ROWS;
+        update_rows(trainer, first, state->items - first < ROWS ? state->items - first : ROWS);
+    } else if (chunk < tables + encoder) {
+        size_t first = (chunk - tables) * PIECE, count = weights - first < PIECE ? weights - first : PIECE;
+        update(trainer, &trainer->dense_step, trainer->table_count + first, count, trainer->dense + first,
+               state->encoder->values + first);
+    } else {
+        update(trainer, &trainer->table_step, trainer->table_count + weights, state->length * state->pitch,
+               trainer->dense + weights, state->positions);
+    }
+}
+
+static nn_adam_step with_decay(const sasrec_trainer *trainer, double decay, double rate)
+{
+    nn_adam_step step = trainer->adam;
+    if (trainer->decoupled)
+        step.shrink = (float)(1 - rate * decay);
+    else
+        step.l2 = (float)decay;
+    return step;
+}
+
+double sasrec_trainer_step(sasrec_trainer *trainer, const sasrec_part *const *parts, size_t count, double rate)
+{
+    model_state *state = trainer->state;
+    double loss = sasrec_trainer_gradient(trainer, parts, count);
+    if (!isfinite(loss))
+        return loss;
+    double t = (double)++trainer->steps;
+    trainer->adam.rate = (float)(rate / (1 - pow(trainer->beta1, t)));
+    trainer->adam.root = (float)(1 / sqrt(1 - pow(trainer->beta2, t)));
+    trainer->table_step = with_decay(trainer, trainer->table_decay, rate);
+    trainer->dense_step = with_decay(trainer, trainer->decay, rate);
+    trainer->shrink = 1;
+    if (trainer->clip > 0) {
+        double norm = 0;
+        for (size_t c = 0; c < table_chunks(trainer) + dense_chunks(trainer); c++)
+            norm += trainer->norms[c];
+        norm = sqrt(norm);
+        trainer->shrink = norm > trainer->clip ? (float)(trainer->clip / (norm + 1e-6)) : 1; /* as PyTorch has it */
+    }
+    forage_parallel_for(state->device->threads, table_chunks(trainer) + encoder_chunks(trainer) + 1, update_chunk,
+                        trainer);
+    nn_encoder_refresh(state->encoder);
+    return loss;
+}
