@@ -170,7 +170,8 @@ static forage_status measure(const edges *list, size_t count, const char *loss, 
             *step = seconds;
         }
     }
-    *epoch = shuffling + *step * (double)((count + *batch - 1) / *batch);
+    size_t steps = *batch ? (count + *batch - 1) / *batch : 0; /* batch 0: it failed */
+    *epoch = shuffling + *step * (double)steps;
     end(&t);
     return status;
 }
