@@ -185,6 +185,37 @@ FORAGE_API forage_status forage_ranking_of_model(forage_binding *binding, const 
                                                  const forage_ranking_options *options, forage_ranking_metrics *metrics,
                                                  forage_error *error);
 
+/* Something that scores: for each of `count` users the items items[offsets[i]] up to items[offsets[i + 1]] (offsets[0]
+ * = 0), higher is better; NaN: cannot. */
+typedef forage_status forage_score_function(void *context, const uint32_t *users, size_t count, const size_t *offsets,
+                                            const uint32_t *items, float *scores, forage_error *error);
+
+/* The sampled protocol of many papers: what should be found is ranked among a few items that were drawn for it, not
+ * among all. It flatters, and weak models more than strong ones (Krichene and Rendle 2020): good for comparing with
+ * what was published so. */
+typedef struct forage_sampling {
+    size_t negatives;       /* items beside each test item: as many of those that the user has never met, all if there
+                             * are not so many; at least 1 */
+    uint64_t seed;          /* user u draws from the stream (seed, u) */
+    const forage_seen *met; /* what each user has met in any part: never a negative. The test items are none anyway */
+} forage_sampling;
+
+/* Every test item of every user is ranked among negatives that are drawn for it alone: uniformly, each once, from
+ * task->catalogue (NULL: from all items). Items with equal scores are taken to be in random order, and what counts is
+ * the mean over these orders; an item without a score is below all others. Of several test items of a user the mean
+ * counts. Fills hit_rate (hits within k), ndcg (1 / log2(rank + 1) within k), mrr (1 / rank within k) and recall (as
+ * hit_rate) of metrics[cutoff_count], precision as hit_rate / k; coverage is NaN. task->seen and ->misses are not
+ * looked at. A user without any score is skipped. The same for any number of threads. */
+FORAGE_API forage_status forage_ranking_sampled(forage_score_function *score, void *context,
+                                                const forage_ranking_task *task, const forage_sampling *sampling,
+                                                const forage_ranking_options *options, forage_ranking_metrics *metrics,
+                                                forage_error *error);
+/* The same for a model bound to a dataset, whose users and items the task speaks of. */
+FORAGE_API forage_status forage_ranking_sampled_of_model(forage_binding *binding, const forage_ranking_task *task,
+                                                         const forage_sampling *sampling,
+                                                         const forage_ranking_options *options,
+                                                         forage_ranking_metrics *metrics, forage_error *error);
+
 /* ------------------------------------------------------------------ *
  * Chapter 1: the batched baseline and its three flaws, measured
  *

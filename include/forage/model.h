@@ -301,6 +301,14 @@ FORAGE_API forage_status forage_model_rank_users(forage_binding *binding, const 
                                                  const forage_seen *seen, const forage_progress *progress,
                                                  uint32_t *items, float *scores, size_t *found, forage_error *error);
 
+/* The scores that rankings would give to some items alone: those of user i are items[offsets[i]] up to
+ * items[offsets[i + 1]] (offsets[0] is 0), scores[] beside them; FORAGE_NONE is nobody in particular. In parallel, and
+ * each user's history is looked at once. NaN where a ranking would skip the user or the item; whether an item is
+ * available does not matter. */
+FORAGE_API forage_status forage_model_score_lists(forage_binding *binding, const uint32_t *users, size_t count,
+                                                  const size_t *offsets, const uint32_t *items, float *scores,
+                                                  forage_error *error);
+
 /* The `k` best items for someone of whom the model knows nothing but these `count` items of the dataset, in any order,
  * each with a weight above 0 (`weights` NULL: 1 each; an item that is named twice has the sum). They count as if the
  * model had learned about them, as far as it can tell without being fitted again; without any, this is the average

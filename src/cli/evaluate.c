@@ -15,7 +15,7 @@ typedef struct settings {
     const char *data, *split, *part, *unknown, *device, *over, *scenario, *cutoffs;
     const char *validation, *test;
     double positive, level;
-    uint64_t bins, resamples, seed, scenario_seed, scenario_users, scenario_items;
+    uint64_t bins, resamples, seed, negatives, scenario_seed, scenario_users, scenario_items;
     int64_t threads;
     bool json, keep_seen, quiet;
     cli_ope_settings ope;
@@ -43,6 +43,9 @@ static bool parse(settings *s, int argc, char **argv, size_t *count, int *code)
         {"k", CLI_TEXT, &s->cutoffs, "K,...",
          "rank all items for every user and judge the first K; default for logs without values: 20"},
         {"keep-seen", CLI_FLAG, &s->keep_seen, NULL, "rank items, too, that the user has met in the other rows"},
+        {"negatives", CLI_COUNT, &s->negatives, "N",
+         "instead: rank each item to be found among N that are drawn from those that the user has never met, as many "
+         "papers do (100); see --seed"},
     };
     const cli_option judge[] = {
         {"bins", CLI_COUNT, &s->bins, "N", "bins of the reliability curve and calibration errors (15)"},
@@ -50,7 +53,7 @@ static bool parse(settings *s, int argc, char **argv, size_t *count, int *code)
          "bootstrap resamples behind the intervals (1000); 0: no intervals"},
         {"over", CLI_TEXT, &s->over, "WHAT", "resample rows (default) or users"},
         {"level", CLI_REAL, &s->level, "P", "level of the intervals (0.95)"},
-        {"seed", CLI_COUNT, &s->seed, "N", "seed of the resamples (0)"},
+        {"seed", CLI_COUNT, &s->seed, "N", "seed of the resamples, and of --negatives (0)"},
         {"scenario", CLI_TEXT, &s->scenario, "NAME",
          "the log is simulated from this scenario (built-in name or file): compare with the truth, too"},
         {"scenario-seed", CLI_COUNT, &s->scenario_seed, "N", "its seed, if not the scenario's own"},
@@ -102,6 +105,7 @@ static bool parse(settings *s, int argc, char **argv, size_t *count, int *code)
         .examples = "forage evaluate mlp.safetensors --data log.csv --split sklearn:0.2:42 --part validation\n"
                     "forage evaluate mlp.safetensors --data log.csv --split sklearn:0.2:42 --scenario petshop --json\n"
                     "forage evaluate graph.safetensors --data train.txt --test test.txt --k 20 --json\n"
+                    "forage evaluate ials.safetensors --data log.txt --split leave-last-out --k 10 --negatives 100\n"
                     "forage evaluate --ope --policy linucb --policy random --data log.csv",
         .most = 1,
     };
@@ -332,6 +336,30 @@ static forage_status items_by_user(const evaluation *e, const uint32_t *rows, si
     return status;
 }
 
+/* Each item to be found among --negatives that the user has met in no row of the log. */
+static forage_status judge_among_sampled(evaluation *e, forage_ranking_task *task,
+                                         const forage_ranking_options *options, forage_error *error)
+{
+    const forage_dataset *dataset = e->dataset;
+    forage_seen met = {0};
+    FORAGE_TRY(forage_seen_create(dataset, NULL, 0, false, &met, error));
+    bool *catalogue = forage_alloc(task->items + 1, sizeof *catalogue);
+    if (!catalogue) {
+        forage_seen_release(&met);
+        return forage_fail(error, FORAGE_NO_MEMORY, "not enough memory for %zu items", task->items);
+    }
+    for (size_t item = 0; item < task->items; ++item)
+        catalogue[item] = !dataset->item_known || dataset->item_known[item];
+    task->catalogue = catalogue;
+    const forage_sampling sampling = {
+        .negatives = (size_t)e->settings->negatives, .seed = e->settings->seed, .met = &met};
+    forage_status status = forage_ranking_sampled_of_model(e->binding, task, &sampling, options, e->rankings, error);
+    task->catalogue = NULL;
+    forage_free(catalogue);
+    forage_seen_release(&met);
+    return status;
+}
+
 static forage_status judge_rankings(evaluation *e, forage_error *error)
 {
     const settings *s = e->settings;
@@ -350,7 +378,8 @@ static forage_status judge_rankings(evaluation *e, forage_error *error)
                                           .bootstrap = bootstrap_of(s),
                                           .threads = e->device.threads,
                                           .progress = cli_progress(s->quiet)};
-        status = forage_ranking_of_model(e->binding, &task, &options, e->rankings, error);
+        status = s->negatives ? judge_among_sampled(e, &task, &options, error)
+                              : forage_ranking_of_model(e->binding, &task, &options, e->rankings, error);
         cli_progress_end();
     }
     forage_seen_release(&seen);
@@ -391,7 +420,7 @@ static size_t prediction_lines(const evaluation *e, line out[16])
     return count;
 }
 
-static size_t ranking_lines(const forage_ranking_metrics *m, line out[6])
+static size_t ranking_lines(const evaluation *e, const forage_ranking_metrics *m, line out[6])
 {
     const line all[] = {
         {"recall", "share of the test items found", m->recall},
@@ -401,8 +430,12 @@ static size_t ranking_lines(const forage_ranking_metrics *m, line out[6])
         {"hit_rate", "users with at least one right item", m->hit_rate},
         {"coverage", "share of the catalogue that is recommended to anyone", {m->coverage, NAN, NAN}},
     };
-    memcpy(out, all, sizeof all);
-    return sizeof all / sizeof all[0];
+    static const bool sampled[] = {false, true, false, true, true, false};
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; ++i)
+        if (!e->settings->negatives || sampled[i])
+            out[count++] = all[i];
+    return count;
 }
 
 static bool set_real(json_t *object, const char *key, double value)
@@ -460,7 +493,7 @@ static int print_json(const evaluation *e)
     }
     for (size_t c = 0; c < e->cutoff_count; ++c) {
         line lines[6];
-        size_t count = ranking_lines(&e->rankings[c], lines);
+        size_t count = ranking_lines(e, &e->rankings[c], lines);
         for (size_t i = 0; i < count; ++i) {
             char key[64];
             snprintf(key, sizeof key, "%s@%zu", lines[i].key, e->rankings[c].k);
@@ -469,6 +502,8 @@ static int print_json(const evaluation *e)
         json_object_set_new(object, "users", json_integer((json_int_t)e->rankings[c].users));
         json_object_set_new(object, "users_skipped", json_integer((json_int_t)e->rankings[c].skipped));
     }
+    if (e->settings->negatives)
+        json_object_set_new(object, "negatives", json_integer((json_int_t)e->settings->negatives));
     json_object_set_new(object, "intervals", intervals);
     return cli_print_json(object);
 }
@@ -548,9 +583,13 @@ static int print_text(const evaluation *e)
     for (size_t c = 0; c < e->cutoff_count; ++c) {
         const forage_ranking_metrics *r = &e->rankings[c];
         line lines[6];
-        size_t count = ranking_lines(r, lines);
-        printf("\nrankings: the first %zu of all items%s, %zu users", r->k,
-               s->keep_seen || e->other_count == 0 ? "" : " not seen before", r->users);
+        size_t count = ranking_lines(e, r, lines);
+        if (s->negatives)
+            printf("\nrankings: the first %zu of each test item and %llu sampled ones, %zu users", r->k,
+                   (unsigned long long)s->negatives, r->users);
+        else
+            printf("\nrankings: the first %zu of all items%s, %zu users", r->k,
+                   s->keep_seen || e->other_count == 0 ? "" : " not seen before", r->users);
         if (r->skipped > 0)
             printf("; %zu unknown users skipped", r->skipped);
         printf("\n");
@@ -588,7 +627,7 @@ static forage_status evaluate(evaluation *e, forage_error *error)
     if (e->dataset->value)
         FORAGE_TRY(judge_predictions(e, error));
     else if (e->cutoff_count == 0)
-        e->cutoffs[e->cutoff_count++] = 20;
+        e->cutoffs[e->cutoff_count++] = e->settings->negatives ? 10 : 20;
     return e->cutoff_count > 0 ? judge_rankings(e, error) : FORAGE_OK;
 }
 
@@ -631,6 +670,9 @@ static int run_model(const settings *s, size_t arguments, const char *path)
         return cli_misused("evaluate needs --data FILE");
     if (s->cutoffs && !parse_cutoffs(s->cutoffs, &e))
         return cli_misused("--k takes up to 16 numbers from 1 to 1,000,000, joined by commas, not '%s'", s->cutoffs);
+    if (s->negatives && (s->negatives > 1000000 || s->keep_seen))
+        return cli_misused(s->keep_seen ? "--negatives draws what the user has never met: --keep-seen has no say in it"
+                                        : "--negatives lies between 1 and 1,000,000");
     if (s->over && strcmp(s->over, "rows") != 0 && strcmp(s->over, "users") != 0)
         return cli_misused("--over is rows or users, not '%s'", s->over);
     if (!(s->positive >= -1e308 && s->positive <= 1e308))

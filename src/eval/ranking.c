@@ -10,8 +10,9 @@
 #include <string.h>
 
 #include "eval/intern.h"
+#include "eval/ranking.h"
 
-enum { PRECISION, RECALL, NDCG, MRR, HIT, MEASURES };
+enum { MEASURES = RANKING_MEASURES };
 enum {
     SLAB = 8192,            /* users ranked at once, fewer when lists are long */
     SLAB_ENTRIES = 1 << 22, /* entries of all their lists, about */
@@ -22,15 +23,14 @@ enum {
 typedef struct ranking {
     const forage_ranking_task *task;
     const forage_ranking_options *options;
+    eval_rankings judged;
     size_t longest;        /* the largest cutoff */
     size_t length;         /* of the lists: as long as that, but no longer than the catalogue */
     double *discount;      /* [longest]: 1 / log2(rank + 1), rank from 1 */
     double *ideal;         /* [longest + 1]: sum of the first n discounts */
     uint32_t *users;       /* with test items */
     size_t count;          /* of them */
-    double *value;         /* [count x cutoffs x MEASURES] */
-    uint32_t *best_rank;   /* [items]: the best rank that an item got in any list, from 0 */
-    size_t skipped;        /* users for whom nothing was found */
+    uint32_t *best_rank;   /* [items] */
     size_t first;          /* of the slab at hand */
     size_t slab;           /* users in it */
     const uint32_t *items; /* [slab x length] */
@@ -71,28 +71,27 @@ static void judge(const ranking *job, uint32_t user, const uint32_t *list, size_
             gain += job->discount[rank];
         }
         double *out = value + c * MEASURES;
-        out[PRECISION] = (double)hits / (double)k;
-        out[RECALL] = (double)hits / (double)wanted_count;
-        out[NDCG] = gain / job->ideal[wanted_count < k ? wanted_count : k];
-        out[MRR] = hits ? 1.0 / (double)first_hit : 0;
-        out[HIT] = hits ? 1 : 0;
+        out[RANKING_PRECISION] = (double)hits / (double)k;
+        out[RANKING_RECALL] = (double)hits / (double)wanted_count;
+        out[RANKING_NDCG] = gain / job->ideal[wanted_count < k ? wanted_count : k];
+        out[RANKING_MRR] = hits ? 1.0 / (double)first_hit : 0;
+        out[RANKING_HIT] = hits ? 1 : 0;
     }
 }
 
-/* Drops the users for whom nothing was found. */
-static void drop_skipped(ranking *job)
+void eval_rankings_drop(eval_rankings *rankings)
 {
-    size_t columns = job->options->cutoff_count * MEASURES, kept = 0;
-    for (size_t i = 0; i < job->count; ++i) {
-        const double *value = job->value + i * columns;
+    size_t columns = rankings->options->cutoff_count * MEASURES, kept = 0;
+    for (size_t i = 0; i < rankings->count; ++i) {
+        const double *value = rankings->value + i * columns;
         if (isnan(value[0]))
             continue;
         if (kept != i)
-            memcpy(job->value + kept * columns, value, columns * sizeof *value);
+            memcpy(rankings->value + kept * columns, value, columns * sizeof *value);
         ++kept;
     }
-    job->skipped = job->count - kept;
-    job->count = kept;
+    rankings->skipped = rankings->count - kept;
+    rankings->count = kept;
 }
 
 static void judge_chunk(void *context, size_t chunk, int worker)
@@ -102,7 +101,7 @@ static void judge_chunk(void *context, size_t chunk, int worker)
     size_t cutoffs = job->options->cutoff_count;
     size_t end = (chunk + 1) * CHUNK < job->slab ? (chunk + 1) * CHUNK : job->slab;
     for (size_t i = chunk * CHUNK; i < end; ++i) {
-        double *value = job->value + (job->first + i) * cutoffs * MEASURES;
+        double *value = job->judged.value + (job->first + i) * cutoffs * MEASURES;
         if (job->found[i] > 0)
             judge(job, job->users[job->first + i], job->items + i * job->length, job->found[i], value);
         else
@@ -152,8 +151,8 @@ static forage_status rank_all(ranking *job, forage_rank_function *rank, void *co
                             job);
     }
     forage_progress_report(options->progress, "ranking", job->count, job->count, NULL);
-    drop_skipped(job);
-    if (job->count == 0)
+    eval_rankings_drop(&job->judged);
+    if (job->judged.count == 0)
         status = forage_fail(error, FORAGE_INVALID, "no user got a ranking");
 end:
     forage_free(items);
@@ -166,14 +165,14 @@ end:
  * ------------------------------------------------------------------ */
 
 typedef struct resampling {
-    const ranking *job;
+    const eval_rankings *job;
     uint8_t *weights; /* [workers x count] */
     double *values;   /* [cutoffs x MEASURES x resamples] */
     double *sums;     /* [workers x cutoffs x MEASURES] */
 } resampling;
 
 /* sums[columns] = weighted mean of the users' values; `weights` NULL: each once. */
-static void means(const ranking *job, const uint8_t *weights, double *sums)
+static void means(const eval_rankings *job, const uint8_t *weights, double *sums)
 {
     size_t columns = job->options->cutoff_count * MEASURES;
     double total = 0;
@@ -195,7 +194,7 @@ static void means(const ranking *job, const uint8_t *weights, double *sums)
 static void resample(void *context, size_t r, int worker)
 {
     resampling *work = context;
-    const ranking *job = work->job;
+    const eval_rankings *job = work->job;
     size_t columns = job->options->cutoff_count * MEASURES;
     uint8_t *weights = work->weights + (size_t)worker * job->count;
     double *sums = work->sums + (size_t)worker * columns;
@@ -207,7 +206,7 @@ static void resample(void *context, size_t r, int worker)
         work->values[m * job->options->bootstrap.resamples + r] = sums[m];
 }
 
-static void fill(const ranking *job, const double *mean, double *resampled, forage_ranking_metrics *metrics)
+static void fill(const eval_rankings *job, const double *mean, double *resampled, forage_ranking_metrics *metrics)
 {
     const forage_bootstrap *bootstrap = &job->options->bootstrap;
     size_t catalogue = 0;
@@ -216,12 +215,13 @@ static void fill(const ranking *job, const double *mean, double *resampled, fora
     for (size_t c = 0; c < job->options->cutoff_count; ++c) {
         forage_ranking_metrics *out = &metrics[c];
         *out = (forage_ranking_metrics){.k = job->options->cutoffs[c], .users = job->count, .skipped = job->skipped};
-        for (size_t item = 0; item < job->task->items; ++item)
+        for (size_t item = 0; job->best_rank && item < job->task->items; ++item)
             out->distinct += job->best_rank[item] < out->k;
-        out->coverage = catalogue ? (double)out->distinct / (double)catalogue : (double)NAN;
+        out->coverage = catalogue && job->best_rank ? (double)out->distinct / (double)catalogue : (double)NAN;
         forage_estimate *const estimates[MEASURES] = {
-            [PRECISION] = &out->precision, [RECALL] = &out->recall, [NDCG] = &out->ndcg, [MRR] = &out->mrr,
-            [HIT] = &out->hit_rate,
+            [RANKING_PRECISION] = &out->precision, [RANKING_RECALL] = &out->recall,
+            [RANKING_NDCG] = &out->ndcg,           [RANKING_MRR] = &out->mrr,
+            [RANKING_HIT] = &out->hit_rate,
         };
         for (size_t m = 0; m < MEASURES; ++m) {
             size_t column = c * MEASURES + m;
@@ -233,7 +233,7 @@ static void fill(const ranking *job, const double *mean, double *resampled, fora
     }
 }
 
-static forage_status summarise(const ranking *job, forage_ranking_metrics *metrics, forage_error *error)
+forage_status eval_rankings_summarise(const eval_rankings *job, forage_ranking_metrics *metrics, forage_error *error)
 {
     const forage_ranking_options *options = job->options;
     size_t columns = options->cutoff_count * MEASURES, resamples = options->bootstrap.resamples;
@@ -263,7 +263,8 @@ static forage_status summarise(const ranking *job, forage_ranking_metrics *metri
  * The face
  * ------------------------------------------------------------------ */
 
-static forage_status check(const forage_ranking_task *task, const forage_ranking_options *options, forage_error *error)
+forage_status eval_rankings_check(const forage_ranking_task *task, const forage_ranking_options *options,
+                                  forage_error *error)
 {
     FORAGE_TRY(eval_check_bootstrap(&options->bootstrap, error));
     if (options->cutoff_count == 0)
@@ -302,26 +303,29 @@ static forage_status prepare(ranking *job, forage_error *error)
             job->users[job->count++] = (uint32_t)user;
     if (job->count == 0)
         return forage_fail(error, FORAGE_INVALID, "no user has anything to be found in a ranking");
-    job->value = forage_alloc(job->count, job->options->cutoff_count * MEASURES * sizeof *job->value);
-    return job->value ? FORAGE_OK
-                      : forage_fail(error, FORAGE_NO_MEMORY, "not enough memory to judge %zu rankings", job->count);
+    job->judged =
+        (eval_rankings){.task = job->task, .options = job->options, .count = job->count, .best_rank = job->best_rank};
+    job->judged.value = forage_alloc(job->count, job->options->cutoff_count * MEASURES * sizeof(double));
+    return job->judged.value
+               ? FORAGE_OK
+               : forage_fail(error, FORAGE_NO_MEMORY, "not enough memory to judge %zu rankings", job->count);
 }
 
 forage_status forage_ranking_compute(forage_rank_function *rank, void *context, const forage_ranking_task *task,
                                      const forage_ranking_options *options, forage_ranking_metrics *metrics,
                                      forage_error *error)
 {
-    FORAGE_TRY(check(task, options, error));
+    FORAGE_TRY(eval_rankings_check(task, options, error));
     ranking job = {.task = task, .options = options};
     forage_status status = prepare(&job, error);
     if (status == FORAGE_OK)
         status = rank_all(&job, rank, context, error);
     if (status == FORAGE_OK)
-        status = summarise(&job, metrics, error);
+        status = eval_rankings_summarise(&job.judged, metrics, error);
     forage_free(job.discount);
     forage_free(job.ideal);
     forage_free(job.users);
     forage_free(job.best_rank);
-    forage_free(job.value);
+    forage_free(job.judged.value);
     return status;
 }

@@ -194,13 +194,25 @@ void model_rank_one(const model_ranking *ranking, const model_subject *subject, 
     model_top_finish(top);
 }
 
-float model_rank_score(const model_ranking *ranking, int worker, const model_subject *subject, size_t code)
+void model_rank_prepare(const model_ranking *ranking, int worker, const model_subject *subjects, size_t count)
+{
+    void *scratch;
+    (void)memory_of(ranking, worker, &scratch);
+    ranking->catalogue->prepare(ranking->state, subjects, count, scratch);
+}
+
+float model_rank_prepared(const model_ranking *ranking, int worker, size_t count, size_t s, size_t code)
 {
     void *scratch;
     block_memory *memory = memory_of(ranking, worker, &scratch);
-    ranking->catalogue->prepare(ranking->state, subject, 1, scratch);
-    ranking->catalogue->score(ranking->state, scratch, 1, code, 1, memory->tile);
-    return memory->tile[0];
+    ranking->catalogue->score(ranking->state, scratch, count, code, 1, memory->tile);
+    return memory->tile[s];
+}
+
+float model_rank_score(const model_ranking *ranking, int worker, const model_subject *subject, size_t code)
+{
+    model_rank_prepare(ranking, worker, subject, 1);
+    return model_rank_prepared(ranking, worker, 1, 0, code);
 }
 
 /* ---- users by code ---- */

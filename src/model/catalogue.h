@@ -41,6 +41,11 @@ void model_rank_block(const model_ranking *ranking, int worker, const model_subj
  * (those of items that are not allowed may be left undefined). */
 void model_rank_one(const model_ranking *ranking, const model_subject *subject, float *scores, model_top *top);
 
+/* For single items: works out what scoring needs of up to MODEL_SUBJECTS subjects, on the thread `worker`; then, until
+ * that thread ranks or prepares again, the score of an item for subject `s` of these `count`. */
+void model_rank_prepare(const model_ranking *ranking, int worker, const model_subject *subjects, size_t count);
+float model_rank_prepared(const model_ranking *ranking, int worker, size_t count, size_t s, size_t code);
+
 /* The score of one item, on the thread `worker`. */
 float model_rank_score(const model_ranking *ranking, int worker, const model_subject *subject, size_t code);
 

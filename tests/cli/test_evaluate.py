@@ -1,5 +1,6 @@
 #!/usr/bin/python3 -B
 """forage evaluate as a user meets it."""
+import json
 import math
 import pathlib
 import random
@@ -130,6 +131,44 @@ def test_rankings():
     for key, expected in rankings(5, best, {}, test).items():
         near(got[key], expected, 1e-12)
     assert "ndcg@20" in forage(*options, "--json").json()  # without values and --k
+
+
+def sampled(k, score, met, test):
+    """Each test item among all items that the user has never met; equals in random order, in the mean."""
+    sums = dict.fromkeys(["ndcg", "mrr", "hit_rate"], 0.0)
+    for user, wanted in test.items():
+        for item in wanted:
+            others = [score[other] for other in range(40) if other not in met[user] | wanted]
+            above, equal = sum(s > score[item] for s in others), sum(s == score[item] for s in others)
+            ranks = [rank for rank in range(above, above + equal + 1) if rank < k]
+            share = 1 / (equal + 1) / len(wanted)
+            sums["hit_rate"] += share * len(ranks)
+            sums["ndcg"] += share * sum(1 / math.log2(rank + 2) for rank in ranks)
+            sums["mrr"] += share * sum(1 / (rank + 1) for rank in ranks)
+    return {"%s@%d" % (key, k): value / len(test) for key, value in sums.items()}
+
+
+def test_among_sampled():
+    _, seen, test = graph()
+    score = [sum(item in items for items in seen.values()) for item in range(40)]
+    forage("train", "popular", "--data", "train.txt", "--format", "adjacency", "--output", "model.safetensors")
+    options = ["evaluate", "model.safetensors", "--data", "train.txt", "--test", "test.txt", "--format", "adjacency"]
+    got = forage(*options, "--k", "3,7", "--negatives", 1000, "--json").json()
+    for k in (3, 7):
+        for key, expected in sampled(k, score, seen, test).items():
+            near(got[key], expected, 1e-12)
+            low, high = got["intervals"][key]
+            assert low <= got[key] <= high
+    assert got["negatives"] == 1000 and got["users"] == 80
+    assert not {"coverage@3", "recall@3", "precision@3"} & set(got)
+    # A few: the seed decides, the number of threads does not. Fewer rivals are easier.
+    few = [forage(*options, "--negatives", 9, "--seed", seed, "--threads", threads, "--json").out
+           for seed, threads in ((1, 1), (1, 3), (2, 1))]
+    assert few[0] == few[1] != few[2]
+    assert json.loads(few[0])["ndcg@10"] > got["ndcg@7"]
+    assert "the first 10 of each test item and 9 sampled ones, 80 users" in forage(*options, "--negatives", 9).out
+    refused(*options, "--negatives", 9, "--keep-seen", says=["--keep-seen"], code=2)
+    refused(*options, "--negatives", 1000001, says=["1,000,000"], code=2)
 
 
 def test_folding_in():

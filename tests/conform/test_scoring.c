@@ -189,6 +189,21 @@ static size_t naive(forage_binding *binding, uint32_t user, const bool *out, siz
     return found;
 }
 
+/* Scores of a few items are those of the ranking. */
+static void check_listed(forage_binding *binding, uint32_t user, const uint32_t *items, size_t count,
+                         const float *scores)
+{
+    uint32_t all[LOG_ITEMS];
+    float all_scores[LOG_ITEMS];
+    size_t found;
+    forage_error error = {0};
+    must(forage_model_rank(binding, user, LOG_ITEMS, NULL, 0, all, all_scores, &found, &error), &error);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t r = 0; r < found; r++)
+            assert_true(all[r] != items[i] || all_scores[r] == scores[i]);
+    }
+}
+
 static void test_rankings(void **state)
 {
     enum { K = 6 };
@@ -215,6 +230,8 @@ static void test_rankings(void **state)
                 offsets[u + 1] = used;
             }
             const forage_seen seen = {LOG_USERS, offsets, offsets_items};
+            float listed[LOG_USERS * 4];
+            must(forage_model_score_lists(binding, users, LOG_USERS, offsets, offsets_items, listed, &error), &error);
             must(forage_model_rank_users(binding, users, LOG_USERS, K, &seen, NULL, many, many_scores, many_found,
                                          &error),
                  &error);
@@ -233,6 +250,8 @@ static void test_rankings(void **state)
                 assert_memory_equal(many_scores + u * K, wanted_scores, count * sizeof *scores);
                 for (size_t i = count; i < K; i++)
                     assert_true(items[i] == FORAGE_NONE && isnan(scores[i]));
+                check_listed(binding, users[u], offsets_items + offsets[u], offsets[u + 1] - offsets[u],
+                             listed + offsets[u]);
             }
             forage_binding_free(binding);
             forage_model_free(model);

@@ -79,16 +79,18 @@ static bool chosen(const forage_dataset *log, uint32_t row, bool refusals)
     return refusals || !log->value || log->value[row] > 0;
 }
 
+enum { ROWS = 400 };
+
 /* The user's events among `rows`, by insertion. */
 static size_t naive(const forage_dataset *log, const uint32_t *rows, size_t count, uint32_t user, bool refusals,
                     uint32_t *out)
 {
+    bool among[ROWS] = {0};
     size_t found = 0;
+    for (size_t i = 0; rows && i < count; i++)
+        among[rows[i]] = true;
     for (uint32_t row = 0; row < log->count; row++) {
-        bool among = !rows;
-        for (size_t i = 0; rows && i < count; i++)
-            among = among || rows[i] == row;
-        if (!among || log->user[row] != user || !chosen(log, row, refusals))
+        if ((rows && !among[row]) || log->user[row] != user || !chosen(log, row, refusals))
             continue;
         size_t at = found++;
         for (; at > 0 && log->time && log->time[out[at - 1]] > log->time[row]; at--)
@@ -97,8 +99,6 @@ static size_t naive(const forage_dataset *log, const uint32_t *rows, size_t coun
     }
     return found;
 }
-
-enum { ROWS = 400 };
 
 static void test_histories(void **state)
 {
@@ -496,6 +496,16 @@ static void test_rankings(void **state)
             }
             list nobody = ranked(binding, FORAGE_NONE);
             check_list(&nobody, log, mix(1, (uint64_t)(log->time ? now : 0)));
+            static const uint32_t few[] = {4, 29, 4, 0};
+            const size_t ends[] = {0, 4, 4, 7};
+            const uint32_t asked[] = {3, 4, 3}, named[] = {few[0], few[1], few[2], few[3], 1, 2, 3};
+            float listed[7];
+            must(forage_model_score_lists(binding, asked, 3, ends, named, listed, &error), &error);
+            for (size_t i = 0; i < 7; i++) {
+                float score;
+                must(forage_model_score_pairs(binding, asked, &named[i], 1, &score, NULL, &error), &error);
+                assert_true(score == listed[i]);
+            }
             must(forage_model_rank_users(binding, users, 12, K, NULL, NULL, items, scores, found, &error), &error);
             for (uint32_t user = 0; user < 12; user++) {
                 list made = ranked(binding, user);
@@ -596,6 +606,11 @@ static void test_unknown(void **state)
             assert_int_equal(forage_binding_folded(binding, 0), 3);
             assert_int_equal(forage_binding_folded(binding, 1), 0);
             assert_int_equal(forage_binding_folded(binding, FORAGE_NONE), 0);
+            const uint32_t asked[] = {0, FORAGE_NONE}, items[] = {0, 1, 2, 0};
+            const size_t ends[] = {0, 3, 4};
+            must(forage_model_score_lists(binding, asked, 2, ends, items, scores, &error), &error);
+            assert_true(scores[0] == told(three, 2) && scores[2] == told(three, 0) && scores[3] == told(none, 2));
+            assert_true(average ? scores[1] == told(three, FORAGE_NONE) : isnan(scores[1]));
             const uint32_t history[] = {1, 0, 1};
             must(forage_model_rank_history(binding, history, NULL, 3, K, NULL, 0, made.items, made.scores, &made.found,
                                            &error),
@@ -608,6 +623,12 @@ static void test_unknown(void **state)
         forage_binding *strict = bound(&model, log, FORAGE_UNKNOWN_ERROR);
         assert_int_equal(forage_model_score(strict, rows, 5, scores, NULL, &error), FORAGE_UNKNOWN);
         assert_non_null(strstr(error.message, "row 2 of the log: the model has not met the item 'cape'"));
+        const size_t ends[] = {0, 1};
+        assert_int_equal(forage_model_score_lists(strict, rows, 1, ends, &rows[1], scores, &error), FORAGE_UNKNOWN);
+        assert_non_null(strstr(error.message, "the model has not met the item 'cape'"));
+        const uint32_t beyond = 9;
+        assert_int_equal(forage_model_score_lists(strict, rows, 1, ends, &beyond, scores, &error), FORAGE_INVALID);
+        assert_int_equal(forage_model_score_lists(strict, &beyond, 1, ends, rows, scores, &error), FORAGE_INVALID);
         assert_int_equal(forage_model_rank(strict, 0, K, NULL, 0, made.items, made.scores, &made.found, &error),
                          FORAGE_UNKNOWN);
         forage_binding_free(strict);
