@@ -41,7 +41,7 @@ static void score_subjects(void *context, size_t chunk, int worker)
     const lists *task = context;
     const forage_binding *binding = task->binding;
     const model_ranking *ranking = &binding->catalogue.ranking;
-    model_subject subjects[MODEL_SUBJECTS];
+    model_subject subjects[MODEL_SUBJECTS] = {0};
     size_t begin = chunk * MODEL_SUBJECTS, rest = task->count - begin,
            count = rest < MODEL_SUBJECTS ? rest : MODEL_SUBJECTS;
     for (size_t s = 0; s < count; s++)
