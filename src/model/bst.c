@@ -267,6 +267,7 @@ static forage_status build(const model_setup *setup, const nn_checkpoint *checkp
     made->outputs = slots * made->width;
     if (made->kind == BST_TRANSFORMER)
         FORAGE_TRY_GOTO(build_encoder(made, error), failed);
+    made->last_alone = made->encoder && made->output == BST_LAST && nn_target_fits(made->encoder);
     FORAGE_TRY_GOTO(build_mlp(made, error), failed);
     *state = made;
     return FORAGE_OK;

@@ -60,6 +60,7 @@ struct model_state {
     size_t value_count;
     float *values;       /* of the tables */
     nn_encoder *encoder; /* NULL without a transformer */
+    bool last_alone;     /* of the encoder's one block the target's output is all that is wanted (nn/target.h) */
     nn_mlp *mlp;
     size_t *mlp_fields; /* [tables, then the other numbers] which field of the schema */
     float *packed_mlp;  /* tensors that a checkpoint under way needs in one piece */
@@ -73,6 +74,7 @@ typedef struct bst_batch {
     const forage_examples *examples;
     const uint32_t *rows; /* which, in this order; NULL: first, first + 1 ... */
     size_t first, count, tokens;
+    bool without_history; /* the targets alone */
     uint32_t *starts;     /* [count + 1] sequence i is tokens [starts[i], starts[i + 1]), the last one the target */
     uint32_t **codes;     /* [table][token]; NULL for numbers */
     float **values;       /* [table][token]; NULL for all but numbers */
@@ -81,10 +83,11 @@ typedef struct bst_batch {
     float *matrix;        /* [example][numbers of the network] */
 } bst_batch;
 
-/* Bytes that a batch of up to `count` examples takes, a multiple of 64 (as a double it may be anything). */
-double bst_batch_size(const model_state *state, size_t count);
-/* One in `memory` of that size, aligned to 64. */
-void bst_batch_place(const model_state *state, size_t count, void *memory, bst_batch *batch);
+/* Bytes that a batch of up to `count` examples of up to `limit` tokens takes, a multiple of 64 (as a double it may be
+ * anything). */
+double bst_batch_size(const model_state *state, size_t count, size_t limit);
+/* One in `memory` of that size, aligned to 64. With a limit of 1 it holds targets without their history. */
+void bst_batch_place(const model_state *state, size_t count, size_t limit, void *memory, bst_batch *batch);
 /* Which examples it has, and where their tokens will lie. */
 void bst_batch_begin(const model_state *state, const forage_examples *examples, const uint32_t *rows, size_t first,
                      size_t count, bst_batch *batch);
@@ -92,9 +95,12 @@ void bst_batch_begin(const model_state *state, const forage_examples *examples, 
 void bst_batch_fill(const model_state *state, bst_batch *batch, size_t begin, size_t end);
 /* From the encoder's output h [token][stride] (x itself where there is none) to what the network reads of it. */
 void bst_batch_pool(const model_state *state, bst_batch *batch, size_t begin, size_t end, const float *h);
+/* The same from the targets' outputs alone, h [example][stride]. */
+void bst_batch_put(const model_state *state, bst_batch *batch, size_t begin, size_t end, const float *h);
 /* And back: from the gradient by the network's numbers, one row per example and `pitch` apart, to dh. */
 void bst_batch_unpool(const model_state *state, const bst_batch *batch, size_t begin, size_t end, const float *dx,
                       size_t pitch, float *dh);
+void bst_batch_unput(const model_state *state, size_t begin, size_t end, const float *dx, size_t pitch, float *dh);
 
 /* ---- bst_score.c ---- */
 

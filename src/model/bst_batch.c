@@ -30,9 +30,9 @@ static void *take(piece *from, double bytes)
     return at;
 }
 
-static void lay_out(const model_state *state, size_t count, piece *from, bst_batch *batch)
+static void lay_out(const model_state *state, size_t count, size_t limit, piece *from, bst_batch *batch)
 {
-    double examples = (double)count, tokens = examples * (double)state->limit;
+    double examples = (double)count, tokens = examples * (double)limit;
     const nn_mlp *mlp = state->mlp;
     batch->starts = take(from, 4.0 * (examples + 1.0));
     batch->codes = take(from, (double)(state->table_count * sizeof(void *)));
@@ -55,19 +55,19 @@ static void lay_out(const model_state *state, size_t count, piece *from, bst_bat
     }
 }
 
-double bst_batch_size(const model_state *state, size_t count)
+double bst_batch_size(const model_state *state, size_t count, size_t limit)
 {
     piece counted = {0};
     bst_batch unused;
-    lay_out(state, count, &counted, &unused);
+    lay_out(state, count, limit, &counted, &unused);
     return counted.used;
 }
 
-void bst_batch_place(const model_state *state, size_t count, void *memory, bst_batch *batch)
+void bst_batch_place(const model_state *state, size_t count, size_t limit, void *memory, bst_batch *batch)
 {
     piece from = {.memory = memory};
-    *batch = (bst_batch){0};
-    lay_out(state, count, &from, batch);
+    *batch = (bst_batch){.without_history = limit == 1};
+    lay_out(state, count, limit, &from, batch);
 }
 
 /* ---- sequences ---- */
@@ -81,7 +81,7 @@ static size_t row_of(const bst_batch *batch, size_t i)
 static size_t history_of(const model_state *state, const bst_batch *batch, size_t i)
 {
     const forage_past *past = batch->examples->past;
-    size_t row = row_of(batch, i), count = past && state->kind != BST_NONE ? past->end[row] - past->begin[row] : 0;
+    size_t row = row_of(batch, i), count = past && !batch->without_history ? past->end[row] - past->begin[row] : 0;
     return count < state->length ? count : state->length;
 }
 
@@ -247,6 +247,20 @@ void bst_batch_pool(const model_state *state, bst_batch *batch, size_t begin, si
                 memcpy(out, first + k * stride, width * sizeof *out);
         }
         memcpy(out, first + (count - 1) * stride, width * sizeof *out);
+    }
+}
+
+void bst_batch_put(const model_state *state, bst_batch *batch, size_t begin, size_t end, const float *h)
+{
+    for (size_t i = begin; i < end; i++)
+        memcpy(batch->matrix + i * state->mlp->number_count, h + i * state->stride, state->width * sizeof *h);
+}
+
+void bst_batch_unput(const model_state *state, size_t begin, size_t end, const float *dx, size_t pitch, float *dh)
+{
+    for (size_t i = begin; i < end; i++) {
+        memcpy(dh + i * state->stride, dx + i * pitch, state->width * sizeof *dh);
+        memset(dh + i * state->stride + state->width, 0, (state->stride - state->width) * sizeof *dh);
     }
 }
 

@@ -34,10 +34,12 @@ struct bst_trainer {
     size_t batch_limit, group_limit;
     void *memory;
     bst_batch batch;
-    float *h, *dx;           /* [token][stride]: what the encoder gives; gradients */
-    float *reward;           /* [example] */
-    uint32_t *starts;        /* [group][examples + 1]: where its sequences begin among its own tokens */
-    nn_tape **tapes;         /* [group] */
+    float *h, *dx;    /* [token][stride]: what the encoder gives; gradients */
+    float *d_last;    /* [example][stride], where the targets' outputs alone are wanted */
+    float *reward;    /* [example] */
+    uint32_t *starts; /* [group][examples + 1]: where its sequences begin among its own tokens */
+    nn_tape **tapes;  /* [group], or, for the targets alone: */
+    nn_target_tape **targets;
     float *sums;             /* [group][value_count of the encoder] */
     uint32_t **head, **next; /* [table][row], [table][token]: the batch's tokens that name a table's row */
     float *mean, *square;    /* of the tables' values */
@@ -112,7 +114,7 @@ static bool allocate(bst_trainer *trainer)
     const model_state *state = trainer->state;
     size_t values = state->encoder ? state->encoder->value_count : 0, widest = PIECE_FLOATS;
     size_t tokens = trainer->batch_limit * state->limit;
-    double bytes = bst_batch_size(state, trainer->batch_limit);
+    double bytes = bst_batch_size(state, trainer->batch_limit, state->limit);
     for (size_t t = 0; t < state->table_count; t++)
         widest = state->tables[t].width > widest ? state->tables[t].width : widest;
     trainer->scratch_floats = nn_padded(widest);
@@ -128,28 +130,37 @@ static bool allocate(bst_trainer *trainer)
     if (!trainer->memory || !trainer->dx || !trainer->reward || !trainer->starts || !trainer->mean ||
         !trainer->square || !trainer->pieces || !trainer->scratch || !create_chains(trainer))
         return false;
-    bst_batch_place(state, trainer->batch_limit, trainer->memory, &trainer->batch);
+    bst_batch_place(state, trainer->batch_limit, state->limit, trainer->memory, &trainer->batch);
     (void)list_pieces(state, trainer->pieces);
     if (!state->encoder)
         return true;
+    if (state->last_alone)
+        tokens = trainer->batch_limit;
     trainer->h = forage_alloc(tokens, state->stride * sizeof *trainer->h);
+    trainer->d_last = forage_alloc(state->last_alone ? tokens : 1, state->stride * sizeof *trainer->d_last);
     trainer->sums = forage_calloc(trainer->group_limit, values * sizeof *trainer->sums);
     trainer->encoder_mean = forage_calloc(values, sizeof *trainer->encoder_mean);
     trainer->encoder_square = forage_calloc(values, sizeof *trainer->encoder_square);
     trainer->tapes = forage_calloc(trainer->group_limit, sizeof *trainer->tapes);
-    return trainer->h && trainer->sums && trainer->encoder_mean && trainer->encoder_square && trainer->tapes;
+    trainer->targets = forage_calloc(trainer->group_limit, sizeof *trainer->targets);
+    return trainer->h && trainer->d_last && trainer->targets && trainer->sums && trainer->encoder_mean &&
+           trainer->encoder_square && trainer->tapes;
 }
 
 double bst_trainer_memory(const model_state *state, size_t batch_limit)
 {
     size_t each, groups = group_count(batch_limit, &each);
     double tokens = (double)batch_limit * (double)state->limit, stride = (double)state->stride;
-    double bytes = bst_batch_size(state, batch_limit) + 4.0 * tokens * (stride + (double)state->table_count);
+    double bytes =
+        bst_batch_size(state, batch_limit, state->limit) + 4.0 * tokens * (stride + (double)state->table_count);
     bytes += 8.0 * (double)state->value_count + 12.0 * (double)state->mlp->value_count;
     bytes += 4.0 * (double)batch_limit * (double)state->mlp->input_stride;
     if (state->encoder)
-        bytes += 4.0 * tokens * stride + (4.0 * (double)groups + 8.0) * (double)state->encoder->value_count +
-                 (double)groups * nn_tape_memory(state->encoder, each * state->limit);
+        bytes += (4.0 * (double)groups + 8.0) * (double)state->encoder->value_count;
+    if (state->last_alone)
+        bytes += (double)groups * nn_target_tape_memory(state->encoder, each * state->limit, each);
+    else if (state->encoder)
+        bytes += 4.0 * tokens * stride + (double)groups * nn_tape_memory(state->encoder, each * state->limit);
     return bytes;
 }
 
@@ -178,7 +189,9 @@ forage_status bst_trainer_create(model_state *state, const bst_settings *setting
     if (status == FORAGE_OK)
         status = nn_trainer_create(state->mlp, &settings->mlp, batch_limit, threads, &made->above, error);
     for (size_t g = 0; status == FORAGE_OK && state->encoder && g < made->group_limit; g++)
-        status = nn_tape_create(state->encoder, each * state->limit, each, &made->tapes[g], error);
+        status = state->last_alone
+                     ? nn_target_tape_create(state->encoder, each * state->limit, each, &made->targets[g], error)
+                     : nn_tape_create(state->encoder, each * state->limit, each, &made->tapes[g], error);
     if (status != FORAGE_OK) {
         bst_trainer_free(made);
         return status;
@@ -193,6 +206,8 @@ void bst_trainer_free(bst_trainer *trainer)
         return;
     for (size_t g = 0; trainer->tapes && g < trainer->group_limit; g++)
         nn_tape_free(trainer->tapes[g]);
+    for (size_t g = 0; trainer->targets && g < trainer->group_limit; g++)
+        nn_target_tape_free(trainer->targets[g]);
     for (size_t t = 0; t < trainer->state->table_count; t++) {
         if (trainer->head)
             forage_free(trainer->head[t]);
@@ -203,6 +218,8 @@ void bst_trainer_free(bst_trainer *trainer)
     forage_free(trainer->head);
     forage_free(trainer->next);
     forage_free(trainer->tapes);
+    forage_free(trainer->targets);
+    forage_free(trainer->d_last);
     forage_free(trainer->sums);
     forage_free(trainer->h);
     forage_free(trainer->dx);
@@ -249,17 +266,23 @@ static void work_forward(void *context, size_t g, int worker)
     if (trainer->threshold)
         state->mlp->kernels->dropout(tokens, state->stride, trainer->threshold, trainer->scale,
                                      (uint32_t)(mix(trainer->key + g) >> 32), x);
-    const float *h = batch->x;
-    if (state->encoder) {
-        uint32_t *starts = trainer->starts + begin + g;
-        for (size_t i = begin; i <= end; i++)
-            starts[i - begin] = batch->starts[i] - (uint32_t)first;
-        nn_pack pack = {end - begin, starts};
-        nn_encoder_forward(state->encoder, &pack, (float)trainer->settings.dropout, mix(trainer->key + GROUP_LIMIT),
-                           first, trainer->tapes[g], x, trainer->h + first * state->stride);
-        h = trainer->h;
+    uint32_t *starts = trainer->starts + begin + g;
+    for (size_t i = begin; i <= end; i++)
+        starts[i - begin] = batch->starts[i] - (uint32_t)first;
+    nn_pack pack = {end - begin, starts};
+    float dropout = (float)trainer->settings.dropout;
+    uint64_t key = mix(trainer->key + GROUP_LIMIT);
+    if (state->last_alone) {
+        nn_target_forward(state->encoder, &pack, dropout, key, begin, trainer->targets[g], x,
+                          trainer->h + begin * state->stride);
+        bst_batch_put(state, batch, begin, end, trainer->h);
+    } else if (state->encoder) {
+        nn_encoder_forward(state->encoder, &pack, dropout, key, first, trainer->tapes[g], x,
+                           trainer->h + first * state->stride);
+        bst_batch_pool(state, batch, begin, end, trainer->h);
+    } else {
+        bst_batch_pool(state, batch, begin, end, batch->x);
     }
-    bst_batch_pool(state, batch, begin, end, h);
 }
 
 static void work_backward(void *context, size_t g, int worker)
@@ -272,14 +295,19 @@ static void work_backward(void *context, size_t g, int worker)
     (void)worker;
     group_of(trainer, g, &begin, &end);
     size_t first = batch->starts[begin], tokens = batch->starts[end] - first;
-    float *dx = trainer->dx + first * state->stride;
-    bst_batch_unpool(state, batch, begin, end,
-                     nn_trainer_input_gradient(trainer->above) + mlp->input_width - mlp->number_count,
-                     mlp->input_stride, trainer->dx);
+    float *dx = trainer->dx + first * state->stride, *sum = NULL;
+    const float *above = nn_trainer_input_gradient(trainer->above) + mlp->input_width - mlp->number_count;
     if (state->encoder) {
-        float *sum = trainer->sums + g * state->encoder->value_count;
+        sum = trainer->sums + g * state->encoder->value_count;
         memset(sum, 0, state->encoder->value_count * sizeof *sum);
-        nn_encoder_backward(state->encoder, trainer->tapes[g], dx, dx, sum);
+    }
+    if (state->last_alone) {
+        bst_batch_unput(state, begin, end, above, mlp->input_stride, trainer->d_last);
+        nn_target_backward(state->encoder, trainer->targets[g], trainer->d_last + begin * state->stride, dx, sum);
+    } else {
+        bst_batch_unpool(state, batch, begin, end, above, mlp->input_stride, trainer->dx);
+        if (state->encoder)
+            nn_encoder_backward(state->encoder, trainer->tapes[g], dx, dx, sum);
     }
     if (trainer->threshold)
         mlp->kernels->mask(tokens, state->stride, trainer->scale, batch->x + first * state->stride, dx);

@@ -15,6 +15,7 @@
 #include "nn/kernels.h"
 #include "nn/mlp.h"
 #include "nn/next.h"
+#include "nn/target.h"
 #include "nn/trainer.h"
 
 #endif
