@@ -19,7 +19,7 @@
 #include <time.h>
 #include <xxhash.h>
 
-enum { RUNS_LIMIT = 100, SEQUENCES_LIMIT = 200, GROUP_TOKENS = 512 };
+enum { RUNS_LIMIT = 100, SEQUENCES_LIMIT = 200, GROUP_TOKENS = 256 };
 
 /* Seconds that this thread has run: all of the work is on one, and other programs shall not count. */
 static double processor_time(void)

@@ -103,7 +103,8 @@ forage_status nn_encoder_load(const nn_encoder *encoder, const nn_checkpoint *ch
 /* ---- training -----------------------------------------------------------------------------------------------------
  *
  * A tape keeps what the way back needs of one group of sequences, on one thread. Results depend on the group, not on
- * threads: cut a batch into the same groups whatever the number of threads, and add up their gradients in one order. */
+ * threads: cut a batch into the same groups whatever the number of threads, and add up their gradients in one order.
+ * Groups of 128 to 256 tokens are quickest, since their tapes stay in a core's cache. */
 
 typedef struct nn_tape nn_tape;
 
