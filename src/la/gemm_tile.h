@@ -55,7 +55,16 @@ tile_column(const la_shape *s, size_t vectors, TILE_MASK mask, const float *a, c
     size_t i = 0;
     for (; i + TILE_ROWS <= s->m; i += TILE_ROWS)
         tile_run(s, TILE_ROWS, vectors, mask, a + i * row_step, b, c + i * s->ldc);
-    for (; i < s->m; i++)
+    /* What is left over, with as many chains side by side as there can be. */
+    if (i + 4 <= s->m) {
+        tile_run(s, 4, vectors, mask, a + i * row_step, b, c + i * s->ldc);
+        i += 4;
+    }
+    if (i + 2 <= s->m) {
+        tile_run(s, 2, vectors, mask, a + i * row_step, b, c + i * s->ldc);
+        i += 2;
+    }
+    if (i < s->m)
         tile_run(s, 1, vectors, mask, a + i * row_step, b, c + i * s->ldc);
 }
 

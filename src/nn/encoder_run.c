@@ -19,8 +19,8 @@ typedef struct scratch {
     float *narrow;   /* [ROWS][s] */
     float *normed;   /* [ROWS][s] */
     float *wide;     /* [ROWS][f] */
-    float *turned;   /* [head's width][nn_padded(length)] */
-    float *chances;  /* [ROWS][nn_padded(length)] */
+    float *turned;   /* [head's width][ROWS] */
+    float *chances;  /* [nn_padded(length)][ROWS] */
 } scratch;
 
 /* Lays it out in `memory`; returns floats. */
@@ -34,7 +34,7 @@ static size_t lay_out(const nn_encoder *encoder, size_t tokens, float *memory, s
     } parts[] = {
         {&made->qkv, tokens * 3 * s},    {&made->attended, tokens * s},
         {&made->narrow, ROWS * s},       {&made->normed, ROWS * s},
-        {&made->wide, ROWS * f},         {&made->turned, spec->width / spec->heads * length},
+        {&made->wide, ROWS * f},         {&made->turned, spec->width / spec->heads * ROWS},
         {&made->chances, ROWS * length},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -93,26 +93,26 @@ static void leave(const nn_encoder *encoder, size_t b, size_t rows, const float 
                       x);
 }
 
-/* Attention of all tokens of a sequence in one head. */
+/* Attention of all tokens of a sequence in one head. Scores lie turned, a column per query. */
 static void attend(const nn_encoder *encoder, size_t head, size_t tokens, const float *qkv, const scratch *room,
                    float *attended)
 {
     const nn_encoder_spec *spec = &encoder->spec;
     size_t s = encoder->stride, width = spec->width / spec->heads;
     const float *q = qkv + head * width, *k = q + s, *v = k + s;
-    encoder->kernels->turn(tokens, width, 3 * s, k, nn_padded(tokens), room->turned);
     for (size_t first = 0, rows = 0; first < tokens; first += rows) {
         rows = tokens - first < ROWS ? tokens - first : ROWS;
-        size_t seen = spec->causal ? first + rows : tokens, pitch = nn_padded(seen);
+        size_t seen = spec->causal ? first + rows : tokens, pitch = nn_padded(rows);
+        encoder->kernels->turn(rows, width, 3 * s, q + first * 3 * s, pitch, room->turned);
+        nn_encoder_multiply(encoder->isa,
+                            &(la_shape){.m = seen, .n = pitch, .k = width, .lda = 3 * s, .ldb = pitch, .ldc = pitch}, k,
+                            room->turned, room->chances);
+        encoder->kernels->attention(seen, first, spec->causal, pitch, (float)(1 / sqrt((double)width)), NULL,
+                                    room->chances, NULL);
         nn_encoder_multiply(
             encoder->isa,
-            &(la_shape){.m = rows, .n = pitch, .k = width, .lda = 3 * s, .ldb = nn_padded(tokens), .ldc = pitch},
-            q + first * 3 * s, room->turned, room->chances);
-        encoder->kernels->softmax(rows, spec->causal ? first + 1 : tokens, spec->causal, pitch,
-                                  (float)(1 / sqrt((double)width)), room->chances);
-        nn_encoder_multiply(encoder->isa,
-                            &(la_shape){.m = rows, .n = width, .k = seen, .lda = pitch, .ldb = 3 * s, .ldc = s},
-                            room->chances, v, attended + first * s + head * width);
+            &(la_shape){.transpose = LA_TN, .m = rows, .n = width, .k = seen, .lda = pitch, .ldb = 3 * s, .ldc = s},
+            room->chances, v, attended + first * s + head * width);
     }
 }
 
@@ -124,7 +124,7 @@ static void attend_one(const nn_encoder *encoder, size_t seen, const float *q, c
     for (size_t head = 0; head < encoder->spec.heads; head++) {
         size_t at = head * width;
         la_dots(encoder->isa, k + at, pitch, seen, width, q + at, chances);
-        encoder->kernels->softmax(1, seen, 0, nn_padded(seen), (float)(1 / sqrt((double)width)), chances);
+        encoder->kernels->attention_one(seen, (float)(1 / sqrt((double)width)), chances);
         nn_encoder_multiply(encoder->isa,
                             &(la_shape){.m = 1, .n = width, .k = seen, .lda = seen, .ldb = pitch, .ldc = width},
                             chances, v + at, attended + at);

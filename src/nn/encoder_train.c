@@ -7,6 +7,7 @@
  *
  * Backward of attention, per sequence and head, with P the softmax's probabilities and D what dropout left of them:
  *   dV = D' dO,  dD = dO V',  dS = P (dP - <P, dP>) / sqrt(head's width) by rows,  dQ = dS K,  dK = dS' Q
+ * P, D and S lie turned, a column per query, so that softmax runs down columns, NN_LANES queries at a time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,7 +22,7 @@
 typedef struct block_tape {
     float *in;       /* [rows][s] what W_in is applied to: norm1's output, or the block's input */
     float *qkv;      /* [rows][3 s] */
-    float *chances;  /* per sequence and head [tokens][nn_padded(tokens)]; marked where dropped */
+    float *chances;  /* per sequence and head [key][nn_padded(tokens)]: a column per query; marked where dropped */
     float *attended; /* [rows][s] what W_o is applied to */
     float *mid;      /* [rows][s] what W_1 is applied to */
     float *hidden;   /* [rows][f] what W_2 is applied to */
@@ -44,13 +45,15 @@ struct nn_tape {
     float *scores;  /* [length][nn_padded(length)] */
     float *memory;
     uint32_t *starts;
-    uint32_t *keys; /* [max(NN_ENCODER_ROWS, length)] */
+    uint32_t *keys; /* [max(NN_ENCODER_ROWS, nn_padded(length))] */
 
     /* The group that went forward. */
     size_t count, rows;
     float dropout;
     uint64_t key, first_token;
 };
+
+enum { ATTEND_ROWS = 24 }; /* whole tiles of our own product */
 
 /* The places of dropout in a block; attention's head h is AT_HEADS + h. */
 enum { AT_ATTEND, AT_INNER, AT_FEED, AT_HEADS, PLACES = AT_HEADS + NN_ENCODER_WIDTH_LIMIT };
@@ -130,7 +133,7 @@ forage_status nn_tape_create(const nn_encoder *encoder, size_t tokens, size_t se
     made = forage_calloc(1, sizeof *made);
     if (!made)
         goto memory;
-    size_t rows = nn_padded(tokens), keys = encoder->spec.length;
+    size_t rows = nn_padded(tokens), keys = nn_padded(encoder->spec.length);
     made->tokens = tokens;
     made->sequences = sequences;
     made->blocks = forage_calloc(encoder->spec.blocks, sizeof *made->blocks);
@@ -195,26 +198,49 @@ static const nn_drop *dropping(nn_tape *tape, size_t block, size_t place, size_t
 
 /* ---- forward ----------------------------------------------------------------- */
 
-/* One sequence's attention in one head: its columns of q, k, v (3 s apart) to those of `out` (s apart). */
+/* Queries [i, i + rows) of a sequence go together, and so do keys: in a causal encoder, products leave out what is zero
+ * by blocks. */
+static size_t next_block(size_t i, size_t tokens)
+{
+    return tokens - i < ATTEND_ROWS ? tokens - i : ATTEND_ROWS;
+}
+
+/* out [tokens][nn_padded(tokens)]: each of a sequence's rows (`pitch` apart, of one head) times each column of
+ * `turned`, where a query of that column sees the row. */
+static void score_keys(const nn_encoder *encoder, size_t tokens, const float *rows, size_t pitch, const float *turned,
+                       float *out)
+{
+    size_t stride = nn_padded(tokens), width = encoder->spec.width / encoder->spec.heads;
+    la_shape shape = {.n = stride, .k = width, .lda = pitch, .ldb = stride, .ldc = stride};
+    for (size_t j = 0; j < tokens; j += shape.m) {
+        size_t from = encoder->spec.causal ? j / NN_LANES * NN_LANES : 0;
+        shape.m = next_block(j, tokens);
+        shape.n = stride - from;
+        nn_encoder_multiply(encoder->isa, &shape, rows + j * pitch, turned + from, out + j * stride + from);
+    }
+}
+
+/* One sequence's attention in one head: its columns of q, k, v (3 s apart) to those of `attended` (s apart). */
 static void attend(const nn_encoder *encoder, nn_tape *tape, size_t b, size_t head, size_t first, size_t tokens,
                    float *chances)
 {
-    const nn_encoder_spec *spec = &encoder->spec;
     const nn_kernels *kernels = encoder->kernels;
-    size_t s = encoder->stride, width = spec->width / spec->heads, pitch = nn_padded(tokens);
+    bool causal = encoder->spec.causal;
+    size_t s = encoder->stride, width = encoder->spec.width / encoder->spec.heads, pitch = nn_padded(tokens);
     const float *q = tape->blocks[b].qkv + first * 3 * s + head * width, *k = q + s, *v = k + s;
-    kernels->turn(tokens, width, 3 * s, k, pitch, tape->turned);
-    nn_encoder_multiply(encoder->isa,
-                        &(la_shape){.m = tokens, .n = pitch, .k = width, .lda = 3 * s, .ldb = pitch, .ldc = pitch}, q,
-                        tape->turned, chances);
-    kernels->softmax(tokens, spec->causal ? 1 : tokens, spec->causal, pitch, (float)(1 / sqrt((double)width)), chances);
+    kernels->turn(tokens, width, 3 * s, q, pitch, tape->turned);
+    score_keys(encoder, tokens, k, 3 * s, tape->turned, chances);
     nn_drop room;
     const nn_drop *drop = dropping(tape, b, AT_HEADS + head, first, tokens, &room);
-    if (drop)
-        kernels->drop_marked(tokens, pitch, drop, chances, tape->scores);
-    nn_encoder_multiply(encoder->isa,
-                        &(la_shape){.m = tokens, .n = width, .k = tokens, .lda = pitch, .ldb = 3 * s, .ldc = s},
-                        drop ? tape->scores : chances, v, tape->blocks[b].attended + first * s + head * width);
+    kernels->attention(tokens, 0, causal, pitch, (float)(1 / sqrt((double)width)), drop, chances, tape->scores);
+    la_shape shape = {.transpose = LA_TN, .n = width, .k = tokens, .lda = pitch, .ldb = 3 * s, .ldc = s};
+    for (size_t i = 0; i < tokens; i += shape.m) {
+        shape.m = next_block(i, tokens);
+        if (causal)
+            shape.k = i + shape.m;
+        nn_encoder_multiply(encoder->isa, &shape, (drop ? tape->scores : chances) + i, v,
+                            tape->blocks[b].attended + (first + i) * s + head * width);
+    }
 }
 
 static void attend_all(const nn_encoder *encoder, nn_tape *tape, size_t b)
@@ -358,25 +384,29 @@ static void leave_rows_back(const nn_encoder *encoder, nn_tape *tape, size_t b, 
 static void attend_back(const nn_encoder *encoder, nn_tape *tape, size_t b, size_t head, size_t first, size_t tokens,
                         float *chances)
 {
-    const nn_encoder_spec *spec = &encoder->spec;
-    forage_isa isa = encoder->isa;
-    size_t s = encoder->stride, width = spec->width / spec->heads, pitch = nn_padded(tokens);
+    bool causal = encoder->spec.causal;
+    size_t s = encoder->stride, width = encoder->spec.width / encoder->spec.heads, pitch = nn_padded(tokens);
     const float *q = tape->blocks[b].qkv + first * 3 * s + head * width, *k = q + s, *v = k + s;
     float *dq = tape->d_qkv + first * 3 * s + head * width, *dk = dq + s, *dv = dk + s, *scores = tape->scores;
     const float *d = tape->d_heads + first * s + head * width;
-    encoder->kernels->turn(tokens, width, 3 * s, v, pitch, tape->turned);
-    nn_encoder_multiply(isa, &(la_shape){.m = tokens, .n = pitch, .k = width, .lda = s, .ldb = pitch, .ldc = pitch}, d,
-                        tape->turned, scores);
-    encoder->kernels->softmax_back(tokens, pitch, (float)(1 / sqrt((double)width)),
-                                   (float)(1.0 / (1.0 - (double)tape->dropout)), chances, scores);
-    const la_shape turned = {
-        .transpose = LA_TN, .m = tokens, .n = width, .k = tokens, .lda = pitch, .ldb = s, .ldc = 3 * s};
-    nn_encoder_multiply(isa, &turned, chances, d, dv);
-    la_shape shape = turned;
-    shape.ldb = 3 * s;
-    nn_encoder_multiply(isa, &shape, scores, q, dk);
-    shape.transpose = LA_NN;
-    nn_encoder_multiply(isa, &shape, scores, k, dq);
+    encoder->kernels->turn(tokens, width, s, d, pitch, tape->turned);
+    score_keys(encoder, tokens, v, 3 * s, tape->turned, scores);
+    encoder->kernels->attention_back(tokens, causal, pitch, (float)(1 / sqrt((double)width)),
+                                     (float)(1.0 / (1.0 - (double)tape->dropout)), chances, scores);
+    la_shape by_query = {.transpose = LA_TN, .n = width, .k = tokens, .lda = pitch, .ldb = 3 * s, .ldc = 3 * s};
+    la_shape by_key = {.transpose = LA_NN, .n = width, .lda = pitch, .ldc = 3 * s};
+    for (size_t i = 0; i < tokens; i += by_key.m) {
+        size_t from = causal ? i : 0;
+        by_query.m = by_key.m = next_block(i, tokens);
+        by_key.k = tokens - from;
+        if (causal)
+            by_query.k = i + by_query.m;
+        nn_encoder_multiply(encoder->isa, &by_query, scores + i, k, dq + i * 3 * s);
+        by_key.ldb = 3 * s;
+        nn_encoder_multiply(encoder->isa, &by_key, scores + i * pitch + from, q + from * 3 * s, dk + i * 3 * s);
+        by_key.ldb = s;
+        nn_encoder_multiply(encoder->isa, &by_key, chances + i * pitch + from, d + from * s, dv + i * 3 * s);
+    }
 }
 
 static void attend_all_back(const nn_encoder *encoder, nn_tape *tape, size_t b)

@@ -6,6 +6,16 @@
 #include "nn/kernels.h"
 
 #include <math.h>
+#include <string.h>
+
+/* Four floats side by side, and four of those of two: the first's are 0 to 3, the second's 4 to 7. */
+typedef float nn_four __attribute__((vector_size(16)));
+#if defined(__clang__)
+#define NN_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+typedef int nn_four_places __attribute__((vector_size(16)));
+#define NN_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, (nn_four_places){i, j, k, l})
+#endif
 
 #define KERNEL_TARGET
 #define KERNEL(name) portable_##name

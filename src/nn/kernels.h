@@ -112,12 +112,17 @@ typedef struct nn_kernels {
     void (*add_rows)(size_t rows, size_t stride, const float *in, float *sums);
     /* out [columns][stride] = in [rows][pitch] transposed, zero beyond `rows`. */
     void (*turn)(size_t rows, size_t columns, size_t pitch, const float *in, size_t stride, float *out);
-    /* Row i: softmax of scale times its first count + i step numbers; the others become 0. */
-    void (*softmax)(size_t rows, size_t count, size_t step, size_t stride, float scale, float *s);
-    /* out = drop(p) for p not negative; what falls is marked: its p changes sign. */
-    void (*drop_marked)(size_t rows, size_t stride, const nn_drop *drop, float *p, float *out);
-    /* For p from `softmax`, perhaps marked: p = drop(p), and d, the gradient by drop(p), becomes that by s. */
-    void (*softmax_back)(size_t rows, size_t stride, float scale, float drop_scale, float *p, float *d);
+    /* s [keys][stride] is turned: a column holds what one query gives for each key, and queries, of which column 0 has
+     * number `first`, lie side by side. Each column becomes the softmax of scale times itself; where `causal`, query i
+     * sees keys 0 to i, and the other places, which may hold anything, become 0. With `drop`, whose keys are the
+     * columns', out = drop(s), and what falls is marked: its s changes sign. */
+    void (*attention)(size_t keys, size_t first, bool causal, size_t stride, float scale, const nn_drop *drop, float *s,
+                      float *out);
+    /* The same for one query that sees all of s [keys]: the same bytes. */
+    void (*attention_one)(size_t keys, float scale, float *s);
+    /* The way back of `attention` for queries 0, 1 ...: p, perhaps marked, becomes drop(p), and d, the gradient by
+     * that, becomes the gradient by what s was. */
+    void (*attention_back)(size_t keys, bool causal, size_t stride, float scale, float drop_scale, float *p, float *d);
     /* `origin` NULL: 0. */
     void (*adam)(size_t count, const nn_adam_step *step, const float *g, const float *origin, float *w, float *m,
                  float *v);

@@ -333,7 +333,7 @@ static const nn_kernels KERNEL(table) = {
     .slope_back = KERNEL(slope_back),
     .add_rows = KERNEL(add_rows),
     .turn = KERNEL(turn),
-    .softmax = KERNEL(softmax),
-    .drop_marked = KERNEL(drop_marked),
-    .softmax_back = KERNEL(softmax_back),
+    .attention = KERNEL(attention),
+    .attention_one = KERNEL(attention_one),
+    .attention_back = KERNEL(attention_back),
 };

@@ -8,14 +8,13 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 
-/* The sum of lanes, in one order. */
-KERNEL_TARGET static inline __attribute__((always_inline)) float KERNEL(fold)(float *sum)
+/* The sum of lanes: l and l + 8, then 4, 2, 1. */
+KERNEL_TARGET static inline __attribute__((always_inline)) float KERNEL(fold)(const float *lanes)
 {
-    for (size_t half = NN_LANES / 2; half > 0; half /= 2) {
-        for (size_t l = 0; l < half; l++)
-            sum[l] += sum[l + half];
-    }
-    return sum[0];
+    nn_four part[NN_LANES / 4];
+    memcpy(part, lanes, sizeof part);
+    part[0] = (part[0] + part[2]) + (part[1] + part[3]);
+    return (part[0][0] + part[0][2]) + (part[0][1] + part[0][3]);
 }
 
 /* Which places fall: a hash of the row's key and the column, as in `dropout`. */
@@ -49,19 +48,16 @@ KERNEL_TARGET static void KERNEL(norm)(size_t rows, size_t width, size_t stride,
         float by = 1.0F / sqrtf(KERNEL(fold)(square) * each + epsilon);
         for (size_t j = 0; j < stride; j += NN_LANES) {
             float part[NN_LANES], out[NN_LANES];
-            for (size_t l = 0; l < NN_LANES; l++)
+            for (size_t l = 0; l < NN_LANES; l++) {
                 part[l] = (row[j + l] - mean) * by;
-            for (size_t l = width - j; l < NN_LANES; l++)
-                part[l] = 0.0F;
-            for (size_t l = 0; l < NN_LANES; l++)
                 out[l] = part[l] * gain[j + l] + shift[j + l];
-            if (xhat) {
-                for (size_t l = 0; l < NN_LANES; l++)
-                    xhat[i * stride + j + l] = part[l];
             }
-            for (size_t l = 0; l < NN_LANES; l++)
-                y[i * stride + j + l] = out[l];
+            memcpy(y + i * stride + j, out, sizeof out);
+            if (xhat)
+                memcpy(xhat + i * stride + j, part, sizeof part);
         }
+        for (size_t j = width; xhat && j < stride; j++)
+            xhat[i * stride + j] = 0.0F;
         if (scale)
             scale[i] = by;
     }
@@ -72,17 +68,28 @@ KERNEL_TARGET static void KERNEL(norm_back)(size_t rows, size_t width, size_t st
                                             float *restrict dgain, float *restrict dshift, float *restrict sum)
 {
     float each = 1.0F / (float)width;
+    for (size_t j = 0; j < stride; j += NN_LANES) {
+        float first[NN_LANES] = {0}, second[NN_LANES] = {0};
+        for (size_t i = 0; i < rows; i++) {
+            for (size_t l = 0; l < NN_LANES; l++) {
+                first[l] += d[i * stride + j + l];
+                second[l] += d[i * stride + j + l] * xhat[i * stride + j + l];
+            }
+        }
+        for (size_t l = 0; l < NN_LANES; l++) {
+            dshift[j + l] += first[l];
+            dgain[j + l] += second[l];
+        }
+    }
     for (size_t i = 0; i < rows; i++) {
-        float *row = d + i * stride, *to = sum ? sum + i * stride : NULL;
+        float *row = d + i * stride, *to = sum ? sum + i * stride : row;
         const float *hat = xhat + i * stride;
         float first[NN_LANES] = {0}, second[NN_LANES] = {0};
         for (size_t j = 0; j < stride; j += NN_LANES) {
             for (size_t l = 0; l < NN_LANES; l++) {
-                float by = row[j + l], of = hat[j + l], inner = by * gain[j + l];
-                dgain[j + l] += by * of;
-                dshift[j + l] += by;
+                float inner = row[j + l] * gain[j + l];
                 first[l] += inner;
-                second[l] += inner * of;
+                second[l] += inner * hat[j + l];
             }
         }
         float mean = KERNEL(fold)(first) * each, slope = KERNEL(fold)(second) * each, by = scale[i];
@@ -90,13 +97,12 @@ KERNEL_TARGET static void KERNEL(norm_back)(size_t rows, size_t width, size_t st
             float part[NN_LANES];
             for (size_t l = 0; l < NN_LANES; l++)
                 part[l] = (row[j + l] * gain[j + l] - mean - hat[j + l] * slope) * by;
-            for (size_t l = width - j; l < NN_LANES; l++)
-                part[l] = 0.0F;
-            for (size_t l = 0; to && l < NN_LANES; l++)
-                to[j + l] += part[l];
-            for (size_t l = 0; !to && l < NN_LANES; l++)
-                row[j + l] = part[l];
+            for (size_t l = 0; sum && l < NN_LANES; l++)
+                part[l] += to[j + l];
+            memcpy(to + j, part, sizeof part);
         }
+        for (size_t j = width; j < stride; j++)
+            to[j] = 0.0F;
     }
 }
 
@@ -167,20 +173,25 @@ KERNEL_TARGET static void KERNEL(residual)(size_t rows, size_t stride, const flo
 KERNEL_TARGET static void KERNEL(residual_back)(size_t rows, size_t stride, const nn_drop *drop,
                                                 const float *restrict d, float *restrict dbias, float *restrict out)
 {
-    for (size_t i = 0; i < rows; i++) {
-        uint32_t key = drop ? drop->keys[i] : 0, threshold = drop ? drop->threshold : 0;
-        float scale = drop ? drop->scale : 1.0F;
-        for (size_t j = 0; j < stride; j += NN_LANES) {
-            float part[NN_LANES];
-            for (size_t l = 0; l < NN_LANES; l++)
-                part[l] = d[i * stride + j + l];
-            for (size_t l = 0; threshold && l < NN_LANES; l++)
-                part[l] = KERNEL(place)(key, (uint32_t)(j + l)) < threshold ? 0.0F : part[l] * scale;
+    for (size_t j = 0; j < stride; j += NN_LANES) {
+        float sum[NN_LANES] = {0};
+        for (size_t i = 0; !drop && i < rows; i++) {
             for (size_t l = 0; l < NN_LANES; l++) {
-                out[i * stride + j + l] = part[l];
-                dbias[j + l] += part[l];
+                float value = d[i * stride + j + l];
+                out[i * stride + j + l] = value;
+                sum[l] += value;
             }
         }
+        for (size_t i = 0; drop && i < rows; i++) {
+            for (size_t l = 0; l < NN_LANES; l++) {
+                float kept = d[i * stride + j + l] * drop->scale;
+                float value = KERNEL(place)(drop->keys[i], (uint32_t)(j + l)) < drop->threshold ? 0.0F : kept;
+                out[i * stride + j + l] = value;
+                sum[l] += value;
+            }
+        }
+        for (size_t l = 0; l < NN_LANES; l++)
+            dbias[j + l] += sum[l];
     }
 }
 
@@ -217,88 +228,135 @@ KERNEL_TARGET static void KERNEL(add_rows)(size_t rows, size_t stride, const flo
 KERNEL_TARGET static void KERNEL(turn)(size_t rows, size_t columns, size_t pitch, const float *restrict in,
                                        size_t stride, float *restrict out)
 {
+    size_t i = 0, whole = columns / 4 * 4;
+    for (; i + 4 <= rows; i += 4) {
+        const float *from = in + i * pitch;
+        for (size_t c = 0; c < whole; c += 4) {
+            nn_four row[4], pair[4];
+            for (size_t r = 0; r < 4; r++)
+                memcpy(&row[r], from + r * pitch + c, sizeof row[r]);
+            pair[0] = NN_SHUFFLE(row[0], row[1], 0, 4, 1, 5);
+            pair[1] = NN_SHUFFLE(row[2], row[3], 0, 4, 1, 5);
+            pair[2] = NN_SHUFFLE(row[0], row[1], 2, 6, 3, 7);
+            pair[3] = NN_SHUFFLE(row[2], row[3], 2, 6, 3, 7);
+            for (size_t r = 0; r < 4; r += 2) {
+                row[r] = NN_SHUFFLE(pair[r], pair[r + 1], 0, 1, 4, 5);
+                row[r + 1] = NN_SHUFFLE(pair[r], pair[r + 1], 2, 3, 6, 7);
+            }
+            for (size_t r = 0; r < 4; r++)
+                memcpy(out + (c + r) * stride + i, &row[r], sizeof row[r]);
+        }
+        for (size_t c = whole; c < columns; c++) {
+            for (size_t r = 0; r < 4; r++)
+                out[c * stride + i + r] = from[r * pitch + c];
+        }
+    }
     for (size_t c = 0; c < columns; c++) {
-        for (size_t i = 0; i < rows; i++)
-            out[c * stride + i] = in[i * pitch + c];
-        for (size_t i = rows; i < stride; i++)
-            out[c * stride + i] = 0.0F;
+        for (size_t r = i; r < rows; r++)
+            out[c * stride + r] = in[r * pitch + c];
+        for (size_t r = rows; r < stride; r++)
+            out[c * stride + r] = 0.0F;
     }
 }
 
-KERNEL_TARGET static void KERNEL(softmax)(size_t rows, size_t count, size_t step, size_t stride, float scale,
-                                          float *restrict s)
+KERNEL_TARGET static void KERNEL(attention)(size_t keys, size_t first, bool causal, size_t stride, float scale,
+                                            const nn_drop *drop, float *restrict s, float *restrict out)
 {
-    for (size_t i = 0; i < rows; i++, count += step) {
-        float *row = s + i * stride;
-        float most[NN_LANES], sum[NN_LANES] = {0};
+    for (size_t c = 0; c < stride; c += NN_LANES) {
+        uint32_t query = (uint32_t)(first + c);                     /* of lane 0 */
+        size_t all = causal && query + 1 < keys ? query + 1 : keys; /* keys that all lanes see */
+        size_t some = causal && query + NN_LANES < keys ? query + NN_LANES : keys;
+        float most[NN_LANES], sum[NN_LANES] = {0}, by[NN_LANES];
         for (size_t l = 0; l < NN_LANES; l++)
             most[l] = -INFINITY;
-        size_t j = 0;
-        for (; j < count; j += NN_LANES) {
+        for (size_t j = 0; j < all; j++) {
             for (size_t l = 0; l < NN_LANES; l++) {
-                float value = j + l < count ? row[j + l] * scale : -INFINITY;
-                row[j + l] = value;
+                float value = s[j * stride + c + l] * scale;
                 most[l] = value > most[l] ? value : most[l];
             }
         }
-        for (size_t half = NN_LANES / 2; half > 0; half /= 2) {
-            for (size_t l = 0; l < half; l++)
-                most[l] = most[l] > most[l + half] ? most[l] : most[l + half];
+        for (size_t j = all; j < some; j++) {
+            for (uint32_t l = 0; l < NN_LANES; l++) {
+                float value = s[j * stride + c + l] * scale;
+                value = j <= query + l ? value : -INFINITY;
+                most[l] = value > most[l] ? value : most[l];
+            }
         }
-        for (j = 0; j < count; j += NN_LANES) {
+        for (size_t j = 0; j < all; j++) {
             for (size_t l = 0; l < NN_LANES; l++) {
-                float e = KERNEL(exp_negative)(row[j + l] - most[0]);
-                e = j + l < count ? e : 0.0F;
-                row[j + l] = e;
+                float e = KERNEL(exp_negative)(s[j * stride + c + l] * scale - most[l]);
+                s[j * stride + c + l] = e;
                 sum[l] += e;
             }
         }
-        float by = 1.0F / KERNEL(fold)(sum);
-        for (j = 0; j < count; j += NN_LANES) {
+        for (uint32_t j = (uint32_t)all; j < some; j++) {
+            for (uint32_t l = 0; l < NN_LANES; l++) {
+                float e = KERNEL(exp_negative)(s[j * stride + c + l] * scale - most[l]);
+                e = j <= query + l ? e : 0.0F;
+                s[j * stride + c + l] = e;
+                sum[l] += e;
+            }
+        }
+        for (size_t l = 0; l < NN_LANES; l++)
+            by[l] = 1.0F / sum[l];
+        for (size_t j = 0; !drop && j < some; j++) {
             for (size_t l = 0; l < NN_LANES; l++)
-                row[j + l] *= by;
+                s[j * stride + c + l] *= by[l];
         }
-        for (; j < stride; j++)
-            row[j] = 0.0F;
-    }
-}
-
-KERNEL_TARGET static void KERNEL(drop_marked)(size_t rows, size_t stride, const nn_drop *drop, float *restrict p,
-                                              float *restrict out)
-{
-    uint32_t threshold = drop->threshold;
-    float scale = drop->scale;
-    for (size_t i = 0; i < rows; i++) {
-        uint32_t key = drop->keys[i];
-        for (uint32_t j = 0; j < (uint32_t)stride; j++) {
-            bool falls = KERNEL(place)(key, j) < threshold;
-            float value = p[i * stride + j];
-            p[i * stride + j] = falls ? -value : value;
-            out[i * stride + j] = falls ? 0.0F : value * scale;
+        for (uint32_t j = 0; drop && j < some; j++) {
+            for (size_t l = 0; l < NN_LANES; l++) {
+                float p = s[j * stride + c + l] * by[l];
+                bool falls = KERNEL(place)(drop->keys[c + l], j) < drop->threshold;
+                s[j * stride + c + l] = falls ? -p : p;
+                out[j * stride + c + l] = falls ? 0.0F : p * drop->scale;
+            }
+        }
+        for (size_t j = some; j < keys; j++) {
+            for (size_t l = 0; l < NN_LANES; l++)
+                s[j * stride + c + l] = 0.0F;
+            for (size_t l = 0; drop && l < NN_LANES; l++)
+                out[j * stride + c + l] = 0.0F;
         }
     }
 }
 
-KERNEL_TARGET static void KERNEL(softmax_back)(size_t rows, size_t stride, float scale, float kept_scale,
-                                               float *restrict p, float *restrict d)
+KERNEL_TARGET static void KERNEL(attention_one)(size_t keys, float scale, float *s)
 {
-    for (size_t i = 0; i < rows; i++) {
-        float *chance = p + i * stride, *row = d + i * stride;
+    float most = -INFINITY, sum = 0.0F;
+    for (size_t j = 0; j < keys; j++)
+        most = s[j] * scale > most ? s[j] * scale : most;
+    for (size_t j = 0; j < keys; j++)
+        s[j] = KERNEL(exp_negative)(s[j] * scale - most);
+    for (size_t j = 0; j < keys; j++)
+        sum += s[j];
+    float by = 1.0F / sum;
+    for (size_t j = 0; j < keys; j++)
+        s[j] *= by;
+}
+
+KERNEL_TARGET static void KERNEL(attention_back)(size_t keys, bool causal, size_t stride, float scale, float drop_scale,
+                                                 float *restrict p, float *restrict d)
+{
+    for (size_t c = 0; c < stride; c += NN_LANES) {
+        size_t some = causal && c + NN_LANES < keys ? c + NN_LANES : keys;
         float sum[NN_LANES] = {0};
-        for (size_t j = 0; j < stride; j += NN_LANES) {
+        for (size_t j = 0; j < some; j++) {
             for (size_t l = 0; l < NN_LANES; l++) {
-                float kept = chance[j + l] > 0.0F ? chance[j + l] * kept_scale : 0.0F;
-                sum[l] += kept * row[j + l];
+                float of = p[j * stride + c + l], scaled = of * drop_scale, kept = of > 0.0F ? scaled : 0.0F;
+                sum[l] += kept * d[j * stride + c + l];
             }
         }
-        float mean = KERNEL(fold)(sum);
-        for (size_t j = 0; j < stride; j += NN_LANES) {
+        for (size_t j = 0; j < some; j++) {
             for (size_t l = 0; l < NN_LANES; l++) {
-                float of = chance[j + l], kept = of > 0.0F ? of * kept_scale : 0.0F;
+                float of = p[j * stride + c + l], scaled = of * drop_scale, kept = of > 0.0F ? scaled : 0.0F;
                 float size = of > 0.0F ? of : -of;
-                row[j + l] = (kept * row[j + l] - size * mean) * scale;
-                chance[j + l] = kept;
+                d[j * stride + c + l] = (kept * d[j * stride + c + l] - size * sum[l]) * scale;
+                p[j * stride + c + l] = kept;
             }
+        }
+        for (size_t j = some; j < keys; j++) {
+            for (size_t l = 0; l < NN_LANES; l++)
+                d[j * stride + c + l] = 0.0F;
         }
     }
 }

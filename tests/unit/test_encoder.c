@@ -410,11 +410,13 @@ static void as_many_fall_as_should(void **state)
         for (size_t i = 0; i < (size_t)ROWS * STRIDE; i++)
             y[i] = marked[i] = 1;
         kernels->drop(ROWS, STRIDE, &drop, y);
-        kernels->drop_marked(ROWS, STRIDE, &drop, marked, out);
+        /* Scores that are all the same, turned: each of 64 keys has a chance of 1 in 64. */
+        kernels->attention(STRIDE, 0, false, ROWS, 1, &drop, marked, out);
         for (size_t i = 0; i < (size_t)ROWS * STRIDE; i++) {
+            float turned = out[i % STRIDE * ROWS + i / STRIDE], mark = marked[i % STRIDE * ROWS + i / STRIDE];
             fallen += y[i] == 0;
             assert_true(y[i] == 0 || y[i] == drop.scale);
-            assert_true(out[i] == y[i] && (marked[i] < 0) == (y[i] == 0));
+            assert_true(turned == y[i] / STRIDE && mark == (y[i] == 0 ? -1.0F : 1.0F) / STRIDE);
         }
         assert_true(fabs((double)fallen / (ROWS * STRIDE) - p) < 5 * sqrt(p * (1 - p) / (ROWS * STRIDE)));
         memset(out, 0, sizeof out);
@@ -521,10 +523,10 @@ static void a_causal_encoder_sees_no_future(void **state)
 /* Runs everything that is not a product on numbers of `seed`; returns what came out. */
 static float *kernel_results(const nn_kernels *kernels, size_t width, uint64_t seed, size_t *count)
 {
-    enum { ROWS = 19, ARRAYS = 24 };
+    enum { ROWS = 19, ARRAYS = 29 };
     size_t stride = nn_padded(width), size = ROWS * stride;
     float *room = floats(ARRAYS * size), *a[ARRAYS];
-    uint32_t keys[ROWS];
+    uint32_t keys[128];
     forage_rng rng;
     forage_rng_seed(&rng, seed);
     for (size_t i = 0; i < ARRAYS; i++) {
@@ -534,7 +536,7 @@ static float *kernel_results(const nn_kernels *kernels, size_t width, uint64_t s
                 a[i][r * stride + j] = (float)(3 * forage_rng_normal(&rng));
         }
     }
-    for (size_t i = 0; i < ROWS; i++)
+    for (size_t i = 0; i < 128; i++)
         keys[i] = (uint32_t)forage_rng_integers(&rng, UINT32_MAX);
     const nn_drop drop = {.keys = keys, .threshold = 1000000000, .scale = 1.3F};
     kernels->norm(ROWS, width, stride, 1e-5F, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -548,10 +550,11 @@ static float *kernel_results(const nn_kernels *kernels, size_t width, uint64_t s
     kernels->mask_leaky(ROWS, stride, 1.2F, 0.01F, a[12], a[17], a[0]);
     kernels->slope_back(ROWS, stride, a[13], a[18], a[0]);
     kernels->add_rows(ROWS, stride, a[2], a[0]);
-    kernels->softmax(ROWS, 1, width > ROWS, stride, 0.7F, a[19]);
-    kernels->softmax(ROWS, width, 0, stride, 0.7F, a[20]);
-    kernels->drop_marked(ROWS, stride, &drop, a[20], a[21]);
-    kernels->softmax_back(ROWS, stride, 0.6F, 1.3F, a[20], a[22]);
+    kernels->attention(ROWS, 3, true, stride, 0.7F, NULL, a[19], NULL);
+    kernels->attention(ROWS, 0, width > ROWS, stride, 0.7F, &drop, a[20], a[21]);
+    kernels->attention_back(ROWS, width > ROWS, stride, 0.6F, 1.3F, a[20], a[22]);
+    kernels->attention_one(ROWS * stride, 0.7F, a[24]);
+    kernels->turn(ROWS, width, stride, a[2], 48, a[25]);
     kernels->drop(ROWS, stride, &drop, a[23]);
     *count = ARRAYS * size;
     return room;
