@@ -69,17 +69,18 @@ KERNEL_TARGET static void KERNEL(norm_back)(size_t rows, size_t width, size_t st
 {
     float each = 1.0F / (float)width;
     for (size_t j = 0; j < stride; j += NN_LANES) {
-        float first[NN_LANES] = {0}, second[NN_LANES] = {0};
+        float sum_shift[NN_LANES] = {0}, sum_gain[NN_LANES] = {0};
         for (size_t i = 0; i < rows; i++) {
+#pragma GCC unroll 1 /* or gcc unrolls it, and takes one number at a time */
             for (size_t l = 0; l < NN_LANES; l++) {
-                first[l] += d[i * stride + j + l];
-                second[l] += d[i * stride + j + l] * xhat[i * stride + j + l];
+                sum_shift[l] += d[i * stride + j + l];
+                sum_gain[l] += d[i * stride + j + l] * xhat[i * stride + j + l];
             }
         }
-        for (size_t l = 0; l < NN_LANES; l++) {
-            dshift[j + l] += first[l];
-            dgain[j + l] += second[l];
-        }
+        for (size_t l = 0; l < NN_LANES; l++)
+            dshift[j + l] += sum_shift[l];
+        for (size_t l = 0; l < NN_LANES; l++)
+            dgain[j + l] += sum_gain[l];
     }
     for (size_t i = 0; i < rows; i++) {
         float *row = d + i * stride, *to = sum ? sum + i * stride : row;
@@ -259,44 +260,48 @@ KERNEL_TARGET static void KERNEL(turn)(size_t rows, size_t columns, size_t pitch
     }
 }
 
+/* What the queries of NN_LANES columns do not see, among keys [begin, end), becomes `value`. */
+KERNEL_TARGET static inline void KERNEL(hide)(uint32_t begin, uint32_t end, uint32_t query, size_t stride, float value,
+                                              float *s)
+{
+    for (uint32_t j = begin; j < end; j++) {
+        for (uint32_t l = 0; l < NN_LANES; l++)
+            s[j * stride + l] = j <= query + l ? s[j * stride + l] : value;
+    }
+}
+
 KERNEL_TARGET static void KERNEL(attention)(size_t keys, size_t first, bool causal, size_t stride, float scale,
                                             const nn_drop *drop, float *restrict s, float *restrict out)
 {
+    uint32_t threshold = drop ? drop->threshold : 0;
+    float kept = drop ? drop->scale : 1.0F;
     for (size_t c = 0; c < stride; c += NN_LANES) {
         uint32_t query = (uint32_t)(first + c);                     /* of lane 0 */
         size_t all = causal && query + 1 < keys ? query + 1 : keys; /* keys that all lanes see */
         size_t some = causal && query + NN_LANES < keys ? query + NN_LANES : keys;
         float most[NN_LANES], sum[NN_LANES] = {0}, by[NN_LANES];
+        uint32_t key[NN_LANES] = {0};
+        if (drop)
+            memcpy(key, drop->keys + c, sizeof key);
         for (size_t l = 0; l < NN_LANES; l++)
             most[l] = -INFINITY;
-        for (size_t j = 0; j < all; j++) {
+        KERNEL(hide)((uint32_t)all, (uint32_t)some, query, stride, -INFINITY, s + c);
+        for (size_t j = 0; j < some; j++) {
+#pragma GCC unroll 1
             for (size_t l = 0; l < NN_LANES; l++) {
                 float value = s[j * stride + c + l] * scale;
                 most[l] = value > most[l] ? value : most[l];
             }
         }
-        for (size_t j = all; j < some; j++) {
-            for (uint32_t l = 0; l < NN_LANES; l++) {
-                float value = s[j * stride + c + l] * scale;
-                value = j <= query + l ? value : -INFINITY;
-                most[l] = value > most[l] ? value : most[l];
-            }
-        }
-        for (size_t j = 0; j < all; j++) {
+        /* What is hidden adds exp(-87) to a sum that already holds exp(0): nothing. */
+        for (size_t j = 0; j < some; j++) {
             for (size_t l = 0; l < NN_LANES; l++) {
                 float e = KERNEL(exp_negative)(s[j * stride + c + l] * scale - most[l]);
                 s[j * stride + c + l] = e;
                 sum[l] += e;
             }
         }
-        for (uint32_t j = (uint32_t)all; j < some; j++) {
-            for (uint32_t l = 0; l < NN_LANES; l++) {
-                float e = KERNEL(exp_negative)(s[j * stride + c + l] * scale - most[l]);
-                e = j <= query + l ? e : 0.0F;
-                s[j * stride + c + l] = e;
-                sum[l] += e;
-            }
-        }
+        KERNEL(hide)((uint32_t)all, (uint32_t)some, query, stride, 0, s + c);
         for (size_t l = 0; l < NN_LANES; l++)
             by[l] = 1.0F / sum[l];
         for (size_t j = 0; !drop && j < some; j++) {
@@ -304,11 +309,12 @@ KERNEL_TARGET static void KERNEL(attention)(size_t keys, size_t first, bool caus
                 s[j * stride + c + l] *= by[l];
         }
         for (uint32_t j = 0; drop && j < some; j++) {
+            float *row = s + j * stride + c, *to = out + j * stride + c;
             for (size_t l = 0; l < NN_LANES; l++) {
-                float p = s[j * stride + c + l] * by[l];
-                bool falls = KERNEL(place)(drop->keys[c + l], j) < drop->threshold;
-                s[j * stride + c + l] = falls ? -p : p;
-                out[j * stride + c + l] = falls ? 0.0F : p * drop->scale;
+                uint32_t hash = KERNEL(place)(key[l], j);
+                float p = row[l] * by[l], scaled = p * kept;
+                row[l] = hash < threshold ? -p : p;
+                to[l] = hash < threshold ? 0.0F : scaled;
             }
         }
         for (size_t j = some; j < keys; j++) {
