@@ -13,7 +13,7 @@
 
 enum { ROWS = NN_ENCODER_SCORE_ROWS };
 
-typedef struct scratch {
+typedef struct buffers {
     float *qkv;      /* [tokens][3 s] */
     float *attended; /* [tokens][s] */
     float *narrow;   /* [ROWS][s] */
@@ -21,10 +21,10 @@ typedef struct scratch {
     float *wide;     /* [ROWS][f] */
     float *turned;   /* [head's width][ROWS] */
     float *chances;  /* [nn_padded(length)][ROWS] */
-} scratch;
+} buffers;
 
 /* Lays it out in `memory`; returns floats. */
-static size_t lay_out(const nn_encoder *encoder, size_t tokens, float *memory, scratch *made)
+static size_t lay_out(const nn_encoder *encoder, size_t tokens, float *memory, buffers *made)
 {
     const nn_encoder_spec *spec = &encoder->spec;
     size_t s = encoder->stride, f = encoder->inner_stride, length = nn_padded(spec->length), at = 0;
@@ -46,7 +46,7 @@ static size_t lay_out(const nn_encoder *encoder, size_t tokens, float *memory, s
 
 size_t nn_encoder_scratch_size(const nn_encoder *encoder, size_t tokens)
 {
-    scratch unused;
+    buffers unused;
     return lay_out(encoder, tokens, NULL, &unused) * sizeof(float);
 }
 
@@ -66,7 +66,7 @@ static void enter(const nn_encoder *encoder, size_t b, size_t rows, const float 
 }
 
 /* The rest of a block after attention, in place: x is what ran into it. */
-static void leave(const nn_encoder *encoder, size_t b, size_t rows, const float *attended, const scratch *room,
+static void leave(const nn_encoder *encoder, size_t b, size_t rows, const float *attended, const buffers *room,
                   float *x)
 {
     const nn_encoder_block *block = &encoder->blocks[b];
@@ -94,7 +94,7 @@ static void leave(const nn_encoder *encoder, size_t b, size_t rows, const float 
 }
 
 /* Attention of all tokens of a sequence in one head. Scores lie turned, a column per query. */
-static void attend(const nn_encoder *encoder, size_t head, size_t tokens, const float *qkv, const scratch *room,
+static void attend(const nn_encoder *encoder, size_t head, size_t tokens, const float *qkv, const buffers *room,
                    float *attended)
 {
     const nn_encoder_spec *spec = &encoder->spec;
@@ -137,7 +137,7 @@ static size_t tokens_of(const nn_pack *pack)
 }
 
 /* Queries, keys and values of all tokens. */
-static void enter_all(const nn_encoder *encoder, size_t b, size_t tokens, const scratch *room, const float *x)
+static void enter_all(const nn_encoder *encoder, size_t b, size_t tokens, const buffers *room, const float *x)
 {
     size_t s = encoder->stride;
     for (size_t first = 0; first < tokens; first += ROWS)
@@ -145,7 +145,7 @@ static void enter_all(const nn_encoder *encoder, size_t b, size_t tokens, const 
               room->qkv + first * 3 * s);
 }
 
-static void run_block(const nn_encoder *encoder, size_t b, const nn_pack *pack, const scratch *room, float *x)
+static void run_block(const nn_encoder *encoder, size_t b, const nn_pack *pack, const buffers *room, float *x)
 {
     size_t s = encoder->stride, tokens = tokens_of(pack);
     enter_all(encoder, b, tokens, room, x);
@@ -160,27 +160,27 @@ static void run_block(const nn_encoder *encoder, size_t b, const nn_pack *pack, 
 }
 
 /* What is beyond the width in `attended` is never written by attention. */
-static void clear_attended(const nn_encoder *encoder, size_t tokens, const scratch *room)
+static void clear_attended(const nn_encoder *encoder, size_t tokens, const buffers *room)
 {
     if (encoder->spec.width < encoder->stride)
         memset(room->attended, 0, tokens * encoder->stride * sizeof *room->attended);
 }
 
-void nn_encoder_run(const nn_encoder *encoder, const nn_pack *pack, void *memory, float *x)
+void nn_encoder_run(const nn_encoder *encoder, const nn_pack *pack, void *scratch, float *x)
 {
-    scratch room;
+    buffers room;
     size_t tokens = tokens_of(pack);
-    (void)lay_out(encoder, tokens, memory, &room);
+    (void)lay_out(encoder, tokens, scratch, &room);
     clear_attended(encoder, tokens, &room);
     for (size_t b = 0; b < encoder->spec.blocks; b++)
         run_block(encoder, b, pack, &room, x);
 }
 
-void nn_encoder_last(const nn_encoder *encoder, const nn_pack *pack, void *memory, float *x, float *out)
+void nn_encoder_last(const nn_encoder *encoder, const nn_pack *pack, void *scratch, float *x, float *out)
 {
-    scratch room;
+    buffers room;
     size_t s = encoder->stride, tokens = tokens_of(pack), b = encoder->spec.blocks - 1;
-    (void)lay_out(encoder, tokens, memory, &room);
+    (void)lay_out(encoder, tokens, scratch, &room);
     clear_attended(encoder, tokens, &room);
     for (size_t i = 0; i < b; i++)
         run_block(encoder, i, pack, &room, x);
@@ -260,7 +260,7 @@ size_t nn_cache_length(const nn_cache *cache)
 
 void nn_cache_append(const nn_encoder *encoder, nn_cache *cache, const float *x, float *out)
 {
-    scratch room;
+    buffers room;
     size_t s = encoder->stride, length = encoder->spec.length;
     (void)lay_out(encoder, 1, cache->room, &room);
     clear_attended(encoder, 1, &room);

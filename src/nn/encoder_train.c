@@ -73,7 +73,8 @@ static double shared_floats(const nn_encoder *encoder, double rows)
 {
     const nn_encoder_spec *spec = &encoder->spec;
     double s = (double)encoder->stride, f = (double)encoder->inner_stride, length = (double)nn_padded(spec->length);
-    return rows * (7 * s + 1) + NN_ENCODER_ROWS * (s + f) + length * ((double)(spec->width / spec->heads) + length);
+    double head = (double)spec->width / (double)spec->heads;
+    return rows * (7 * s + 1) + NN_ENCODER_ROWS * (s + f) + length * (head + length);
 }
 
 double nn_tape_memory(const nn_encoder *encoder, size_t tokens)
