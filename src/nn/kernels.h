@@ -123,6 +123,12 @@ typedef struct nn_kernels {
     /* The way back of `attention` for queries 0, 1 ...: p, perhaps marked, becomes drop(p), and d, the gradient by
      * that, becomes the gradient by what s was. */
     void (*attention_back)(size_t keys, bool causal, size_t stride, float scale, float drop_scale, float *p, float *d);
+    /* Row i: softmax of scale times its first count + i step numbers; the others become 0. */
+    void (*softmax)(size_t rows, size_t count, size_t step, size_t stride, float scale, float *s);
+    /* out = drop(p) for p not negative; what falls is marked: its p changes sign. */
+    void (*drop_marked)(size_t rows, size_t stride, const nn_drop *drop, float *p, float *out);
+    /* For p from `softmax`, perhaps marked: p = drop(p), and d, the gradient by drop(p), becomes that by s. */
+    void (*softmax_back)(size_t rows, size_t stride, float scale, float drop_scale, float *p, float *d);
     /* `origin` NULL: 0. */
     void (*adam)(size_t count, const nn_adam_step *step, const float *g, const float *origin, float *w, float *m,
                  float *v);

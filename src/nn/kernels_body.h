@@ -336,4 +336,7 @@ static const nn_kernels KERNEL(table) = {
     .attention = KERNEL(attention),
     .attention_one = KERNEL(attention_one),
     .attention_back = KERNEL(attention_back),
+    .softmax = KERNEL(softmax),
+    .drop_marked = KERNEL(drop_marked),
+    .softmax_back = KERNEL(softmax_back),
 };

@@ -366,3 +366,81 @@ KERNEL_TARGET static void KERNEL(attention_back)(size_t keys, bool causal, size_
         }
     }
 }
+
+KERNEL_TARGET static void KERNEL(softmax)(size_t rows, size_t count, size_t step, size_t stride, float scale,
+                                          float *restrict s)
+{
+    for (size_t i = 0; i < rows; i++, count += step) {
+        float *row = s + i * stride;
+        float most[NN_LANES], sum[NN_LANES] = {0};
+        for (size_t l = 0; l < NN_LANES; l++)
+            most[l] = -INFINITY;
+        size_t j = 0;
+        for (; j < count; j += NN_LANES) {
+            for (size_t l = 0; l < NN_LANES; l++) {
+                float value = j + l < count ? row[j + l] * scale : -INFINITY;
+                row[j + l] = value;
+                most[l] = value > most[l] ? value : most[l];
+            }
+        }
+        for (size_t half = NN_LANES / 2; half > 0; half /= 2) {
+            for (size_t l = 0; l < half; l++)
+                most[l] = most[l] > most[l + half] ? most[l] : most[l + half];
+        }
+        for (j = 0; j < count; j += NN_LANES) {
+            for (size_t l = 0; l < NN_LANES; l++) {
+                float e = KERNEL(exp_negative)(row[j + l] - most[0]);
+                e = j + l < count ? e : 0.0F;
+                row[j + l] = e;
+                sum[l] += e;
+            }
+        }
+        float by = 1.0F / KERNEL(fold)(sum);
+        for (j = 0; j < count; j += NN_LANES) {
+            for (size_t l = 0; l < NN_LANES; l++)
+                row[j + l] *= by;
+        }
+        for (; j < stride; j++)
+            row[j] = 0.0F;
+    }
+}
+
+KERNEL_TARGET static void KERNEL(drop_marked)(size_t rows, size_t stride, const nn_drop *drop, float *restrict p,
+                                              float *restrict out)
+{
+    uint32_t threshold = drop->threshold;
+    float scale = drop->scale;
+    for (size_t i = 0; i < rows; i++) {
+        uint32_t key = drop->keys[i];
+        for (uint32_t j = 0; j < (uint32_t)stride; j++) {
+            bool falls = KERNEL(place)(key, j) < threshold;
+            float value = p[i * stride + j];
+            p[i * stride + j] = falls ? -value : value;
+            out[i * stride + j] = falls ? 0.0F : value * scale;
+        }
+    }
+}
+
+KERNEL_TARGET static void KERNEL(softmax_back)(size_t rows, size_t stride, float scale, float kept_scale,
+                                               float *restrict p, float *restrict d)
+{
+    for (size_t i = 0; i < rows; i++) {
+        float *chance = p + i * stride, *row = d + i * stride;
+        float sum[NN_LANES] = {0};
+        for (size_t j = 0; j < stride; j += NN_LANES) {
+            for (size_t l = 0; l < NN_LANES; l++) {
+                float kept = chance[j + l] > 0.0F ? chance[j + l] * kept_scale : 0.0F;
+                sum[l] += kept * row[j + l];
+            }
+        }
+        float mean = KERNEL(fold)(sum);
+        for (size_t j = 0; j < stride; j += NN_LANES) {
+            for (size_t l = 0; l < NN_LANES; l++) {
+                float of = chance[j + l], kept = of > 0.0F ? of * kept_scale : 0.0F;
+                float size = of > 0.0F ? of : -of;
+                row[j + l] = (kept * row[j + l] - size * mean) * scale;
+                chance[j + l] = kept;
+            }
+        }
+    }
+}
