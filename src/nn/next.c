@@ -8,7 +8,10 @@
 
 #include "nn/next_parts.h"
 
-enum { GROUP = 512 /* positions */ };
+enum {
+    GROUP = 512, /* positions */
+    STRIP = 4,   /* rows of a product, between which as many cache lines are fetched as a core waits for at once */
+};
 
 static bool shared(const nn_next_spec *spec)
 {
@@ -173,8 +176,9 @@ forage_status nn_next_create(const nn_next_spec *spec, nn_next **next, forage_er
                              .ldb = stride,
                              .ldc = stride,
                              .accumulate = true});
+    made->strip = engine == LA_XSMM ? STRIP : NEXT_ROWS; /* others are slow at so few rows */
     la_gemm_init(&made->to_rows, engine,
-                 &(la_shape){.m = NEXT_ROWS,
+                 &(la_shape){.m = made->strip,
                              .n = stride,
                              .k = NEXT_TILE,
                              .lda = NEXT_TILE,

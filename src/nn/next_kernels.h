@@ -25,9 +25,10 @@ enum {
 #define NEXT_LOG2E 1.44269504F
 
 typedef struct next_kernels {
-    /* z = 2^y with y = z log2(e) + shift of the column, y held between NEXT_LEAST and NEXT_MOST (so is NaN);
-     * sums[NEXT_TILE] = sums over the rows: 2^NEXT_MOST or more if a y was beyond it, or was none. */
-    void (*powers)(size_t rows, const float *shift, float *z, float *sums);
+    /* z = 2^y with y = z log2(e) + shift of the column, y held between NEXT_LEAST and `most` (where NaN goes, too), at
+     * most NEXT_MOST; sums[NEXT_TILE] = sums over the rows: 2^most or more if a y was beyond it, or was none. (With a
+     * constant for `most` gcc makes comparisons and masks of what should be a minimum and a maximum.) */
+    void (*powers)(size_t rows, float most, const float *shift, float *z, float *sums);
     /* z = sigma(z), sums[columns] = sums over the rows (at most NEXT_ROWS) of softplus(z); columns is a multiple of
      * NN_LANES, at most NEXT_TILE. */
     void (*logistic)(size_t rows, size_t columns, float *z, float *sums);

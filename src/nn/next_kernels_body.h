@@ -25,7 +25,7 @@ KERNEL_TARGET static inline __attribute__((always_inline)) float KERNEL(power)(f
     return scaled.value;
 }
 
-KERNEL_TARGET static void KERNEL(powers)(size_t rows, const float *restrict shift, float *restrict z,
+KERNEL_TARGET static void KERNEL(powers)(size_t rows, float most, const float *restrict shift, float *restrict z,
                                          float *restrict sums)
 {
     for (size_t c = 0; c < NEXT_TILE; c += NN_LANES) {
@@ -33,7 +33,7 @@ KERNEL_TARGET static void KERNEL(powers)(size_t rows, const float *restrict shif
         for (size_t i = 0; i < rows; i++) {
             for (size_t l = 0; l < NN_LANES; l++) {
                 float y = FUSED(z[i * NEXT_TILE + c + l], NEXT_LOG2E, shift[c + l]);
-                y = y < NEXT_MOST ? y : NEXT_MOST;
+                y = y < most ? y : most;
                 y = y > NEXT_LEAST ? y : NEXT_LEAST;
                 float e = KERNEL(power)(y);
                 z[i * NEXT_TILE + c + l] = e;
@@ -68,19 +68,34 @@ KERNEL_TARGET static void KERNEL(logistic)(size_t rows, size_t columns, float *r
     }
 }
 
+/* `vectors` of NN_LANES columns, a constant where this is inlined, so that rows are met once. */
+KERNEL_TARGET static inline __attribute__((always_inline)) void
+KERNEL(combine_columns)(size_t count, const uint32_t *restrict index, const float *restrict by, size_t stride,
+                        size_t vectors, const float *restrict rows, float *restrict out)
+{
+    float sum[4][NN_LANES] = {{0}};
+    for (size_t i = 0; i < count; i++) {
+        const float *row = rows + index[i] * stride;
+        float factor = by[i];
+        for (size_t v = 0; v < vectors; v++) {
+            for (size_t l = 0; l < NN_LANES; l++)
+                sum[v][l] = FUSED(factor, row[v * NN_LANES + l], sum[v][l]);
+        }
+    }
+    for (size_t v = 0; v < vectors; v++) {
+        for (size_t l = 0; l < NN_LANES; l++)
+            out[v * NN_LANES + l] += sum[v][l];
+    }
+}
+
 KERNEL_TARGET static void KERNEL(combine)(size_t count, const uint32_t *restrict index, const float *restrict by,
                                           size_t stride, const float *restrict rows, float *restrict out)
 {
-    for (size_t j = 0; j < stride; j += NN_LANES) {
-        float sum[NN_LANES] = {0};
-        for (size_t i = 0; i < count; i++) {
-            const float *row = rows + index[i] * stride + j;
-            for (size_t l = 0; l < NN_LANES; l++)
-                sum[l] = FUSED(by[i], row[l], sum[l]);
-        }
-        for (size_t l = 0; l < NN_LANES; l++)
-            out[j + l] += sum[l];
-    }
+    size_t j = 0;
+    for (; j + (size_t)4 * NN_LANES <= stride; j += (size_t)4 * NN_LANES)
+        KERNEL(combine_columns)(count, index, by, stride, 4, rows + j, out + j);
+    for (; j < stride; j += NN_LANES)
+        KERNEL(combine_columns)(count, index, by, stride, 1, rows + j, out + j);
 }
 
 KERNEL_TARGET static float KERNEL(squares)(size_t count, const float *restrict x)

@@ -12,7 +12,8 @@
 
 enum {
     NEXT_CHUNKS = 16, /* parts that the items are cut into at most */
-    NEXT_SLAB = 8,    /* tiles of positions in one piece of work */
+    NEXT_EACH = 8,    /* blocks of a chunk at least */
+    NEXT_SLAB = 4,    /* tiles of positions in one piece of work */
 };
 
 /* Items in blocks of NEXT_ROWS, blocks in chunks; the same for any number of threads. */
@@ -26,7 +27,8 @@ static inline next_grid next_grid_of(size_t rows)
 {
     next_grid grid = {.rows = rows, .blocks = (rows + NEXT_ROWS - 1) / NEXT_ROWS};
     grid.each = (grid.blocks + NEXT_CHUNKS - 1) / NEXT_CHUNKS;
-    grid.chunks = grid.each ? (grid.blocks + grid.each - 1) / grid.each : 0;
+    grid.each = grid.each < NEXT_EACH ? NEXT_EACH : grid.each;
+    grid.chunks = (grid.blocks + grid.each - 1) / grid.each;
     return grid;
 }
 
@@ -35,6 +37,7 @@ struct nn_next {
     const next_kernels *kernels;
     const la_kernels *linear;
     size_t stride, group; /* positions at a time, whole tiles */
+    size_t strip;         /* rows of one product `to_rows`; below NEXT_ROWS: what comes next is fetched in between */
     la_gemm scores, to_h, to_rows;
 
     /* Of a group of positions. */
