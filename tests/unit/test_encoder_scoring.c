@@ -102,7 +102,7 @@ static void a_causal_encoder_sees_no_future(void **state)
 /* Runs everything that is not a product on numbers of `seed`; returns what came out. */
 static float *kernel_results(const nn_kernels *kernels, size_t width, uint64_t seed, size_t *count)
 {
-    enum { ROWS = 19, ARRAYS = 29 };
+    enum { ROWS = 19, ARRAYS = 33 };
     size_t stride = nn_padded(width), size = ROWS * stride;
     float *room = floats(ARRAYS * size), *a[ARRAYS];
     uint32_t keys[128];
@@ -133,7 +133,10 @@ static float *kernel_results(const nn_kernels *kernels, size_t width, uint64_t s
     kernels->attention(ROWS, 0, width > ROWS, stride, 0.7F, &drop, a[20], a[21]);
     kernels->attention_back(ROWS, width > ROWS, stride, 0.6F, 1.3F, a[20], a[22]);
     kernels->attention_one(ROWS * stride, 0.7F, a[24]);
-    kernels->turn(ROWS, width, stride, a[2], 48, a[25]);
+    kernels->turn(ROWS, width, stride, a[2], 48, a[29]); /* takes three and more */
+    kernels->softmax(ROWS, 1, width > ROWS, stride, 0.7F, a[26]);
+    kernels->drop_marked(ROWS, stride, &drop, a[26], a[27]);
+    kernels->softmax_back(ROWS, stride, 0.6F, 1.3F, a[26], a[28]);
     kernels->drop(ROWS, stride, &drop, a[23]);
     *count = ARRAYS * size;
     return room;
