@@ -325,6 +325,35 @@ FORAGE_API forage_status forage_model_rank_history(forage_binding *binding, cons
                                                    float *scores, size_t *found, forage_error *error);
 
 /* ------------------------------------------------------------------ *
+ * A session: a history that grows, click by click
+ *
+ * What was worked out for the events so far is kept, so that one more costs what one costs, not what all do, and a
+ * ranking is the same, byte for byte, as forage_model_rank_history of all events (each with weight 1) gives. Once a
+ * history is longer than what the model looks at, each event costs as much as that many do.
+ *
+ * A session belongs to one thread at a time, the one that uses its binding. Any number may stand on one binding.
+ * ------------------------------------------------------------------ */
+
+typedef struct forage_session forage_session;
+
+/* An empty one. The binding must outlive it. FORAGE_UNSUPPORTED for a model that keeps nothing of a history (see
+ * docs/models for those that do). */
+FORAGE_API forage_status forage_session_create(forage_binding *binding, forage_session **session, forage_error *error);
+/* NULL is fine. */
+FORAGE_API void forage_session_free(forage_session *session);
+/* Forgets all events: for the next visitor. */
+FORAGE_API void forage_session_clear(forage_session *session);
+/* One event more: an item of the dataset. One that the model has not met is an error under FORAGE_UNKNOWN_ERROR, and
+ * counts nothing otherwise. Allocates nothing. */
+FORAGE_API forage_status forage_session_append(forage_session *session, uint32_t item, forage_error *error);
+/* Events that count. */
+FORAGE_API size_t forage_session_length(const forage_session *session);
+/* The `k` best items now; all as in forage_model_rank_history. Allocates nothing. */
+FORAGE_API forage_status forage_session_rank(forage_session *session, size_t k, const uint32_t *excluded,
+                                             size_t excluded_count, uint32_t *items, float *scores, size_t *found,
+                                             forage_error *error);
+
+/* ------------------------------------------------------------------ *
  * Users and items as vectors: models with FORAGE_HAS_EMBEDDINGS
  * ------------------------------------------------------------------ */
 

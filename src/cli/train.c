@@ -333,6 +333,11 @@ static int fit_and_print(training *t)
     int code = cli_fail(&error);
     if (status == FORAGE_INTERRUPTED && access(t->state_path, F_OK) == 0)
         fprintf(stderr, "forage: the same command with --resume goes on from there\n");
+    if (status == FORAGE_DIVERGED && access(t->state_path, F_OK) == 0)
+        fprintf(stderr,
+                "forage: %s holds what was learned before that; the same command with --resume --max-minutes 0.01 "
+                "makes a model of it\n",
+                t->state_path);
     return code;
 }
 

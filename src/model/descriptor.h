@@ -121,6 +121,9 @@ typedef struct model_subject {
     /* For models that read histories: */
     const int64_t *times; /* [count] of each event, as in forage_past; NULL: not known */
     int64_t now;          /* with `times`: when items are ranked, no earlier than the last event */
+    /* What their history is kept as (model_type.session): then nothing else of the above is looked at. NULL: nothing.
+     */
+    const struct model_session *session;
 } model_subject;
 
 enum { MODEL_SUBJECTS = 64 }; /* scored at once at most */
@@ -138,6 +141,21 @@ typedef struct model_catalogue {
      * left undefined). At most MODEL_BLOCK items; `out` is aligned to 64. */
     void (*score)(const model_state *state, void *scratch, size_t count, size_t first, size_t items, float *out);
 } model_catalogue;
+
+/* For models that read histories and have a catalogue: a history that grows by one event at a time, so that an event
+ * costs less than all that came before it. A subject with such a session is scored as one with the whole history, to
+ * the very bytes. Each model's file defines this struct for itself; it belongs to one thread at a time, of which many
+ * may score. */
+typedef struct model_session model_session;
+
+typedef struct model_session_type {
+    /* An empty history. */
+    forage_status (*create)(const model_state *state, model_session **session, forage_error *error);
+    void (*free)(model_session *session); /* NULL is fine */
+    void (*clear)(model_session *session);
+    /* One event more, of an item that the model knows. Allocates nothing. */
+    void (*append)(model_session *session, uint32_t item);
+} model_session_type;
 
 /* Users and items as vectors: row `code` begins at `code` x pitch floats. */
 typedef struct model_vectors {
@@ -189,7 +207,8 @@ typedef struct model_type {
     forage_status (*recognise)(const nn_checkpoint *checkpoint, forage_params *params, size_t *users, size_t *items,
                                bool *mine, forage_error *error);
 
-    const model_catalogue *catalogue; /* optional */
+    const model_catalogue *catalogue;  /* optional */
+    const model_session_type *session; /* optional, with MODEL_READS_HISTORY and a catalogue */
     /* Optional, with a catalogue: has it learned anything about the user of that code? NULL: about all. */
     bool (*knows)(const model_state *state, uint32_t user);
     /* Optional, with FORAGE_HAS_EMBEDDINGS: borrowed as long as the state. */

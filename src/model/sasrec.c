@@ -202,11 +202,11 @@ void sasrec_refresh(model_state *state)
     }
 }
 
-void sasrec_embed(const model_state *state, const uint32_t *items, size_t count, float *x)
+void sasrec_embed(const model_state *state, const uint32_t *items, size_t first, size_t count, float *x)
 {
     size_t pitch = state->pitch;
     for (size_t t = 0; t < count; t++) {
-        const float *row = state->table + items[t] * pitch, *place = state->positions + t * pitch;
+        const float *row = state->table + items[t] * pitch, *place = state->positions + (first + t) * pitch;
         for (size_t j = 0; j < pitch; j++)
             x[t * pitch + j] = state->scale * row[j] + place[j];
     }
@@ -270,7 +270,7 @@ void sasrec_encode(const model_state *state, const sasrec_history *histories, si
         size_t here = count - first < sequences ? count - first : sequences;
         for (size_t s = 0; s < here; s++) {
             size_t known = newest(state, &histories[first + s], memory.items);
-            sasrec_embed(state, memory.items, known, memory.x + starts[s] * pitch);
+            sasrec_embed(state, memory.items, 0, known, memory.x + starts[s] * pitch);
             starts[s + 1] = starts[s] + (uint32_t)known;
         }
         const nn_pack pack = {here, starts};
@@ -345,11 +345,16 @@ static void prepare(const model_state *state, const model_subject *subjects, siz
     const model_dot dot = dot_of(state);
     float *vectors = scratch;
     char *product = (char *)scratch + vectors_size(state, count);
+    size_t listed = 0;
     for (size_t s = 0; s < count; s++) {
-        histories[s] = (sasrec_history){subjects[s].items, subjects[s].weights, subjects[s].count};
-        of[s] = vectors + s * state->pitch;
+        if (subjects[s].session) {
+            of[s] = sasrec_session_vector(subjects[s].session);
+            continue;
+        }
+        of[s] = vectors + listed * state->pitch;
+        histories[listed++] = (sasrec_history){subjects[s].items, subjects[s].weights, subjects[s].count};
     }
-    sasrec_encode(state, histories, count, together(count), product + model_dot_scratch_size(state->width, count),
+    sasrec_encode(state, histories, listed, together(count), product + model_dot_scratch_size(state->width, count),
                   vectors);
     model_dot_prepare(&dot, of, count, product);
 }
@@ -416,6 +421,7 @@ const model_type model_sasrec = {
     .load = sasrec_load,
     .recognise = sasrec_recognise,
     .catalogue = &sasrec_catalogue,
+    .session = &sasrec_session,
     .vectors = vectors,
     .fit_memory = sasrec_fit_memory,
     .describe = describe,

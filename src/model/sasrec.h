@@ -39,8 +39,9 @@ forage_status sasrec_build(const model_setup *setup, model_state **state, forage
 void sasrec_free(model_state *state);
 /* What follows from the weights: to be called when they changed. */
 void sasrec_refresh(model_state *state);
-/* Writes what goes into the encoder: items and their places, [count, pitch]. Every item is below state->items. */
-void sasrec_embed(const model_state *state, const uint32_t *items, size_t count, float *x);
+/* Writes what goes into the encoder, [count, pitch]: items, each below state->items, and their places from `first` on.
+ */
+void sasrec_embed(const model_state *state, const uint32_t *items, size_t first, size_t count, float *x);
 
 /* A history: items by code, of which those with a weight not above 0, or without a code, do not count. */
 typedef struct sasrec_history {
@@ -58,6 +59,11 @@ void sasrec_encode(const model_state *state, const sasrec_history *histories, si
 size_t sasrec_encode_size(const model_state *state, size_t sequences);
 
 extern const model_catalogue sasrec_catalogue;
+
+/* sasrec_session.c */
+extern const model_session_type sasrec_session;
+/* The output behind the history so far, [pitch]. */
+const float *sasrec_session_vector(const model_session *session);
 
 /* sasrec_file.c */
 forage_status sasrec_save(const model_state *state, nn_checkpoint *checkpoint, forage_error *error);

@@ -21,6 +21,7 @@ enum {
     GROUPS = 16,       /* at most */
     GROUP_TOKENS = 64, /* at least, but in a batch that has fewer */
     ROWS = 1024,       /* of the table, in a chunk */
+    BLOCK_ROWS = 128,  /* of them that Adam moves at a time: what is read is then still in cache when it is cleared */
     PIECE = 8192,      /* other numbers in a chunk */
     TRIES = 64,        /* for a negative that somebody has not met, who may have met all */
 };
@@ -314,8 +315,8 @@ static void forward_group(void *context, size_t g, int worker)
     if (group->sequences == 0)
         return;
     for (size_t s = 0; s < group->sequences; s++)
-        sasrec_embed(state, trainer->inputs + group->first + group->starts[s], group->starts[s + 1] - group->starts[s],
-                     trainer->x + at + group->starts[s] * state->pitch);
+        sasrec_embed(state, trainer->inputs + group->first + group->starts[s], 0,
+                     group->starts[s + 1] - group->starts[s], trainer->x + at + group->starts[s] * state->pitch);
     drop_inputs(trainer, g, trainer->x + at);
     nn_encoder_forward(state->encoder, &pack, trainer->dropout, trainer->key, group->first, group->tape,
                        trainer->x + at, trainer->h + at);
@@ -436,9 +437,9 @@ static void update(const sasrec_trainer *trainer, const nn_adam_step *step, size
 static void update_rows(const sasrec_trainer *trainer, size_t first, size_t count)
 {
     const model_state *state = trainer->state;
-    size_t pitch = state->pitch;
+    size_t pitch = state->pitch, rows = trainer->lazy ? 1 : BLOCK_ROWS;
     for (size_t begin = first, end; begin < first + count; begin = end) {
-        end = trainer->lazy ? begin + 1 : first + count;
+        end = first + count - begin < rows ? first + count : begin + rows;
         size_t at = begin * pitch, numbers = (end - begin) * pitch;
         if (trainer->lazy && !trainer->touched[begin])
             continue;

@@ -419,7 +419,7 @@ static void rows_score_as_the_catalogue_does(void **unused)
     forage_error error = {0};
     forage_rng rng;
     uint32_t events[EVENTS], items[ROWS];
-    size_t begin[ROWS], end[ROWS], offsets[2] = {0, EVENTS};
+    size_t begin[ROWS] = {0}, end[ROWS] = {0}, offsets[2] = {0, EVENTS};
     float mean[ROWS], deviation[ROWS];
     bench b;
     (void)unused;

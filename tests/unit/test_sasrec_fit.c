@@ -472,6 +472,71 @@ static void items_have_neighbours(void **state)
     forage_dataset_free(log);
 }
 
+/* A session that grows beyond the window is, at every length, the history that it is made of. */
+static void a_session_is_its_history(void **state)
+{
+    (void)state;
+    enum { ITEMS = 30, CLICKS = 20, K = 7 }; /* the window has 6 */
+    forage_error error = {0};
+    forage_dataset *log = random_log(9, 40, ITEMS, 700), *wider = log_create(1, ITEMS + 3, 0, false);
+    forage_binding *binding = NULL;
+    forage_session *session = NULL;
+    forage_rng rng;
+    uint32_t clicks[CLICKS];
+    task t = {.kind = "sasrec", .log = log, .params = kinds[0], .threads = 2},
+         other = {.log = log, .params = "epochs=1"};
+    must(fit(&t, &error), &error);
+    must(forage_model_bind(t.model, wider, FORAGE_UNKNOWN_SKIP, NULL, &binding, &error), &error);
+    must(forage_session_create(binding, &session, &error), &error);
+    forage_rng_seed(&rng, 1);
+    for (int visitor = 0; visitor < 2; visitor++) {
+        for (size_t count = 0; count <= CLICKS; count++) {
+            uint32_t items[2][K];
+            float scores[2][K];
+            size_t found[2];
+            must(forage_model_rank_history(binding, clicks, NULL, count, K, &clicks[0], count > 0, items[0], scores[0],
+                                           &found[0], &error),
+                 &error);
+            must(forage_session_rank(session, K, &clicks[0], count > 0, items[1], scores[1], &found[1], &error),
+                 &error);
+            assert_true(found[0] == K && found[1] == K && forage_session_length(session) == count);
+            assert_memory_equal(items[0], items[1], sizeof items[0]);
+            assert_memory_equal(scores[0], scores[1], sizeof scores[0]);
+            if (count == CLICKS)
+                break;
+            clicks[count] = (uint32_t)forage_rng_integers(&rng, ITEMS);
+            must(forage_session_append(session, clicks[count], &error), &error);
+            must(forage_session_append(session, ITEMS + (uint32_t)(count % 3), &error), &error); /* unknown: nothing */
+        }
+        forage_session_clear(session);
+    }
+    assert_int_equal(forage_session_append(session, ITEMS + 3, &error), FORAGE_INVALID);
+    says(&error, "no item of index");
+    forage_session_free(session);
+    for (uint64_t nth = 1; nth <= 2; nth++) {
+        forage_alloc_fail_at(nth * 3);
+        assert_int_equal(forage_session_create(binding, &session, &error), FORAGE_NO_MEMORY);
+        forage_alloc_fail_at(0);
+        assert_null(session);
+    }
+    forage_binding_free(binding);
+    must(forage_model_bind(t.model, wider, FORAGE_UNKNOWN_ERROR, NULL, &binding, &error), &error);
+    must(forage_session_create(binding, &session, &error), &error);
+    assert_int_equal(forage_session_append(session, ITEMS, &error), FORAGE_UNKNOWN);
+    assert_int_equal(forage_session_length(session), 0);
+    forage_session_free(session);
+    forage_binding_free(binding);
+    must(fit(&other, &error), &error);
+    must(forage_model_bind(other.model, log, FORAGE_UNKNOWN_ERROR, NULL, &binding, &error), &error);
+    assert_int_equal(forage_session_create(binding, &session, &error), FORAGE_UNSUPPORTED);
+    says(&error, "lightgcn keeps no sessions");
+    forage_binding_free(binding);
+    release(&t);
+    release(&other);
+    forage_dataset_free(log);
+    forage_dataset_free(wider);
+}
+
 /* For PyTorch to read. */
 static int write_files(const char *checkpoint, const char *path)
 {
@@ -532,6 +597,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(items_have_neighbours),
+        cmocka_unit_test(a_session_is_its_history),
     };
     if (argc == 3)
         return write_files(argv[1], argv[2]);
