@@ -18,12 +18,12 @@
 #include <string.h>
 
 enum {
-    GROUPS = 16,       /* at most */
-    GROUP_TOKENS = 64, /* at least, but in a batch that has fewer */
-    ROWS = 1024,       /* of the table, in a chunk */
-    BLOCK_ROWS = 128,  /* of them that Adam moves at a time: what is read is then still in cache when it is cleared */
-    PIECE = 8192,      /* other numbers in a chunk */
-    TRIES = 64,        /* for a negative that somebody has not met, who may have met all */
+    GROUPS = 32,        /* at most */
+    GROUP_TOKENS = 128, /* of a usual one: see nn/encoder.h */
+    ROWS = 1024,        /* of the table, in a chunk */
+    BLOCK_ROWS = 128,   /* of them that Adam moves at a time: what is read is then still in cache when it is cleared */
+    PIECE = 8192,       /* other numbers in a chunk */
+    TRIES = 64,         /* for a negative that somebody has not met, who may have met all */
 };
 
 /* A group's sequences, and what it does in the step at hand. */
@@ -38,8 +38,17 @@ struct sasrec_group {
 static size_t group_room(size_t tokens, size_t length)
 {
     size_t room = tokens / GROUPS + 1;
-    room = (room < 2 * GROUP_TOKENS ? 2 * GROUP_TOKENS : room) + length;
+    room = (room < GROUP_TOKENS ? GROUP_TOKENS : room) + length;
     return room < tokens ? room : tokens;
+}
+
+/* An even number, for two cores, of groups of GROUP_TOKENS or a little less; as many as there may be of larger ones. */
+static size_t count_groups(size_t tokens)
+{
+    size_t pairs = (tokens + 2 * GROUP_TOKENS - 1) / (2 * GROUP_TOKENS);
+    if (tokens < GROUP_TOKENS)
+        return 1;
+    return 2 * pairs < GROUPS ? 2 * pairs : GROUPS;
 }
 
 static nn_next_spec loss_spec(const model_state *state, size_t tokens)
@@ -227,7 +236,7 @@ static void lay_out(sasrec_trainer *trainer, const sasrec_part *const *parts, si
     for (size_t p = 0; p < count; p++)
         total += parts[p]->count;
     trainer->count = total;
-    trainer->group_count = total / GROUP_TOKENS < 1 ? 1 : total / GROUP_TOKENS > GROUPS ? GROUPS : total / GROUP_TOKENS;
+    trainer->group_count = count_groups(total);
     for (size_t g = 0; g < trainer->group_count; g++)
         trainer->groups[g].sequences = trainer->groups[g].tokens = 0;
     for (size_t p = 0; p < count; p++) {
