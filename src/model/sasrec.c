@@ -32,7 +32,7 @@ static const forage_param params[] = {
     {"sampling", FORAGE_PARAM_CHOICE, "uniform", 0, 0, "uniform|popularity",
      "how negatives are drawn: all items alike, or by how often they occur, to the power of 0.75"},
     {"calibration", FORAGE_PARAM_REAL, "0.75", 0, 1, NULL, "gbce: 0 is bce; 1: scores as if nothing had been left out"},
-    {"max-length", FORAGE_PARAM_INTEGER, "50", 1, NN_ENCODER_LENGTH_LIMIT, NULL,
+    {"max-length", FORAGE_PARAM_INTEGER, "200", 1, NN_ENCODER_LENGTH_LIMIT, NULL,
      "items of a history that count, the newest ones"},
     {"parts", FORAGE_PARAM_CHOICE, "all", 0, 0, "all|last",
      "what is learned from histories that are longer: all of them, cut into parts, or the newest part"},
@@ -48,8 +48,10 @@ static const forage_param params[] = {
      "layer norms before attention and feed-forward (and one at the end), or behind them"},
     {"input-scale", FORAGE_PARAM_CHOICE, "root", 0, 0, "root|one",
      "what items' vectors are multiplied by where they go in: the root of embedding-size, as published, or 1"},
-    {"dropout", FORAGE_PARAM_REAL, "0.2", 0, 0.95, NULL,
-     "probability of dropping a number while training: inputs, attention, inner units, outputs of layers"},
+    {"dropout", FORAGE_PARAM_REAL, "-1", -1, 0.95, NULL,
+     "probability of dropping a number while training: inputs, attention, inner units, outputs of layers; below 0: "
+     "0.2, "
+     "but 0.5 in a log of 1000 items and more with fewer than 64 events each"},
     {"epochs", FORAGE_PARAM_INTEGER, "60", 1, 100000, NULL, "passes over all histories"},
     {"batch-size", FORAGE_PARAM_INTEGER, "0", 0, 1 << 16, NULL,
      "histories (or parts of them) per step; 0: 128, but in a small log as many as make 64 steps an epoch, and at "

@@ -19,7 +19,9 @@ enum {
     AVERAGED = 512,     /* histories behind the average */
     USUAL_BATCH = 128,
     SMALL_BATCH = 4,
-    SMALL_STEPS = 64, /* of an epoch at least, where batches would not become too small */
+    SPARSE_ITEMS = 1000, /* a log of so many items, */
+    SPARSE_EVENTS = 64,  /* with fewer events for each, is sparse */
+    SMALL_STEPS = 64,    /* of an epoch at least, where batches would not become too small */
 };
 
 /* A loss that is so many times that of guessing, and so much more, is one of weights that run away. */
@@ -102,6 +104,15 @@ static size_t batch_size(const model_state *state, size_t parts)
         batch = batch < SMALL_BATCH ? SMALL_BATCH : batch > USUAL_BATCH ? USUAL_BATCH : batch;
     }
     return batch < parts ? batch : parts;
+}
+
+/* Where the parameter leaves it to the log: what is published for sparse logs, which are soon learned by heart, and for
+ * others. */
+static double dropout(const model_state *state, const forage_past *past)
+{
+    double given = forage_params_real(state->params, "dropout");
+    bool sparse = state->items >= SPARSE_ITEMS && past->offsets[past->sequences] / state->items < SPARSE_EVENTS;
+    return given >= 0 ? given : sparse ? 0.5 : 0.2;
 }
 
 static bool needs_owned(const model_state *state)
@@ -326,7 +337,7 @@ forage_status sasrec_fit_begin(model_state *state, const model_fit_input *input,
         list_owned(made);
     FORAGE_TRY_GOTO(make_negatives(made, error), fail);
     FORAGE_TRY_GOTO(sasrec_trainer_create(state, made->batch, most_tokens(state, input->train->past, made->batch),
-                                          &made->negatives, &made->trainer, error),
+                                          dropout(state, input->train->past), &made->negatives, &made->trainer, error),
                     fail);
     FORAGE_TRY_GOTO(
         model_validation_create_next(state->setup, input, &sasrec_catalogue, state, &made->validation, error), fail);

@@ -169,8 +169,8 @@ static forage_status create_groups(sasrec_trainer *trainer, forage_error *error)
     return FORAGE_OK;
 }
 
-forage_status sasrec_trainer_create(model_state *state, size_t sequences, size_t tokens, const sasrec_negatives *source,
-                                    sasrec_trainer **trainer, forage_error *error)
+forage_status sasrec_trainer_create(model_state *state, size_t sequences, size_t tokens, double dropout,
+                                    const sasrec_negatives *source, sasrec_trainer **trainer, forage_error *error)
 {
     const forage_params *values = state->params;
     nn_next_spec spec = loss_spec(state, tokens);
@@ -196,11 +196,11 @@ forage_status sasrec_trainer_create(model_state *state, size_t sequences, size_t
         .clip = forage_params_real(values, "clip"),
         .beta1 = forage_params_real(values, "beta1"),
         .beta2 = forage_params_real(values, "beta2"),
-        .dropout = (float)forage_params_real(values, "dropout"),
+        .dropout = (float)dropout,
         .table_count = state->items * state->pitch,
         .dense_count = state->encoder->value_count + state->length * state->pitch,
     };
-    made->threshold = (uint32_t)(forage_params_real(values, "dropout") * 4294967296.0);
+    made->threshold = (uint32_t)(dropout * 4294967296.0);
     made->adam = (nn_adam_step){.beta1 = (float)made->beta1,
                                 .beta2 = (float)made->beta2,
                                 .epsilon = (float)forage_params_real(values, "epsilon"),

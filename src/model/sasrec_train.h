@@ -65,8 +65,8 @@ typedef struct sasrec_trainer {
 
 /* For batches of up to `sequences` parts with `tokens` inputs in all, none longer than state->length. `source` is
  * borrowed; not looked at with the softmax over all items. */
-forage_status sasrec_trainer_create(model_state *state, size_t sequences, size_t tokens, const sasrec_negatives *source,
-                                    sasrec_trainer **trainer, forage_error *error);
+forage_status sasrec_trainer_create(model_state *state, size_t sequences, size_t tokens, double dropout,
+                                    const sasrec_negatives *source, sasrec_trainer **trainer, forage_error *error);
 void sasrec_trainer_free(sasrec_trainer *trainer); /* NULL is fine */
 /* Bytes that it takes; of the state its sizes and an encoder are enough. */
 double sasrec_trainer_memory(const model_state *state, size_t sequences, size_t tokens);

@@ -89,7 +89,9 @@ static void bench_learn_from(bench *b, const uint32_t *items, const uint32_t *le
         b->parts[p] = (sasrec_part){b->items + at, b->sorted + at, lengths[p] - 1, lengths[p]};
         b->chosen[p] = &b->parts[p];
     }
-    must(sasrec_trainer_create(b->state, PARTS, at, &b->negatives, &b->trainer, &error), &error);
+    double given = forage_params_real(b->state->params, "dropout");
+    must(sasrec_trainer_create(b->state, PARTS, at, given < 0 ? 0.2 : given, &b->negatives, &b->trainer, &error),
+         &error);
 }
 
 static void bench_close(bench *b)
