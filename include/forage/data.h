@@ -340,6 +340,8 @@ typedef struct forage_split {
  *   tail:0.2              the last 20 % of the rows validate
  *   leave-last-out        of each user with three or more events, by time if the log has it, else in
  *                         order of the log: the last is test, the one before it validation
+ *   leave-last-time-out   of each user with events at three or more times: all events of the last time are
+ *                         test, those of the time before it validation
  *   files                 the files that the dataset was loaded from
  *   file:PATH             PATH has one line per event: train, validation, test, or - for neither
  *
@@ -377,6 +379,16 @@ FORAGE_API void forage_histories_release(forage_histories *histories);
  * need not be among the histories', nor the user's. O(log n). */
 FORAGE_API size_t forage_histories_before(const forage_histories *histories, const forage_dataset *dataset,
                                           uint32_t user, uint32_t row);
+
+/* Turns a log of what users chose into one of impressions with clicks, by the recipe of Deep Interest Networks (Zhou et
+ * al. 2018): at each place of a user's history the item that they chose, clicked 1, and beside it one that they never
+ * chose, uniformly drawn, clicked 0. Both rows have the place, from 1, as their `time`, so neither is in the other's
+ * history; rows are user by user. DIN makes examples from the second place on; here the first has its two rows as well,
+ * with nothing before them, or the first choice would be missing in all histories. Choices are the rows with a value
+ * above 0. Attributes stay; propensities, context columns and the log's own times are dropped. User u draws from the
+ * stream (seed, u). The split leave-last-time-out tests by the last place. FORAGE_INVALID for a log without users or
+ * choices, for one with parts of its own, and where somebody chose every item; the dataset is then as it was. */
+FORAGE_API forage_status forage_dataset_impressions(forage_dataset *dataset, uint64_t seed, forage_error *error);
 
 /* ------------------------------------------------------------------ *
  * Graphs: who met what, as a bipartite graph

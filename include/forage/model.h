@@ -26,13 +26,14 @@ typedef enum forage_capability {
     FORAGE_GIVES_PROBABILITY = 1 << 4, /* the mean is a probability of reward (log loss makes sense) */
     FORAGE_CAN_FOLD_IN = 1 << 5,       /* ranks by a history: forage_model_rank_history, FORAGE_UNKNOWN_FOLD_IN */
     FORAGE_CAN_EXTEND = 1 << 6,        /* takes in new users, items and events: forage_model_extend, options.start */
+    FORAGE_READS_HISTORY = 1 << 7,     /* goes by what each user did before, in order, whether it has met them or not */
 } forage_capability;
 
 typedef struct forage_model_info {
     const char *name; /* "embedding-mlp" */
     unsigned version;
     const char *summary;
-    unsigned capabilities; /* of forage_capability, but for the last two: ask forage_model_capabilities */
+    unsigned capabilities; /* of forage_capability, but for the last three: ask forage_model_capabilities */
     forage_param_table table;
     const char *metric; /* "ndcg@20": what validation rows are judged by while fitting; NULL: the loss alone */
 } forage_model_info;

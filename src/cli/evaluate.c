@@ -27,6 +27,7 @@ static bool parse(settings *s, int argc, char **argv, size_t *count, int *code)
         {"data", CLI_TEXT, &s->data, "FILE", "the log (required)"},
         {"split", CLI_TEXT, &s->split, "SPEC",
          "how the log is split, as in training: sklearn:0.2:42, random:0.2:SEED, time:0.2, leave-last-out, "
+         "leave-last-time-out, "
          "file:PATH, none; default: by --validation and --test, else none"},
         {"part", CLI_TEXT, &s->part, "PART",
          "rows to evaluate: train, validation, test or all; default: test, else validation, else all"},

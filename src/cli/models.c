@@ -16,6 +16,7 @@ static const struct {
     {FORAGE_GIVES_PROBABILITY, "probability", "scores are probabilities"},
     {FORAGE_CAN_FOLD_IN, "fold-in", "ranks by a history alone (recommend --history, --unknown fold-in)"},
     {FORAGE_CAN_EXTEND, "extend", "takes in new users, items and events (forage update, train --from)"},
+    {FORAGE_READS_HISTORY, "history", "goes by what each user did before, in order, whether it has met them or not"},
 };
 
 enum { CAPABILITIES = sizeof capabilities / sizeof capabilities[0] };

@@ -17,6 +17,7 @@ static void release(recommendation *r)
     forage_free(r->only.values);
     forage_free(r->exclude.values);
     forage_free(r->past);
+    forage_free(r->listed);
     forage_free(r->items);
     forage_free(r->scores);
     recommend_release_reasons(r);
@@ -38,7 +39,9 @@ static bool parse(recommendation *r, int argc, char **argv, int *code)
         {"user", CLI_LIST, &r->users, "ID",
          "for whom; may be given several times. Not needed where the model reads no user"},
         {"history", CLI_LIST, &r->history, "ITEM,...",
-         "for someone of whom nothing is known but these items of the log, joined by commas; not every model can"},
+         "for someone of whom nothing is known but these items of the log, joined by commas, the oldest first (a model "
+         "of "
+         "sequences goes by their order); not every model can"},
         {"similar-items", CLI_LIST, &r->similar_items, "ITEM",
          "instead: the items whose vectors are most like this one's, by cosine; may be given several times"},
         {"similar-users", CLI_LIST, &r->similar_users, "ID", "the same for users"},
@@ -122,7 +125,7 @@ static bool reads_users(const forage_model *model)
         if (schema->fields[f].owner == FORAGE_OF_USER)
             return true;
     }
-    return false;
+    return forage_model_capabilities(forage_model_info_of(model)) & FORAGE_READS_HISTORY;
 }
 
 static forage_status prepare(recommendation *r, forage_error *error)
@@ -135,6 +138,7 @@ static forage_status prepare(recommendation *r, forage_error *error)
     FORAGE_TRY(forage_model_load(r->path, &r->device, &r->model, error));
     FORAGE_TRY(forage_dataset_load(r->data, &r->read, progress, &r->dataset, error));
     FORAGE_TRY(forage_model_bind(r->model, r->dataset, r->unknown, r->data, &r->binding, error));
+    r->reads_history = forage_model_capabilities(forage_model_info_of(r->model)) & FORAGE_READS_HISTORY;
     FORAGE_TRY(set_context(r, error));
     FORAGE_TRY(recommend_filter(r, error));
     FORAGE_TRY(recommend_find_history(r, error));
@@ -198,7 +202,7 @@ static forage_status rank(recommendation *r, uint32_t user, size_t *found, size_
             seen = r->past;
             *excluded = r->past_count;
         }
-        return forage_model_rank_history(r->binding, r->past, NULL, r->past_count, k, seen, *excluded, r->items,
+        return forage_model_rank_history(r->binding, r->listed, NULL, r->listed_count, k, seen, *excluded, r->items,
                                          r->scores, found, error);
     }
     if (r->has_seen && user != FORAGE_NONE) {
@@ -211,10 +215,10 @@ static forage_status rank(recommendation *r, uint32_t user, size_t *found, size_
 static json_t *history_json(const recommendation *r)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < r->past_count; i++) {
+    for (size_t i = 0; i < r->listed_count; i++) {
         char buffer[24];
         size_t length;
-        const char *id = forage_vocabulary_id(r->dataset->items, r->past[i], buffer, &length);
+        const char *id = forage_vocabulary_id(r->dataset->items, r->listed[i], buffer, &length);
         json_array_append_new(list, recommend_id_json(id, length));
     }
     return list;
@@ -229,10 +233,10 @@ static size_t past_known(const recommendation *r)
         const forage_field *field = &schema->fields[f];
         if (!field->is_id || field->owner != FORAGE_OF_ITEM)
             continue;
-        for (size_t i = 0; i < r->past_count; i++) {
+        for (size_t i = 0; i < r->listed_count; i++) {
             char buffer[24];
             size_t length;
-            const char *id = forage_vocabulary_id(r->dataset->items, r->past[i], buffer, &length);
+            const char *id = forage_vocabulary_id(r->dataset->items, r->listed[i], buffer, &length);
             known += forage_vocabulary_find(field->vocabulary, id, length) != FORAGE_NONE;
         }
     }
@@ -244,12 +248,14 @@ static void print_heading(const recommendation *r, const char *id, bool known, b
     char name[CLI_SHOWN_SIZE], text[CLI_SHOWN_SIZE];
     if (id)
         printf("%s %s", cli_shown(r->dataset->user_name ? r->dataset->user_name : "user", name), cli_shown(id, text));
-    if (id && folded)
+    if (id && folded && r->reads_history)
+        printf(": by what they did, %zu event%s of the log\n", folded, folded == 1 ? "" : "s");
+    else if (id && folded)
         printf(" is new to the model: by %zu item%s of the log\n", folded, folded == 1 ? "" : "s");
     else if (id)
         printf("%s\n", skip ? " is unknown: skipped" : !known ? " is unknown: what the average user gets" : "");
     else if (r->history.count)
-        printf("someone who has met %zu item%s%s\n", r->past_count, r->past_count == 1 ? "" : "s",
+        printf("someone who has met %zu item%s%s\n", r->listed_count, r->listed_count == 1 ? "" : "s",
                past_known(r) ? "" : ", none of which the model knows: what the average user gets");
 }
 
@@ -260,7 +266,7 @@ static forage_status recommend(recommendation *r, const char *id, json_t *users,
     size_t found = 0, excluded = 0;
     FORAGE_TRY(find_user(r, id, &user, &skip, error));
     size_t folded = forage_binding_folded(r->binding, user);
-    known = user != FORAGE_NONE && model_knows(r, id) && !folded;
+    known = user != FORAGE_NONE && model_knows(r, id) && (!folded || r->reads_history);
     if (!skip)
         FORAGE_TRY(rank(r, user, &found, &excluded, error));
     recommend_count_kinds(r, user);

@@ -26,8 +26,11 @@ typedef struct recommendation {
     forage_seen seen;
     bool has_seen;
 
-    uint32_t *past; /* [past_count] the items of --history */
+    bool reads_history; /* the model goes by what users did, in order */
+    uint32_t *past;     /* [past_count] the items of --history, rising, each once */
     size_t past_count;
+    uint32_t *listed; /* [listed_count] what the model is told of them: as they were named, if it reads histories */
+    size_t listed_count;
     uint32_t *items; /* [k] */
     float *scores;   /* [k] */
 

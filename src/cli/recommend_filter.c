@@ -42,7 +42,8 @@ forage_status recommend_find_history(recommendation *r, forage_error *error)
     if (!most)
         return FORAGE_OK;
     r->past = forage_alloc(most, sizeof *r->past);
-    if (!r->past)
+    r->listed = forage_alloc(most, sizeof *r->listed);
+    if (!r->past || !r->listed)
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory for a history of %zu items", most);
     for (size_t i = 0; i < r->history.count; i++) {
         const char *text = r->history.values[i];
@@ -55,12 +56,18 @@ forage_status recommend_find_history(recommendation *r, forage_error *error)
                 break;
         }
     }
+    memcpy(r->listed, r->past, r->past_count * sizeof *r->past);
+    r->listed_count = r->past_count;
     qsort(r->past, r->past_count, sizeof *r->past, rising);
     for (size_t i = 0; i < r->past_count; i++) {
         if (!kept || r->past[kept - 1] != r->past[i])
             r->past[kept++] = r->past[i];
     }
     r->past_count = kept;
+    if (!r->reads_history) {
+        memcpy(r->listed, r->past, kept * sizeof *r->past);
+        r->listed_count = kept;
+    }
     return FORAGE_OK;
 }
 

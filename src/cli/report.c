@@ -23,6 +23,7 @@ static bool parse(report_request *r, int argc, char **argv, int *code)
         {"data", CLI_TEXT, &r->data, "FILE", "the log (required)"},
         {"split", CLI_TEXT, &r->split, "SPEC",
          "which rows train and which are judged: sklearn:0.2:42, random:0.2:SEED, time:0.2, tail:0.2, leave-last-out, "
+         "leave-last-time-out, "
          "files, file:PATH, none (default: files where --validation or --test is given, else random:0.2:0)"},
         {"validation", CLI_TEXT, &r->validation, "FILE", "events to validate on, in a file of their own"},
         {"test", CLI_TEXT, &r->test, "FILE", "events to judge by, in a file of their own"},

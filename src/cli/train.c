@@ -47,7 +47,7 @@ static bool parse(training *t, int argc, char **argv, int *code)
         {"output", CLI_TEXT, &t->output, "FILE", "where the model is saved, as safetensors (required)"},
         {"split", CLI_TEXT, &t->split_text, "SPEC",
          "which rows train and which validate: none, sklearn:0.2:42, random:0.2:SEED, time:0.2, tail:0.2, "
-         "leave-last-out, "
+         "leave-last-out, leave-last-time-out, "
          "files, file:PATH; default: files where --validation or --test is given, else none"},
         {"validation", CLI_TEXT, &t->validation, "FILE", "events to validate on, in a file of their own"},
         {"test", CLI_TEXT, &t->test, "FILE",

@@ -36,7 +36,7 @@ static forage_status bad_spec(const split_spec *spec, const char *what, forage_e
 {
     return forage_fail(error, FORAGE_INVALID,
                        "split '%s': %s; there are none, sklearn:SIZE:SEED, random:SIZE:SEED, time:SIZE, tail:SIZE, "
-                       "leave-last-out, files, file:PATH",
+                       "leave-last-out, leave-last-time-out, files, file:PATH",
                        data_excerpt_of(spec->text, strlen(spec->text)).text, what);
 }
 
@@ -165,6 +165,20 @@ static forage_status order_by_time(const forage_dataset *dataset, uint32_t *orde
     return FORAGE_OK;
 }
 
+/* Rows in order of the log by their part: 0 train, 1 test, 2 validation. */
+static void take_parts(const uint8_t *part, size_t count, forage_split *split)
+{
+    size_t train = 0, validation = 0, test = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (part[i] == 0)
+            split->train[train++] = (uint32_t)i;
+        else if (part[i] == 1)
+            split->test[test++] = (uint32_t)i;
+        else
+            split->validation[validation++] = (uint32_t)i;
+    }
+}
+
 /* The last two rows of each user, in `order`: of users with three or more. */
 static forage_status split_last_out(const forage_dataset *dataset, const uint32_t *order, forage_split *split,
                                     forage_error *error)
@@ -190,17 +204,47 @@ static forage_status split_last_out(const forage_dataset *dataset, const uint32_
             part[order[i]] = (*waiting)-- == 2 ? 1 : 2;
     }
     FORAGE_TRY_GOTO(allocate(split, dataset->count - 2 * held, held, held, error), done);
-    size_t train = 0, validation = 0, test = 0;
-    for (size_t i = 0; i < dataset->count; i++) {
-        if (part[i] == 0)
-            split->train[train++] = (uint32_t)i;
-        else if (part[i] == 1)
-            split->test[test++] = (uint32_t)i;
-        else
-            split->validation[validation++] = (uint32_t)i;
-    }
+    take_parts(part, dataset->count, split);
 done:
     forage_free(left);
+    forage_free(part);
+    return status;
+}
+
+/* The rows of each user's last time test, those of the time before it validate: of users with three times or more.
+ * `order` is by time. */
+static forage_status split_last_time(const forage_dataset *dataset, const uint32_t *order, forage_split *split,
+                                     forage_error *error)
+{
+    enum { SHORTEST = 3 };
+    size_t users = forage_vocabulary_count(dataset->users), counts[3] = {0};
+    uint32_t *times = forage_calloc(users, sizeof *times); /* different ones; then, which it is from the end */
+    int64_t *last = forage_calloc(users, sizeof *last);
+    uint8_t *part = forage_calloc(dataset->count, 1); /* 0 train, 1 test, 2 validation */
+    forage_status status = FORAGE_OK;
+    if (!times || !last || !part) {
+        status = no_memory(error);
+        goto done;
+    }
+    for (size_t i = 0; i < dataset->count; i++) {
+        uint32_t user = dataset->user[order[i]];
+        times[user] += times[user] == 0 || last[user] != dataset->time[order[i]];
+        last[user] = dataset->time[order[i]];
+    }
+    for (size_t u = 0; u < users; u++)
+        times[u] = times[u] >= SHORTEST ? 1 : SHORTEST;
+    for (size_t i = dataset->count; i-- > 0;) {
+        uint32_t row = order[i], user = dataset->user[row];
+        times[user] += times[user] < SHORTEST && last[user] != dataset->time[row];
+        last[user] = dataset->time[row];
+        part[row] = times[user] < SHORTEST ? (uint8_t)times[user] : 0;
+        counts[part[row]]++;
+    }
+    FORAGE_TRY_GOTO(allocate(split, counts[0], counts[2], counts[1], error), done);
+    take_parts(part, dataset->count, split);
+done:
+    forage_free(times);
+    forage_free(last);
     forage_free(part);
     return status;
 }
@@ -310,6 +354,13 @@ static forage_status parse(split_spec *spec, const forage_dataset *dataset, uint
             return forage_fail(error, FORAGE_INVALID, "split leave-last-out: the log names no users");
         FORAGE_TRY(order_by_time(dataset, order, error));
         return split_last_out(dataset, order, split, error);
+    }
+    if (strcmp(spec->text, "leave-last-time-out") == 0) {
+        if (!dataset->user || !dataset->time)
+            return forage_fail(error, FORAGE_INVALID, "split leave-last-time-out: the log has no %s",
+                               dataset->user ? "column of times" : "users");
+        FORAGE_TRY(order_by_time(dataset, order, error));
+        return split_last_time(dataset, order, split, error);
     }
     bool sklearn = after(spec->text, "sklearn:") != NULL;
     if ((rest = after(spec->text, "sklearn:")) || (rest = after(spec->text, "random:"))) {

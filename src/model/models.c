@@ -49,6 +49,8 @@ unsigned forage_model_capabilities(const forage_model_info *info)
         can |= FORAGE_CAN_FOLD_IN;
     if (type && type->extend)
         can |= FORAGE_CAN_EXTEND;
+    if (type && model_reads_history(type))
+        can |= FORAGE_READS_HISTORY;
     return can;
 }
 
