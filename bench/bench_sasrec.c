@@ -101,7 +101,7 @@ static bool train(const char *loss, const char *updates, const forage_device *de
         source.items[i] = (uint32_t)i;
     fill(&b, items);
     good = good && model_sasrec.create(&setup, &state, &error) == FORAGE_OK &&
-           sasrec_trainer_create(state, BATCH, b.tokens, &source, &trainer, &error) == FORAGE_OK;
+           sasrec_trainer_create(state, BATCH, b.tokens, 0.2, &source, &trainer, &error) == FORAGE_OK;
     double best = INFINITY, weights = good ? (double)state->encoder->weight_count : 0;
     for (size_t step = 0; good && step < STEPS; step++) {
         double start = forage_clock();

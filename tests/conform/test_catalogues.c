@@ -57,8 +57,10 @@ static forage_model *fit_all(const forage_model_info *info, const forage_dataset
     forage_params *params = short_params(info);
     if (forage_params_text(params, "epochs"))
         must(forage_params_set(params, "epochs", epochs, &error), &error);
-    if (model_type_of(info)->reads & MODEL_READS_HISTORY) /* whose batches are of histories */
+    if (model_type_of(info)->reads & MODEL_READS_HISTORY) { /* whose batches are of histories */
         must(forage_params_set(params, "batch-size", "4", &error), &error);
+        must(forage_params_set(params, "dropout", "0.2", &error), &error);
+    }
     must(forage_split_parse("none", log, &split, &error), &error);
     const forage_fit_options options = {.device = &device, .seed = 3};
     must(forage_model_fit(info, params, log, &split, &options, NULL, &model, &error), &error);
