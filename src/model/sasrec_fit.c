@@ -154,87 +154,6 @@ static void list_owned(model_fit *fit)
     }
 }
 
-/* ---- negatives ---- */
-
-static void negatives_release(sasrec_negatives *negatives)
-{
-    forage_free(negatives->items);
-    forage_free(negatives->chance);
-    forage_free(negatives->alias);
-    forage_free(negatives->log_q);
-}
-
-/* Walker's aliases for weights that sum up to `sum`: place i is item i with chance[i], else alias[i]. */
-static void make_aliases(sasrec_negatives *n, const double *weights, double sum, uint32_t *stack)
-{
-    size_t small = 0, large = n->count; /* stacks from both ends */
-    for (size_t i = 0; i < n->count; i++) {
-        n->chance[i] = (float)(weights[i] * (double)n->count / sum);
-        n->alias[i] = (uint32_t)i;
-        stack[n->chance[i] < 1 ? small++ : --large] = (uint32_t)i;
-    }
-    while (small > 0 && large < n->count) {
-        uint32_t low = stack[--small], high = stack[large];
-        n->alias[low] = high;
-        n->chance[high] -= 1 - n->chance[low];
-        if (n->chance[high] < 1) {
-            large++;
-            stack[small++] = high;
-        }
-    }
-    while (small > 0) /* what rounding leaves over */
-        n->chance[stack[--small]] = 1;
-    for (; large < n->count; large++)
-        n->chance[stack[large]] = 1;
-}
-
-static forage_status fill_negatives(model_fit *fit, const uint32_t *counts, double *weights, uint32_t *stack)
-{
-    const model_state *state = fit->state;
-    sasrec_negatives *n = &fit->negatives;
-    bool popular = strcmp(forage_params_text(state->params, "sampling"), "popularity") == 0;
-    double draws = (double)forage_params_integer(state->params, "negatives"), sum = 0;
-    for (size_t i = 0; i < state->items; i++) {
-        if (!counts[i])
-            continue;
-        weights[n->count] = popular ? pow(counts[i], 0.75) : 1;
-        sum += weights[n->count];
-        n->items[n->count++] = (uint32_t)i;
-    }
-    for (size_t i = 0; i < n->count; i++)
-        n->log_q[n->items[i]] = (float)log(draws * weights[i] / sum);
-    if (!popular)
-        return FORAGE_OK;
-    n->chance = forage_alloc(n->count, sizeof *n->chance);
-    n->alias = forage_alloc(n->count, sizeof *n->alias);
-    if (!n->chance || !n->alias)
-        return FORAGE_NO_MEMORY;
-    make_aliases(n, weights, sum, stack);
-    return FORAGE_OK;
-}
-
-static forage_status make_negatives(model_fit *fit, forage_error *error)
-{
-    const model_state *state = fit->state;
-    const forage_past *past = fit->input->train->past;
-    sasrec_negatives *n = &fit->negatives;
-    if (strcmp(forage_params_text(state->params, "loss"), "softmax") == 0)
-        return FORAGE_OK;
-    uint32_t *counts = forage_calloc(state->items, sizeof *counts), *stack = forage_alloc(state->items, sizeof *stack);
-    double *weights = forage_alloc(state->items, sizeof *weights);
-    n->items = forage_alloc(state->items, sizeof *n->items);
-    n->log_q = forage_calloc(state->items, sizeof *n->log_q);
-    forage_status status = counts && stack && weights && n->items && n->log_q ? FORAGE_OK : FORAGE_NO_MEMORY;
-    for (size_t e = 0; status == FORAGE_OK && e < past->offsets[past->sequences]; e++)
-        counts[items_of(state, past)[e]]++;
-    if (status == FORAGE_OK)
-        status = fill_negatives(fit, counts, weights, stack);
-    forage_free(counts);
-    forage_free(stack);
-    forage_free(weights);
-    return status == FORAGE_OK ? FORAGE_OK : out_of_memory(error);
-}
-
 /* ---- making ready ---- */
 
 double sasrec_fit_memory(const model_setup *setup, const model_fit_input *input)
@@ -264,7 +183,7 @@ static void fit_free(model_fit *fit)
         return;
     sasrec_trainer_free(fit->trainer);
     model_validation_free(fit->validation);
-    negatives_release(&fit->negatives);
+    sasrec_negatives_release(&fit->negatives);
     forage_free(fit->parts);
     forage_free(fit->owned);
     forage_free(fit->order);
@@ -335,7 +254,7 @@ forage_status sasrec_fit_begin(model_state *state, const model_fit_input *input,
     (void)list_parts(state, input->train->past, takes_all_parts(state), made->parts);
     if (made->owned)
         list_owned(made);
-    FORAGE_TRY_GOTO(make_negatives(made, error), fail);
+    FORAGE_TRY_GOTO(sasrec_negatives_create(state, input->train->past, &made->negatives, error), fail);
     FORAGE_TRY_GOTO(sasrec_trainer_create(state, made->batch, most_tokens(state, input->train->past, made->batch),
                                           dropout(state, input->train->past), &made->negatives, &made->trainer, error),
                     fail);

@@ -25,6 +25,12 @@ typedef struct sasrec_negatives {
     float *log_q;    /* [items of the state] NULL: all alike */
 } sasrec_negatives;
 
+/* sasrec_negatives.c: those that the parameters ask for; nothing for the softmax over all items. */
+forage_status sasrec_negatives_create(const model_state *state, const forage_past *past, sasrec_negatives *negatives,
+                                      forage_error *error);
+/* What there is of them, after a failure too. */
+void sasrec_negatives_release(sasrec_negatives *negatives);
+
 typedef struct sasrec_group sasrec_group;
 
 typedef struct sasrec_trainer {
