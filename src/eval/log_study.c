@@ -349,6 +349,8 @@ forage_status forage_log_study_run(const forage_model_info *info, const forage_d
     forage_status status;
     FORAGE_TRY_GOTO(fit(&work, info, study, error), end);
     FORAGE_TRY_GOTO(choose_rows(&work, study, error), end);
+    /* Who is known by a history is not known by the rows that judge. */
+    FORAGE_TRY_GOTO(forage_binding_history(work.binding, work.others, work.other_count, error), end);
     FORAGE_TRY_GOTO(judge_predictions(&work, study, error), end);
     FORAGE_TRY_GOTO(judge_ranking(&work, study, error), end);
     FORAGE_TRY_GOTO(break_down(&work, study, error), end);

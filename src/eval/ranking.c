@@ -233,24 +233,25 @@ static void fill(const eval_rankings *job, const double *mean, double *resampled
     }
 }
 
-forage_status eval_rankings_summarise(const eval_rankings *job, forage_ranking_metrics *metrics, forage_error *error)
+forage_status eval_rankings_summarise(const eval_rankings *rankings, forage_ranking_metrics *metrics,
+                                      forage_error *error)
 {
-    const forage_ranking_options *options = job->options;
+    const forage_ranking_options *options = rankings->options;
     size_t columns = options->cutoff_count * MEASURES, resamples = options->bootstrap.resamples;
     size_t threads = options->threads > 0 ? (size_t)options->threads : 1;
-    resampling work = {.job = job};
+    resampling work = {.job = rankings};
     double *mean = forage_alloc(columns, sizeof *mean);
     bool failed = !mean;
     if (resamples > 0) {
-        work.weights = forage_alloc(threads, job->count);
+        work.weights = forage_alloc(threads, rankings->count);
         work.sums = forage_alloc(threads, columns * sizeof *work.sums);
         work.values = forage_alloc(columns * sizeof *work.values, resamples);
         failed |= !work.weights || !work.sums || !work.values;
     }
     if (!failed) {
-        means(job, NULL, mean);
+        means(rankings, NULL, mean);
         forage_parallel_for((int)threads, resamples, resample, &work);
-        fill(job, mean, work.values, metrics);
+        fill(rankings, mean, work.values, metrics);
     }
     forage_free(mean);
     forage_free(work.weights);
