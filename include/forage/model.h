@@ -310,6 +310,17 @@ FORAGE_API forage_status forage_model_score_lists(forage_binding *binding, const
                                                   const size_t *offsets, const uint32_t *items, float *scores,
                                                   forage_error *error);
 
+/* The scores of `count` items for `user` of the dataset (or FORAGE_NONE), in the context that was set, if these
+ * `events` items, oldest first, repetitions and all, are what they have done up to now, instead of what the dataset
+ * tells of them: for whoever keeps histories elsewhere. `rewards` is what came of each event (NULL: 1 each); refusals,
+ * not above 0, are left out unless the model learns from them, and so are items that it has not met. When they happened
+ * is not known. Results as in forage_model_score_lists. A history longer than any before allocates. FORAGE_UNSUPPORTED
+ * for a model that reads no histories; FORAGE_INVALID for an index beyond the dataset's, a reward that is not finite.
+ */
+FORAGE_API forage_status forage_model_score_history(forage_binding *binding, uint32_t user, const uint32_t *history,
+                                                    const float *rewards, size_t events, const uint32_t *items,
+                                                    size_t count, float *scores, forage_error *error);
+
 /* The `k` best items for someone of whom the model knows nothing but these `count` items of the dataset, in any order,
  * each with a weight above 0 (`weights` NULL: 1 each; an item that is named twice has the sum). They count as if the
  * model had learned about them, as far as it can tell without being fitted again; without any, this is the average

@@ -142,6 +142,9 @@ model_subject binding_history_listed(const forage_binding *binding);
 /* Lists a history of nobody in particular, in order. */
 forage_status binding_history_list(forage_binding *binding, const uint32_t *items, const float *weights, size_t count,
                                    forage_error *error);
+/* The same for forage_model_score_history: rewards of any kind, and items that the model has not met are left out. */
+forage_status binding_history_told(forage_binding *binding, const uint32_t *items, const float *rewards, size_t count,
+                                   forage_error *error);
 /* rank_catalogue.c: is entry i of a history an item of the dataset, with a weight that is possible? */
 forage_status binding_check_listed(const forage_binding *binding, const uint32_t *items, const float *weights, size_t i,
                                    forage_error *error);

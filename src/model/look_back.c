@@ -4,6 +4,8 @@
  */
 #include "model/binding.h"
 
+#include <inttypes.h>
+
 static model_past_task task_of(const forage_binding *binding)
 {
     return (model_past_task){binding->model->type, binding->model->params, &binding->columns, binding->dataset,
@@ -182,4 +184,17 @@ forage_status binding_history_list(forage_binding *binding, const uint32_t *item
             return binding_unknown(binding, binding->item_id, items[i], FORAGE_NONE, error);
     }
     return model_past_list(&task, items, weights, count, &binding->history.listed, error);
+}
+
+forage_status binding_history_told(forage_binding *binding, const uint32_t *items, const float *rewards, size_t count,
+                                   forage_error *error)
+{
+    const model_past_task task = task_of(binding);
+    for (size_t i = 0; i < count; i++) {
+        if (items[i] >= binding->item_count)
+            return forage_fail(error, FORAGE_INVALID, "the dataset has no item of index %" PRIu32, items[i]);
+        if (rewards && !isfinite(rewards[i]))
+            return forage_fail(error, FORAGE_INVALID, "event %zu of a history has a reward that is not finite", i + 1);
+    }
+    return model_past_list(&task, items, rewards, count, &binding->history.listed, error);
 }

@@ -179,8 +179,11 @@ forage_status model_past_list(const model_past_task *task, const uint32_t *items
         *past = made;
     }
     const model_column *ids = item_ids(task->columns);
+    bool refusals = task->type->reads_refusals && task->type->reads_refusals(task->params);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
+        if (rewards && !(rewards[i] > 0) && !refusals)
+            continue;
         if (ids && model_column_code(ids, items[i]) == FORAGE_NONE)
             continue;
         for (size_t f = 0; f < past->field_count; f++) {

@@ -15,6 +15,7 @@ typedef struct lists {
     const size_t *offsets;
     const uint32_t *items;
     float *scores;
+    bool listed; /* of one user, by the history that the binding was told of */
 } lists;
 
 static uint32_t code_of(const forage_binding *binding, uint32_t item)
@@ -67,7 +68,7 @@ static void score_list(void *context, size_t list, int number)
     binding_worker *worker = &binding->workers[number];
     size_t end = task->offsets[list + 1];
     binding_fill_constant(binding, worker, FORAGE_OF_USER, task->users[list]);
-    binding_history_constant(binding, worker, task->users[list], false);
+    binding_history_constant(binding, worker, task->users[list], task->listed);
     for (size_t begin = task->offsets[list], count; begin < end; begin += count) {
         count = end - begin < MODEL_BLOCK ? end - begin : MODEL_BLOCK;
         for (size_t f = 0; f < binding_field_count(binding); f++) {
@@ -110,7 +111,7 @@ static forage_status check(const lists *task, forage_error *error)
 forage_status forage_model_score_lists(forage_binding *binding, const uint32_t *users, size_t count,
                                        const size_t *offsets, const uint32_t *items, float *scores, forage_error *error)
 {
-    lists task = {binding, users, count, offsets, items, scores};
+    lists task = {binding, users, count, offsets, items, scores, false};
     FORAGE_TRY(check(&task, error));
     if (binding->catalogue.usable) {
         forage_parallel_for(binding->worker_count, (count + MODEL_SUBJECTS - 1) / MODEL_SUBJECTS, score_subjects,
@@ -120,5 +121,31 @@ forage_status forage_model_score_lists(forage_binding *binding, const uint32_t *
     for (int w = 0; w < binding->worker_count; w++)
         binding_fill_constant(binding, &binding->workers[w], FORAGE_OF_CONTEXT, 0);
     forage_parallel_for(binding->worker_count, count, score_list, &task);
+    return FORAGE_OK;
+}
+
+forage_status forage_model_score_history(forage_binding *binding, uint32_t user, const uint32_t *history,
+                                         const float *rewards, size_t events, const uint32_t *items, size_t count,
+                                         float *scores, forage_error *error)
+{
+    const size_t offsets[2] = {0, count};
+    lists task = {binding, &user, 1, offsets, items, scores, true};
+    if (!binding->history.read)
+        return forage_fail(error, FORAGE_UNSUPPORTED, "%s does not go by histories", binding->model->type->info.name);
+    FORAGE_TRY(check(&task, error));
+    FORAGE_TRY(binding_history_told(binding, history, rewards, events, error));
+    if (binding->catalogue.usable) {
+        model_subject subject = binding_history_listed(binding);
+        model_rank_prepare(&binding->catalogue.ranking, 0, &subject, 1);
+        for (size_t i = 0; i < count; i++) {
+            uint32_t code = code_of(binding, items[i]);
+            if (code != FORAGE_NONE)
+                scores[i] = model_rank_prepared(&binding->catalogue.ranking, 0, 1, 0, code);
+        }
+        clear_skipped(&task, 0);
+        return FORAGE_OK;
+    }
+    binding_fill_constant(binding, &binding->workers[0], FORAGE_OF_CONTEXT, 0);
+    score_list(&task, 0, 0);
     return FORAGE_OK;
 }

@@ -5,13 +5,19 @@
  * teaching has reached `pretrain`, and every `refit` events from then on: the nightly training of a shop. The model
  * does not change in between, so what it thinks of a user's items is scored once and kept until the next
  * fit. Users it has not met get what it knows of the average user.
+ *
+ * A model that reads histories does not change either, but what a user did since counts from the next decision on:
+ * each event knows the one before it of the same user, and a user's items are scored again after each.
  */
 #include "pipeline/intern.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { CACHE_LIMIT = 64 << 20 }; /* bytes of scores that are kept */
+enum {
+    CACHE_LIMIT = 64 << 20, /* bytes of scores that are kept */
+    HISTORY_LIMIT = 4096,   /* events that a user's scores go by, the latest */
+};
 
 struct pipeline_batch {
     const forage_pipeline_spec *spec;
@@ -25,6 +31,14 @@ struct pipeline_batch {
     size_t count, capacity, columns;
     uint32_t *user, *item, *codes;
     float *reward, *values;
+
+    /* For a model that reads histories. */
+    bool ordered;
+    uint32_t *before;   /* [capacity] the event before of the same user, or FORAGE_NONE */
+    uint32_t *latest;   /* [users] each user's last event, or FORAGE_NONE */
+    size_t known_users; /* entries of it */
+    uint32_t *history;  /* [HISTORY_LIMIT] items of one user, filled from behind */
+    float *rewards;     /* [HISTORY_LIMIT] */
 
     forage_model *model;
     forage_dataset *shop; /* without events: what the model is bound to */
@@ -44,14 +58,17 @@ static void free_shop(forage_dataset *shop)
 {
     if (!shop)
         return;
-    /* Tables and vocabularies of columns are the catalogue's; ids and events were made here. */
+    forage_table *tables[] = {&shop->user_attributes, &shop->item_attributes, &shop->context};
+    /* Names and vocabularies of columns are the catalogue's, events the batch's; all else was made here. */
     forage_vocabulary_free(shop->users);
     forage_vocabulary_free(shop->items);
-    for (size_t i = 0; i < shop->context.column_count; i++) {
-        forage_free(shop->context.columns[i].codes);
-        forage_free(shop->context.columns[i].values);
+    for (size_t t = 0; t < 3; t++) {
+        for (size_t i = 0; i < tables[t]->column_count; i++) {
+            forage_free(tables[t]->columns[i].codes);
+            forage_free(tables[t]->columns[i].values);
+        }
+        forage_free(tables[t]->columns);
     }
-    forage_free(shop->context.columns);
     forage_free(shop);
 }
 
@@ -84,6 +101,10 @@ void pipeline_batch_free(pipeline_batch *batch)
     forage_free(batch->codes);
     forage_free(batch->reward);
     forage_free(batch->values);
+    forage_free(batch->before);
+    forage_free(batch->latest);
+    forage_free(batch->history);
+    forage_free(batch->rewards);
     release_scores(batch);
     forage_free(batch);
 }
@@ -105,16 +126,40 @@ forage_status pipeline_batch_create(const forage_pipeline_spec *spec, const fora
                               .window = (uint64_t)forage_params_integer(spec->params, "refit-window"),
                               .users = catalogue->users > 0,
                               .deviates = spec->model->capabilities & FORAGE_HAS_DEVIATION,
+                              .ordered = forage_model_capabilities(spec->model) & FORAGE_READS_HISTORY,
                               .columns = catalogue->context ? catalogue->context->column_count : 0};
     if (!batch->device) {
         FORAGE_TRY(forage_device_open("auto", 1, &batch->own_device, error));
         batch->device = &batch->own_device;
     }
+    if (batch->ordered) {
+        batch->history = forage_alloc(HISTORY_LIMIT, sizeof *batch->history);
+        batch->rewards = forage_alloc(HISTORY_LIMIT, sizeof *batch->rewards);
+        if (!batch->history || !batch->rewards)
+            return no_memory(error);
+    }
     return pipeline_batch_grow(batch, error);
+}
+
+/* New users have done nothing yet. */
+static forage_status grow_users(pipeline_batch *batch, forage_error *error)
+{
+    size_t users = batch->catalogue->users;
+    if (!batch->ordered || users <= batch->known_users)
+        return FORAGE_OK;
+    uint32_t *latest = forage_realloc(batch->latest, batch->known_users, users, sizeof *latest);
+    if (!latest)
+        return no_memory(error);
+    for (size_t user = batch->known_users; user < users; user++)
+        latest[user] = FORAGE_NONE;
+    batch->latest = latest;
+    batch->known_users = users;
+    return FORAGE_OK;
 }
 
 forage_status pipeline_batch_grow(pipeline_batch *batch, forage_error *error)
 {
+    FORAGE_TRY(grow_users(batch, error));
     size_t items = batch->catalogue->items, users = batch->catalogue->users;
     size_t slots = CACHE_LIMIT / (items * 2 * sizeof(float));
     slots = slots > users + 1 ? users + 1 : slots < 1 ? 1 : slots;
@@ -145,6 +190,16 @@ forage_status pipeline_batch_grow(pipeline_batch *batch, forage_error *error)
 
 /* ---- events ---- */
 
+/* Who did what before: event `index` is its user's last. */
+static void link_event(pipeline_batch *batch, size_t index)
+{
+    uint32_t user = batch->user[index];
+    if (!batch->ordered || user >= batch->known_users)
+        return;
+    batch->before[index] = batch->latest[user];
+    batch->latest[user] = (uint32_t)index;
+}
+
 /* Forgets what the window has left behind: half of the room at a time. */
 static void slide(pipeline_batch *batch)
 {
@@ -159,6 +214,10 @@ static void slide(pipeline_batch *batch)
                 keep * sizeof *batch->values);
     }
     batch->count = keep;
+    for (size_t user = 0; user < batch->known_users; user++)
+        batch->latest[user] = FORAGE_NONE;
+    for (size_t index = 0; index < keep; index++)
+        link_event(batch, index);
 }
 
 static forage_status grow(pipeline_batch *batch, forage_error *error)
@@ -171,9 +230,12 @@ static forage_status grow(pipeline_batch *batch, forage_error *error)
     batch->item = item ? item : batch->item;
     void *reward = forage_realloc(batch->reward, old, capacity, sizeof *batch->reward);
     batch->reward = reward ? reward : batch->reward;
+    void *before = batch->ordered ? forage_realloc(batch->before, old, capacity, sizeof *batch->before) : NULL;
+    batch->before = before ? before : batch->before;
     uint32_t *codes = columns ? forage_alloc(capacity * columns, sizeof *codes) : NULL;
     float *values = columns ? forage_alloc(capacity * columns, sizeof *values) : NULL;
-    if (!user || !item || !reward || (columns && (!codes || !values)) || capacity > FORAGE_MAX_ROWS) {
+    if (!user || !item || !reward || (batch->ordered && !before) || (columns && (!codes || !values)) ||
+        capacity > FORAGE_MAX_ROWS) {
         forage_free(codes);
         forage_free(values);
         return no_memory(error);
@@ -212,7 +274,10 @@ void pipeline_batch_store(pipeline_batch *batch, uint32_t user, uint32_t item, f
         batch->codes[c * batch->capacity + batch->count] = codes ? codes[c] : FORAGE_NONE;
         batch->values[c * batch->capacity + batch->count] = values ? values[c] : NAN;
     }
-    batch->count++;
+    link_event(batch, batch->count++);
+    size_t slot = user % batch->slots;
+    if (batch->ordered && batch->holder[slot] == user + 1)
+        batch->holder[slot] = 0; /* this user is to be scored anew */
 }
 
 bool pipeline_batch_due(const pipeline_batch *batch)
@@ -225,34 +290,37 @@ bool pipeline_batch_due(const pipeline_batch *batch)
 
 /* ---- fitting ---- */
 
-static forage_status copy_context(const pipeline_batch *batch, size_t from, size_t count, forage_dataset *shop,
-                                  forage_error *error)
+/* Columns like those of `like`, of `rows` rows, from blocks of codes and values where column c begins at c x pitch, or,
+ * without blocks, from `like` itself. */
+static forage_status copy_columns(const forage_table *like, size_t rows, const uint32_t *codes, const float *values,
+                                  size_t pitch, forage_table *table, forage_error *error)
 {
-    const forage_table *context = batch->catalogue->context;
-    if (!batch->columns)
+    table->rows = rows;
+    if (!like || !like->column_count)
         return FORAGE_OK;
-    shop->context.columns = forage_calloc(batch->columns, sizeof *shop->context.columns);
-    if (!shop->context.columns)
+    table->columns = forage_calloc(like->column_count, sizeof *table->columns);
+    if (!table->columns)
         return no_memory(error);
-    for (size_t c = 0; c < batch->columns; c++) {
-        forage_column *column = &shop->context.columns[c];
-        column->name = context->columns[c].name;
-        column->type = context->columns[c].type;
-        column->vocabulary = context->columns[c].vocabulary;
-        shop->context.column_count = c + 1;
-        bool numeric = column->type == FORAGE_NUMERIC;
-        void *copy = forage_alloc(count + 1, sizeof(float));
+    for (size_t c = 0; c < like->column_count; c++) {
+        const forage_column *from = &like->columns[c];
+        forage_column *column = &table->columns[c];
+        column->name = from->name;
+        column->type = from->type;
+        column->vocabulary = from->vocabulary;
+        table->column_count = c + 1;
+        void *copy = forage_alloc(rows + 1, sizeof(float));
         if (!copy)
             return no_memory(error);
-        if (numeric)
-            column->values = memcpy(copy, batch->values + c * batch->capacity + from, count * sizeof(float));
+        if (column->type == FORAGE_NUMERIC)
+            column->values = memcpy(copy, values ? values + c * pitch : from->values, rows * sizeof(float));
         else
-            column->codes = memcpy(copy, batch->codes + c * batch->capacity + from, count * sizeof(uint32_t));
+            column->codes = memcpy(copy, codes ? codes + c * pitch : from->codes, rows * sizeof(uint32_t));
     }
     return FORAGE_OK;
 }
 
-/* The stored events from `from` on as a dataset that borrows what it can. */
+/* The stored events from `from` on as a dataset. It borrows the events; attributes are copied, for the model reads
+ * them as long as it serves, and the catalogue may grow into others. */
 static forage_status make_shop(const pipeline_batch *batch, size_t from, size_t count, forage_dataset **result,
                                forage_error *error)
 {
@@ -264,17 +332,20 @@ static forage_status make_shop(const pipeline_batch *batch, size_t from, size_t 
     if (batch->users)
         FORAGE_TRY(forage_vocabulary_create_numbered(catalogue->users, &shop->users, error));
     FORAGE_TRY(forage_vocabulary_create_numbered(catalogue->items, &shop->items, error));
-    shop->count = shop->train_rows = shop->context.rows = count;
+    shop->count = shop->train_rows = count;
     shop->user = batch->users ? batch->user + from : NULL;
     shop->item = batch->item + from;
     shop->value = batch->reward + from;
-    if (catalogue->user_attributes)
-        shop->user_attributes = *catalogue->user_attributes;
-    if (catalogue->item_attributes)
-        shop->item_attributes = *catalogue->item_attributes;
-    shop->user_attributes.rows = batch->users ? catalogue->users : 0;
-    shop->item_attributes.rows = catalogue->items;
-    return copy_context(batch, from, count, shop, error);
+    FORAGE_TRY(copy_columns(batch->users ? catalogue->user_attributes : NULL, batch->users ? catalogue->users : 0, NULL,
+                            NULL, 0, &shop->user_attributes, error));
+    FORAGE_TRY(
+        copy_columns(catalogue->item_attributes, catalogue->items, NULL, NULL, 0, &shop->item_attributes, error));
+    if (!batch->columns) {
+        shop->context.rows = count;
+        return FORAGE_OK;
+    }
+    return copy_columns(catalogue->context, count, batch->codes + from, batch->values + from, batch->capacity,
+                        &shop->context, error);
 }
 
 static forage_status fit(const pipeline_batch *batch, const forage_dataset *shop, const forage_progress *progress,
@@ -326,20 +397,37 @@ forage_status pipeline_batch_fit(pipeline_batch *batch, const forage_progress *p
 
 /* ---- estimates ---- */
 
+/* What the model thinks of all known items for a user who has done what is stored. */
+static forage_status score_known(pipeline_batch *batch, uint32_t user, size_t known, float *mean, float *deviation,
+                                 forage_error *error)
+{
+    size_t users = batch->users ? forage_vocabulary_count(batch->shop->users) : 0, at = HISTORY_LIMIT;
+    uint32_t event = user < batch->known_users ? batch->latest[user] : FORAGE_NONE;
+    for (size_t i = 0; i < known; i++) {
+        batch->pair_users[i] = user < users ? user : FORAGE_NONE;
+        batch->pair_items[i] = (uint32_t)i;
+    }
+    if (!batch->ordered)
+        return forage_model_score_pairs(batch->binding, batch->users ? batch->pair_users : NULL, batch->pair_items,
+                                        known, mean, deviation, error);
+    for (; event != FORAGE_NONE && at > 0; event = batch->before[event]) {
+        if (batch->item[event] >= known) /* an item that came after the fit */
+            continue;
+        batch->history[--at] = batch->item[event];
+        batch->rewards[at] = batch->reward[event];
+    }
+    return forage_model_score_history(batch->binding, user < users ? user : FORAGE_NONE, batch->history + at,
+                                      batch->rewards + at, HISTORY_LIMIT - at, batch->pair_items, known, mean, error);
+}
+
 /* Scores all items for a user into a slot of the cache. Users and items that turned up after the fit are worth what
  * the average of all is. */
 static forage_status score(pipeline_batch *batch, uint32_t user, size_t slot, forage_error *error)
 {
     size_t items = batch->items, known = forage_vocabulary_count(batch->shop->items);
-    size_t users = batch->users ? forage_vocabulary_count(batch->shop->users) : 0;
     float *mean = batch->mean + slot * items, *deviation = batch->deviation + slot * items;
     double sum = 0, wide = 0;
-    for (size_t i = 0; i < known; i++) {
-        batch->pair_users[i] = user < users ? user : FORAGE_NONE;
-        batch->pair_items[i] = (uint32_t)i;
-    }
-    FORAGE_TRY(forage_model_score_pairs(batch->binding, batch->users ? batch->pair_users : NULL, batch->pair_items,
-                                        known, mean, batch->deviates ? deviation : NULL, error));
+    FORAGE_TRY(score_known(batch, user, known, mean, batch->deviates ? deviation : NULL, error));
     for (size_t i = 0; i < known && known < items; i++) {
         sum += (double)mean[i];
         wide = batch->deviates ? fmax(wide, (double)deviation[i]) : 0;
@@ -383,7 +471,8 @@ uint64_t pipeline_batch_refits(const pipeline_batch *batch)
 
 size_t pipeline_batch_memory(const pipeline_batch *batch)
 {
-    return batch->capacity * (3 * sizeof(float) + batch->columns * 2 * sizeof(float)) +
+    return batch->capacity * ((batch->ordered ? 4 : 3) * sizeof(float) + batch->columns * 2 * sizeof(float)) +
+           batch->known_users * sizeof(uint32_t) + (batch->ordered ? HISTORY_LIMIT * 2 * sizeof(float) : 0) +
            batch->slots * (batch->catalogue->items * 2 * sizeof(float) + sizeof(uint32_t)) +
            (batch->model ? forage_model_weight_count(batch->model) * sizeof(float) : 0);
 }

@@ -6,6 +6,7 @@
  * of rewards is. The prior, a variance of 0.25, is what clicks can have at most, and is worth four lessons. */
 #define LINEAR "model: linear-ridge\nestimate-noise: true\npool-noise: true\na0: 2\nb0: 0.25\n"
 #define GAUSSIAN "model: gaussian\n"
+#define BST "model: bst\nhistory: all\npolicy: greedy\npretrain: 200000\n"
 #define BATCHED "model: embedding-mlp\npolicy: greedy\npretrain: 200000\n"
 
 static const forage_pipeline_name names[] = {
@@ -49,6 +50,10 @@ static const forage_pipeline_name names[] = {
      "greedy", BATCHED},
     {"batched-nightly", "the same, trained again every 20,000 decisions on the latest 200,000 events", "embedding-mlp",
      "greedy", BATCHED "refit: 20000\nrefit-window: 200000\n"},
+    {"bst", "a transformer over what the user did up to now, trained once on 200,000 rows of random traffic", "bst",
+     "greedy", BST},
+    {"bst-nightly", "the same, trained again every 20,000 decisions on the latest 200,000 events", "bst", "greedy",
+     BST "refit: 20000\nrefit-window: 200000\n"},
 };
 
 const forage_pipeline_name *forage_pipeline_names(size_t *count)

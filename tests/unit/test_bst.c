@@ -496,6 +496,59 @@ static void a_history_tells_what_nothing_else_does(void **state)
     forage_dataset_free(log);
 }
 
+/* ---- histories that are kept elsewhere --------------------------------------------------------- */
+
+static void a_history_may_be_told(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {
+        "epochs=1 embedding-size=8 max-length=12 layers=8 history=all position=order",
+        "epochs=1 embedding-size=8 max-length=5 layers=8 position=order"};
+    for (size_t s = 0; s < 2; s++) {
+        forage_dataset *log = visits();
+        forage_free(log->time); /* told histories have no times */
+        log->time = NULL;
+        forage_model *model = fit_visits(log, settings[s], NULL);
+        forage_binding *binding;
+        forage_error error = {0};
+        uint32_t users[GOODS], items[GOODS], history[VISITS];
+        float want[GOODS], have[GOODS], rewards[VISITS];
+        must(forage_model_bind(model, log, FORAGE_UNKNOWN_ERROR, "log.csv", &binding, &error), &error);
+        for (uint32_t user = 0; user < VISITORS; user += 7) {
+            size_t events = 0;
+            for (size_t row = 0; row < VISITS; row++) {
+                history[events] = log->item[row];
+                rewards[events] = log->value[row];
+                events += log->user[row] == user;
+            }
+            for (uint32_t i = 0; i < GOODS; i++) {
+                users[i] = user;
+                items[i] = GOODS - 1 - i;
+            }
+            must(forage_model_score_pairs(binding, users, items, GOODS, want, NULL, &error), &error);
+            must(forage_model_score_history(binding, user, history, rewards, events, items, GOODS, have, &error),
+                 &error);
+            assert_memory_equal(have, want, sizeof want);
+        }
+        history[0] = GOODS;
+        assert_int_equal(forage_model_score_history(binding, 0, history, NULL, 1, items, GOODS, have, &error),
+                         FORAGE_INVALID);
+        assert_non_null(strstr(error.message, "no item of index 12"));
+        history[0] = 0;
+        rewards[0] = NAN;
+        assert_int_equal(forage_model_score_history(binding, 0, history, rewards, 1, items, GOODS, have, &error),
+                         FORAGE_INVALID);
+        assert_non_null(strstr(error.message, "not finite"));
+        /* Nothing happened yet: as good as someone of whom nothing is known. */
+        must(forage_model_score_history(binding, FORAGE_NONE, NULL, NULL, 0, items, GOODS, have, &error), &error);
+        must(forage_model_score_pairs(binding, NULL, items, GOODS, want, NULL, &error), &error);
+        assert_memory_equal(have, want, sizeof want);
+        forage_binding_free(binding);
+        forage_model_free(model);
+        forage_dataset_free(log);
+    }
+}
+
 /* ---- bad input -------------------------------------------------------------------------------- */
 
 static void impossible_settings_are_refused(void **state)
@@ -538,6 +591,7 @@ int main(void)
         cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
         cmocka_unit_test(what_comes_later_changes_nothing),
         cmocka_unit_test(a_history_tells_what_nothing_else_does),
+        cmocka_unit_test(a_history_may_be_told),
         cmocka_unit_test(impossible_settings_are_refused),
     };
     return cmocka_run_group_tests_name("bst", tests, NULL, NULL);

@@ -87,6 +87,12 @@ static void same_opinions(forage_pipeline *a, forage_pipeline *b)
     }
 }
 
+/* Is it a model that is trained now and then? Those have tests of their own. */
+static bool is_refitted(const char *name)
+{
+    return strstr(name, "neural") || strstr(name, "batched") || strstr(name, "bst");
+}
+
 /* ---- names ---- */
 
 static void short_names_are_whole_pipelines(void **state)
@@ -97,8 +103,8 @@ static void short_names_are_whole_pipelines(void **state)
     assert_true(count > 10);
     for (size_t i = 0; i < count; i++) {
         workbench bench;
-        if (strstr(names[i].name, "neural") || strstr(names[i].name, "batched"))
-            continue; /* they have tests of their own */
+        if (is_refitted(names[i].name))
+            continue;
         open_bench(&bench, names[i].name, 2);
         const forage_model_info *model = forage_pipeline_spec_model(bench.spec);
         assert_int_equal(model == NULL, names[i].model == NULL);
@@ -430,10 +436,11 @@ static void refused_events_change_nothing(void **state)
     size_t count;
     const forage_pipeline_name *names = forage_pipeline_names(&count);
     for (size_t i = 0; i < count; i++) {
-        if (!strstr(names[i].name, "batched"))
+        if (!strstr(names[i].name, "batched") && !strstr(names[i].name, "bst"))
             refuses_and_forgets(names[i].name);
     }
     refuses_and_forgets("batched-nightly:pretrain=30:refit=40:epochs=1");
+    refuses_and_forgets("bst-nightly:pretrain=30:refit=40:epochs=1");
     refuses_and_forgets("lints:model.window=20");
 }
 
@@ -445,7 +452,7 @@ static void visits_allocate_nothing(void **state)
     const forage_pipeline_name *names = forage_pipeline_names(&count);
     for (size_t i = 0; i < count; i++) {
         workbench bench;
-        if (strstr(names[i].name, "neural") || strstr(names[i].name, "batched"))
+        if (is_refitted(names[i].name))
             continue; /* what refits needs memory for that */
         open_bench(&bench, names[i].name, 1);
         uint64_t id = 0;
@@ -644,13 +651,66 @@ static void batches_are_fitted_on_schedule(void **state)
     shop_close(&shop);
 }
 
+static void what_a_user_did_counts_between_fits(void **state)
+{
+    (void)state;
+    tiny_shop shop;
+    forage_pipeline *pipeline;
+    forage_error error = {0};
+    shop_open(&shop);
+    forage_pipeline_spec *spec = shop_spec("  model: bst\n  policy: greedy\n  history: all\n  epochs: 2\n"
+                                           "  pretrain: 200\n");
+    const forage_pipeline_options options = {.catalogue = &shop.catalogue, .seed = 1};
+    must(forage_pipeline_create(spec, &options, &pipeline, &error), &error);
+    for (uint64_t id = 0; id < 200; id++) { /* users 0 and 1 alone */
+        forage_request request = ask(id);
+        uint32_t item = (uint32_t)(id / 2 % SHOP_ITEMS);
+        request.user = (uint32_t)(id % 2);
+        float reward = (item + request.user) % 2 == 0;
+        must(forage_pipeline_teach(pipeline, &request, &item, NULL, &reward, &error), &error);
+    }
+    forage_pipeline_stats stats;
+    forage_pipeline_stats_of(pipeline, &stats);
+    assert_int_equal(stats.refits, 1);
+    /* Users 2 and 3 are new; what one of them does changes what is thought of that one, at once. */
+    float first[2][SHOP_ITEMS], mean[SHOP_ITEMS];
+    double probabilities[SHOP_ITEMS];
+    forage_request request = ask(1000);
+    for (uint32_t user = 2; user < 4; user++) {
+        request.user = user;
+        must(forage_pipeline_probabilities(pipeline, &request, probabilities, first[user - 2], &error), &error);
+    }
+    for (uint64_t event = 0; event < 5; event++) {
+        uint32_t item = (uint32_t)event % SHOP_ITEMS;
+        float reward = event % 2;
+        request.user = 2;
+        must(forage_pipeline_teach(pipeline, &request, &item, NULL, &reward, &error), &error);
+        must(forage_pipeline_probabilities(pipeline, &request, probabilities, mean, &error), &error);
+        assert_memory_not_equal(mean, first[0], sizeof mean);
+        memcpy(first[0], mean, sizeof mean);
+        request.user = 3;
+        must(forage_pipeline_probabilities(pipeline, &request, probabilities, mean, &error), &error);
+        assert_memory_equal(mean, first[1], sizeof mean);
+    }
+    forage_pipeline_stats_of(pipeline, &stats);
+    assert_int_equal(stats.refits, 1);
+    forage_pipeline_free(pipeline);
+    forage_pipeline_spec_free(spec);
+    shop_close(&shop);
+}
+
 /* ---- growth ---- */
 
 static void catalogues_grow(void **state)
 {
     (void)state;
-    static const char *const names[] = {"linucb",  "lints",  "linucb:arm=item",
-                                        "popular", "random", "batched:pretrain=30:refit=20:epochs=1"};
+    static const char *const names[] = {"linucb",
+                                        "lints",
+                                        "linucb:arm=item",
+                                        "popular",
+                                        "random",
+                                        "batched:pretrain=30:refit=20:epochs=1",
+                                        "bst:pretrain=30:refit=20:refit-window=40:epochs=1"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         workbench bench;
         open_bench(&bench, names[i], 1);
@@ -692,7 +752,7 @@ static void catalogues_grow(void **state)
             must(forage_pipeline_observe(bench.pipeline, &feedback, 1, &done, &error), &error);
             shown |= 1U << decision.items[0];
         }
-        if (!strstr(names[i], "batched"))
+        if (!is_refitted(names[i]))
             if (!(shown & (1U << 6 | 1U << 7))) /* what is new is tried */
                 fail_msg("%s never shows it: %x", names[i], shown);
         bench.shop.catalogue.items = 3;
@@ -770,6 +830,7 @@ int main(void)
         cmocka_unit_test(every_arm_is_tried_first),
         cmocka_unit_test(slates_have_different_items),
         cmocka_unit_test(batches_are_fitted_on_schedule),
+        cmocka_unit_test(what_a_user_did_counts_between_fits),
         cmocka_unit_test(catalogues_grow),
         cmocka_unit_test(every_allocation_may_fail),
     };
