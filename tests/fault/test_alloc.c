@@ -285,6 +285,7 @@ static void test_reports(void **state)
                            "b,x,1,2,2.5\na,z,1,1,3\nb,z,0,2,3\na,x,0,2,2.5\nb,y,1,1,1\n");
     sweep(report_job, (void *)(uintptr_t) "popular");
     sweep(report_job, (void *)(uintptr_t) "embedding-mlp");
+    sweep(report_job, (void *)(uintptr_t) "bst");
 }
 
 /* ---- vectors ---- */
