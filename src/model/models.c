@@ -47,8 +47,6 @@ unsigned forage_model_capabilities(const forage_model_info *info)
     unsigned can = info->capabilities;
     if (type && (type->catalogue || model_reads_history(type)))
         can |= FORAGE_CAN_FOLD_IN;
-    if (type && model_reads_history(type))
-        can |= FORAGE_READS_HISTORY;
     if (type && type->extend)
         can |= FORAGE_CAN_EXTEND;
     if (type && model_reads_history(type))

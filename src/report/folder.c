@@ -43,6 +43,16 @@ forage_status folder_make(const char *path, forage_error *error)
     return status;
 }
 
+forage_status folder_make_in(const char *path, const char *name, forage_error *error)
+{
+    report_text text = {0};
+    report_format(&text, "%s/%s", path, name);
+    forage_status status = text.failed ? forage_fail(error, FORAGE_NO_MEMORY, "no memory for the name of a folder")
+                                       : folder_make(text.bytes, error);
+    report_text_release(&text);
+    return status;
+}
+
 forage_status folder_write(const char *folder, const char *sub, const char *name, const report_text *text,
                            size_t *files, forage_error *error)
 {

@@ -9,6 +9,8 @@
 
 /* Makes a folder and those above it. */
 forage_status folder_make(const char *path, forage_error *error);
+/* The folder `name` in `path`. */
+forage_status folder_make_in(const char *path, const char *name, forage_error *error);
 /* Writes NAME into FOLDER, or FOLDER/SUB when `sub` is not NULL. Counts the file. */
 forage_status folder_write(const char *folder, const char *sub, const char *name, const report_text *text,
                            size_t *files, forage_error *error);

@@ -45,7 +45,7 @@ forage_status forage_log_study_write(const forage_log_study *study, const forage
     FORAGE_TRY_GOTO(describe(study, &pool, &charts, error), end);
     FORAGE_TRY_GOTO(folder_draw(charts.list, charts.count, options->gnuplot, pictures, result, error), end);
     FORAGE_TRY_GOTO(folder_make(options->folder, error), end);
-    FORAGE_TRY_GOTO(folder_make(pool_format(&pool, "%s/%s", options->folder, sub_folder), error), end);
+    FORAGE_TRY_GOTO(folder_make_in(options->folder, sub_folder, error), end);
     FORAGE_TRY_GOTO(write_numbers(study, options->folder, &result->files, error), end);
     FORAGE_TRY_GOTO(folder_write_charts(options->folder, sub_folder, charts.list, charts.count,
                                         result->charts ? pictures : NULL, &result->files, error),

@@ -98,11 +98,11 @@ static void write_page(const part *parts, size_t count, const forage_report_opti
 }
 
 static forage_status write_files(const part *p, const forage_report_options *options, forage_report_result *result,
-                                 report_pool *pool, forage_error *error)
+                                 forage_error *error)
 {
     const report_chapter *chapter = p->chapter;
     char *json;
-    FORAGE_TRY(folder_make(pool_format(pool, "%s/%s", options->folder, chapter->folder), error));
+    FORAGE_TRY(folder_make_in(options->folder, chapter->folder, error));
     FORAGE_TRY(chapter->json(p->record, &json, error));
     report_text text = {.bytes = json, .used = strlen(json)};
     forage_status status = folder_write(options->folder, chapter->folder, "results.json", &text, &result->files, error);
@@ -133,7 +133,7 @@ static forage_status write_study(part *parts, size_t count, const forage_report_
     FORAGE_TRY_GOTO(draw(parts, count, options, &pool, result, error), end);
     FORAGE_TRY_GOTO(folder_make(options->folder, error), end);
     for (size_t i = 0; i < count; ++i)
-        FORAGE_TRY_GOTO(write_files(&parts[i], options, result, &pool, error), end);
+        FORAGE_TRY_GOTO(write_files(&parts[i], options, result, error), end);
     write_page(parts, count, options, result, &pool, &html);
     FORAGE_TRY_GOTO(folder_write(options->folder, NULL, "index.html", &html, &result->files, error), end);
     snprintf(result->page, sizeof result->page, "%s/index.html", options->folder);
