@@ -741,6 +741,80 @@ FORAGE_API forage_status forage_chapter2_run(const forage_chapter2_options *opti
 FORAGE_API void forage_chapter2_release(forage_chapter2 *chapter);
 
 /* ------------------------------------------------------------------ *
+ * Chapter 3: the session in the moment
+ *
+ * What a click prediction gains from what somebody has just done: `bst`, a behaviour-sequence transformer, beside the
+ * same model without attention (a bag of the history) and without the history. Everybody predicts the same rows, which
+ * no model has learned from; `bayes` predicts them knowing the personas, the intents and their click rates, but not who
+ * is of which persona, nor what a session is about. Estimates are means over worlds, each with catalogue, users, log
+ * and initial numbers of its own, with Student's t interval at 95 %. docs/evaluation.md says what is compared.
+ * ------------------------------------------------------------------ */
+
+/* Somebody who predicts clicks, at several points of a life or of a session. */
+typedef struct forage_predictor {
+    char name[64];
+    char note[200];                          /* what it does, one sentence */
+    forage_estimate *log_loss;               /* [points] */
+    forage_estimate *excess;                 /* [points] its log loss by that of `bayes` on the same rows, less 1 */
+    forage_estimate loss, auc;               /* of all rows */
+    forage_estimate more;                    /* as excess, of all rows */
+    forage_estimate late;                    /* as excess, of the rows from the table's point `late` on */
+    forage_estimate loss_behind, auc_behind; /* of all rows, world by world: its log loss less that of the sequence
+                                              * model, and the AUC of that less its own */
+} forage_predictor;
+
+typedef struct forage_predictor_table {
+    size_t point_count, predictor_count;
+    double *points;               /* the visit of the user's life, or of the session, from 1 */
+    forage_predictor *predictors; /* one of them is called "bst", and one "bayes" */
+    double late;                  /* the first point that counts as late */
+} forage_predictor_table;
+
+/* Users whom no model has seen, known by nothing but what they did so far. */
+typedef struct forage_moment_users {
+    size_t visits, users, items; /* of the log that models learn from */
+    size_t newcomers;            /* in each world; each comes as often as there are points */
+    forage_predictor_table table;
+} forage_moment_users;
+
+/* A shop of sessions: models learn from the log up to a moment, and predict what comes after it. */
+typedef struct forage_moment_sessions {
+    char scenario[64];
+    size_t visits, test_visits, users, items;
+    size_t active;   /* sessions under way at the same time; each has as many visits as there are points */
+    double intended; /* share of the test's visits whose session had an intent, mean of worlds */
+    forage_predictor_table table;
+} forage_moment_sessions;
+
+enum { FORAGE_CHAPTER3_INTENTS, FORAGE_CHAPTER3_STEADY, FORAGE_CHAPTER3_SHOPS };
+
+typedef struct forage_chapter3 {
+    char scenario[64]; /* of the users that no model has seen */
+    char device[64];
+    uint64_t seed;
+    size_t seeds;
+    forage_moment_users users;
+    forage_moment_sessions sessions[FORAGE_CHAPTER3_SHOPS]; /* with intents, and the twin without */
+    double seconds;                                         /* all of it */
+} forage_chapter3;
+
+typedef struct forage_chapter3_options {
+    const char *scenario; /* of the users that no model has seen; NULL means "petshop" */
+    uint64_t seed;        /* of the shops; 0 means the scenario's */
+    size_t visits;        /* of each log that models learn from; 0 means 200,000; at least 1,000 */
+    size_t seeds;         /* worlds in each experiment; 0 means 3; at most 50 */
+    forage_device device; /* threads 0: one for every core */
+    const forage_progress *progress;
+} forage_chapter3_options;
+
+/* Runs the chapter. `options` may be NULL. The same options give the same record (times apart) whatever the number of
+ * threads. FORAGE_INTERRUPTED when progress asks to stop. Release the record, on failure too. */
+FORAGE_API forage_status forage_chapter3_run(const forage_chapter3_options *options, forage_chapter3 *chapter,
+                                             forage_error *error);
+/* Frees what the record holds; a record of zeros is fine. */
+FORAGE_API void forage_chapter3_release(forage_chapter3 *chapter);
+
+/* ------------------------------------------------------------------ *
  * Chapter 4: what a graph of clicks knows
  *
  * Users and products are nodes, clicks are edges, LightGCN is the model. Every user is offered the best

@@ -42,7 +42,7 @@ static forage_status run(const forage_chapter1_options *options, const forage_sc
     if (device.threads < 1)
         FORAGE_TRY(forage_device_open("auto", 0, &device, error));
     FORAGE_TRY(eval_baseline(options, scenario, info, &device, chapter, error));
-    eval_study study = {scenario, info, device, scenario->seed};
+    eval_study study = {.scenario = scenario, .info = info, .device = device, .seed = scenario->seed};
     study.device.threads = 1;
     return play_all(&study, options, device.threads, chapter, error);
 }

@@ -15,6 +15,7 @@ typedef struct eval_study {
     const forage_model_info *info;
     forage_device device; /* one thread: worlds run side by side */
     uint64_t seed;
+    size_t visits; /* chapter 3: of the logs that models learn from */
 } eval_study;
 
 /* Users and items have indices below `users` and `items`; those below `known_users` and
