@@ -165,6 +165,7 @@ typedef struct forage_report_result {
 typedef struct forage_study {
     const forage_chapter1 *chapter1;
     const forage_chapter2 *chapter2;
+    const forage_chapter3 *chapter3;
     const forage_chapter4 *chapter4;
 } forage_study;
 
@@ -183,6 +184,11 @@ FORAGE_API forage_status forage_chapter1_json(const forage_chapter1 *chapter, ch
 FORAGE_API forage_status forage_chapter2_text(const forage_chapter2 *chapter, const forage_terminal *terminal,
                                               char **text, forage_error *error);
 FORAGE_API forage_status forage_chapter2_json(const forage_chapter2 *chapter, char **text, forage_error *error);
+
+/* The same for chapter 3. */
+FORAGE_API forage_status forage_chapter3_text(const forage_chapter3 *chapter, const forage_terminal *terminal,
+                                              char **text, forage_error *error);
+FORAGE_API forage_status forage_chapter3_json(const forage_chapter3 *chapter, char **text, forage_error *error);
 
 /* The same for chapter 4. */
 FORAGE_API forage_status forage_chapter4_text(const forage_chapter4 *chapter, const forage_terminal *terminal,

@@ -30,8 +30,8 @@ static forage_status add_categories(forage_dataset *data, size_t items, const ui
     return FORAGE_OK;
 }
 
-static forage_status fill_log(size_t users, size_t items, const uint32_t *code, char *const *names, size_t name_count,
-                              bool timed, moment_log *log, forage_error *error)
+static forage_status create_log(size_t users, size_t items, const uint32_t *code, char *const *names, size_t name_count,
+                                bool timed, moment_log *log, forage_error *error)
 {
     FORAGE_TRY(forage_dataset_create(&log->data, error));
     forage_dataset *data = log->data;
@@ -59,7 +59,7 @@ forage_status moment_log_create(size_t users, size_t items, const uint32_t *code
                                 size_t capacity, bool timed, moment_log *log, forage_error *error)
 {
     *log = (moment_log){.capacity = capacity};
-    forage_status status = fill_log(users, items, code, names, name_count, timed, log, error);
+    forage_status status = create_log(users, items, code, names, name_count, timed, log, error);
     if (status != FORAGE_OK)
         moment_log_release(log);
     return status;
@@ -102,7 +102,7 @@ static forage_status fit(const eval_study *study, const moment_log *log, const m
     const forage_model_info *info;
     forage_params *params = NULL;
     forage_split split = {0};
-    const forage_fit_options options = {.device = &study->device, .seed = seed};
+    const forage_fit_options options = {.device = &study->device, .seed = seed, .progress = study->watch};
     uint32_t *rows = forage_alloc(log->learned, sizeof *rows);
     forage_status status =
         rows ? forage_model_find(arm->model, &info, error) : forage_fail(error, FORAGE_NO_MEMORY, "%s", no_memory);

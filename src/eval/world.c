@@ -202,7 +202,7 @@ forage_status eval_world_model(eval_world *world, const forage_model_info *info,
         return forage_fail(error, FORAGE_NO_MEMORY, "%s", no_memory);
     memcpy(train, rows, count * sizeof *train);
     forage_split split = {.train = train, .train_count = count};
-    forage_fit_options options = {.device = &world->study->device, .seed = seed};
+    forage_fit_options options = {.device = &world->study->device, .seed = seed, .progress = world->study->watch};
     forage_status status = forage_model_fit(info, params, world->log, &split, &options, NULL, model, error);
     forage_free(train);
     return status;

@@ -16,6 +16,8 @@ typedef struct eval_study {
     forage_device device; /* one thread: worlds run side by side */
     uint64_t seed;
     size_t visits; /* chapter 3: of the logs that models learn from */
+    const forage_progress
+        *watch; /* of what takes long in a world: says no when all shall end. eval_play_worlds sets it */
 } eval_study;
 
 /* Users and items have indices below `users` and `items`; those below `known_users` and

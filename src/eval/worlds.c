@@ -19,27 +19,49 @@ typedef struct pool {
     atomic_bool stop;
 } pool;
 
+/* Who looks whether there is to be an end while a world is played. */
+typedef struct lookout {
+    pool *pool;
+    const char *name;
+    int worker;
+} lookout;
+
+static bool go_on(void *context, const char *stage, uint64_t done, uint64_t total, const char *note)
+{
+    const lookout *l = context;
+    pool *p = l->pool;
+    (void)stage, (void)done, (void)total, (void)note;
+    /* The first worker is the thread that called: only it may speak to the caller. */
+    if (l->worker == 0 &&
+        !forage_progress_report(p->progress, "experiments", atomic_load(&p->done), p->count * p->worlds, l->name))
+        atomic_store(&p->stop, true);
+    return !atomic_load(&p->stop);
+}
+
 static void play(void *context, size_t job, int worker)
 {
     pool *p = context;
     const eval_experiment *what = &p->experiments[job / p->worlds];
     size_t world = job % p->worlds;
+    lookout l = {p, what->name, worker};
+    const forage_progress watch = {go_on, &l};
+    eval_study study = *p->study;
+    study.watch = &watch;
     p->status[job] = FORAGE_OK;
     if (atomic_load(&p->stop))
         return;
-    p->status[job] = what->world(p->study, world, p->found[job / p->worlds] + world * what->size(), &p->errors[job]);
+    p->status[job] = what->world(&study, world, p->found[job / p->worlds] + world * what->size(), &p->errors[job]);
     if (p->status[job] != FORAGE_OK)
         atomic_store(&p->stop, true);
-    size_t done = atomic_fetch_add(&p->done, 1) + 1;
-    /* The first worker is the thread that called: only it may speak to the caller. */
-    if (worker == 0 && !forage_progress_report(p->progress, "experiments", done, p->count * p->worlds, what->name))
-        atomic_store(&p->stop, true);
+    atomic_fetch_add(&p->done, 1);
+    go_on(&l, NULL, 0, 0, NULL);
 }
 
 static forage_status collect(const pool *p, forage_error *error)
 {
+    /* What went wrong somewhere stopped the others. */
     for (size_t job = 0; job < p->count * p->worlds; ++job)
-        if (p->status[job] != FORAGE_OK) {
+        if (p->status[job] != FORAGE_OK && p->status[job] != FORAGE_INTERRUPTED) {
             if (error)
                 *error = p->errors[job];
             return p->status[job];

@@ -72,7 +72,8 @@ static void write_page(const part *parts, size_t count, const forage_report_opti
         const char *links[STORY_CHAPTERS][2];
         page_start(html, "A shop that learns from every click", "Forage · the story of a shop",
                    "A simulated shop whose truth is known: what a model trained overnight makes of it, where it fails, "
-                   "what learning and exploring at every visit changes, and what the clicks of others tell.");
+                   "what learning and exploring at every visit changes, what the session tells in the moment, "
+                   "and what the clicks of others tell.");
         for (size_t i = 0; i < count; ++i) {
             links[i][0] = parts[i].chapter->folder;
             links[i][1] = parts[i].chapter->title;
@@ -152,7 +153,11 @@ forage_status forage_study_write(const forage_study *study, const forage_report_
         const report_chapter *chapter;
         const void *record;
     } all[] = {
-        {&report_chapter1, study->chapter1}, {&report_chapter2, study->chapter2}, {&report_chapter4, study->chapter4}};
+        {&report_chapter1, study->chapter1},
+        {&report_chapter2, study->chapter2},
+        {&report_chapter3, study->chapter3},
+        {&report_chapter4, study->chapter4},
+    };
     forage_report_result ignored = {0};
     size_t count = 0;
     result = result ? result : &ignored;

@@ -37,7 +37,7 @@ typedef struct report_chapter {
     forage_status (*json)(const void *record, char **text, forage_error *error);
 } report_chapter;
 
-extern const report_chapter report_chapter1, report_chapter2, report_chapter4;
+extern const report_chapter report_chapter1, report_chapter2, report_chapter3, report_chapter4;
 
 /* Describes the charts of one chapter, with the right failure. */
 forage_status story_describe(const report_chapter *chapter, const void *record, report_pool *pool,
