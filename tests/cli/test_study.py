@@ -15,6 +15,7 @@ DATA = pathlib.Path(os.environ.get("FORAGE_DATA", cli.SOURCE / "../shared/data")
 QUICK = ("--seeds", 1)  # one world in each experiment: intervals are missing, everything else is there
 CHARTS = ["loss", "personas", "calibration", "new-users", "new-products", "drift", "feedback-loop"]
 CHARTS_2 = ["regret", "greedy", "personas", "newcomers", "anna", "changes", "own-traffic", "other-shops"]
+CHARTS_3 = ["life", "excess", "sessions", "order"]
 CHARTS_4 = ["degrees", "layers", "map-users", "map-products", "logs", "few-clicks"]
 HAVE_GNUPLOT = shutil.which("gnuplot") is not None
 
@@ -64,11 +65,13 @@ def test_all_chapters():
     agents = numbers["chapter2"]["shop"]["agents"]
     assert abs(agents["oracle"]["regret"]) < 1e-6 < agents["linucb"]["regret"]
     page = Page("both/index.html")
-    assert page.figures == len(CHARTS) + len(CHARTS_2) + len(CHARTS_4) and page.loads == []
+    assert page.figures == len(CHARTS) + len(CHARTS_2) + len(CHARTS_3) + len(CHARTS_4) and page.loads == []
     assert "What Anna saw" in page.text and "The same numbers again" in page.text
     assert "Beyond chance" not in page.text and "With a single world" in page.text
     assert {"%s.csv" % name for name in CHARTS_2} < set(os.listdir("both/chapter-2"))
+    assert {"%s.csv" % name for name in CHARTS_3} < set(os.listdir("both/chapter-3"))
     assert {"%s.csv" % name for name in CHARTS_4} < set(os.listdir("both/chapter-4"))
+    assert numbers["chapter3"]["new_users"]["visits"] == 2000 and len(numbers["chapter3"]["intents"]["visit"]) == 20
     crowd = {arm["name"]: arm["click_rate"] for arm in numbers["chapter4"]["crowd"]["arms"]}
     assert numbers["chapter4"]["crowd"]["visits"] == [10, 20, 40, 80]
     assert crowd["no graph"][1]["value"] < crowd["lightgcn"][1]["value"] < crowd["oracle"][1]["value"]
@@ -87,6 +90,16 @@ def test_the_graph_chapter():
     assert "forage study --scenario other.yaml --chapter 4 --seed 3 --seeds 1" in page.text
 
 
+def test_the_session_chapter():
+    """Alone, with logs too short to learn much from."""
+    result = forage("study", "--chapter", 3, "--visits", 1000, "--seed", 3, "--output", "moment", *QUICK)
+    assert "from visit 21 on" in result.out and result.out.rstrip().endswith("The report: moment/index.html")
+    page = Page("moment/index.html")
+    assert page.figures == len(CHARTS_3) and page.loads == []
+    assert "An aquarium for the dog owner" in page.text
+    assert "forage study --chapter 3 --seed 3 --visits 1000 --seeds 1" in page.text
+
+
 def test_json_and_no_gnuplot():
     result = forage("study", "--chapter", 1, "--json", "--gnuplot", "no-such-gnuplot", "--output", "r", *QUICK)
     numbers = result.json()
@@ -97,8 +110,8 @@ def test_json_and_no_gnuplot():
 
 
 def test_refusals():
-    refused("study", "--chapter", 3, says=["chapter 3", "1, 2 and 4"], code=2)
-    refused("study", "--chapter", 5, says=["chapter 5"], code=2)
+    refused("study", "--chapter", 5, says=["chapter 5", "1 to 4"], code=2)
+    refused("study", "--chapter", 3, "--visits", 10, "--quiet", says=["at least 1000"], code=2)
     refused("study", "--chapter", 4, "--seeds", 51, "--quiet", says=["at most 50"], code=2)
     refused("study", "--chapter", 1, "--scenario", "nowhere.yaml", "--quiet", says=["nowhere.yaml"])
     refused("study", "--model", "nothing", "--quiet", says=["nothing"])
