@@ -78,9 +78,11 @@ void moment_log_release(moment_log *log)
  * Who predicts
  * ------------------------------------------------------------------ */
 
-static const char *const blind[][2] = {{"encoder", "none"}};
-static const char *const bag[][2] = {{"encoder", "mean"}, {"history", "positive"}, {"position", "none"}};
-static const char *const sequence[][2] = {{"history", "all"}};
+static const char *const blind[][2] = {{"encoder", "none"}, {"learning-rate", "0.003"}, {"epochs", "5"}};
+static const char *const bag[][2] = {
+    {"encoder", "mean"}, {"history", "positive"}, {"position", "none"}, {"learning-rate", "0.003"}, {"epochs", "5"}};
+static const char *const sequence[][2] = {
+    {"history", "all"}, {"heads", "4"}, {"learning-rate", "0.003"}, {"epochs", "5"}};
 
 const moment_arm moment_bayes = {
     "bayes", "knows every click rate and how people change, and filters who this is from what they did", NULL, NULL, 0};

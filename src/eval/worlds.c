@@ -51,8 +51,10 @@ static void play(void *context, size_t job, int worker)
     if (atomic_load(&p->stop))
         return;
     p->status[job] = what->world(&study, world, p->found[job / p->worlds] + world * what->size(), &p->errors[job]);
-    if (p->status[job] != FORAGE_OK)
+    if (p->status[job] != FORAGE_OK) {
         atomic_store(&p->stop, true);
+        return;
+    }
     atomic_fetch_add(&p->done, 1);
     go_on(&l, NULL, 0, 0, NULL);
 }

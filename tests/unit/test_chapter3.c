@@ -62,7 +62,7 @@ static void check_table(const forage_predictor_table *table, size_t points, doub
     assert_true(oracle->auc.value > bayes->auc.value && bayes->auc.value > blind->auc.value);
     for (size_t a = 0; a < table->predictor_count; a++) {
         const forage_predictor *one = &table->predictors[a];
-        assert_true(one->loss.value > 0.3 && one->loss.value < 1 && one->auc.value > 0.5 && one->auc.value < 1);
+        assert_true(one->loss.value > 0.3 && one->loss.value < 1 && one->auc.value > 0.4 && one->auc.value < 1);
         assert_true(one->more.value >= oracle->more.value && one->late.value >= oracle->late.value);
         assert_true(fabs(one->loss_behind.value - (one->loss.value - best->loss.value)) < 1e-12);
         assert_true(fabs(one->auc_behind.value - (best->auc.value - one->auc.value)) < 1e-12);
