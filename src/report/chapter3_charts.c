@@ -9,13 +9,17 @@
 
 const forage_predictor *chapter3_predictor(const forage_predictor_table *table, const char *name)
 {
-    static const forage_estimate unknown = {NAN, NAN, NAN};
-    static const forage_predictor nobody = {.loss = unknown,
-                                            .auc = unknown,
-                                            .more = unknown,
-                                            .late = unknown,
-                                            .loss_behind = unknown,
-                                            .auc_behind = unknown};
+#define UNKNOWN       \
+    {                 \
+        NAN, NAN, NAN \
+    }
+    static const forage_predictor nobody = {.loss = UNKNOWN,
+                                            .auc = UNKNOWN,
+                                            .more = UNKNOWN,
+                                            .late = UNKNOWN,
+                                            .loss_behind = UNKNOWN,
+                                            .auc_behind = UNKNOWN};
+#undef UNKNOWN
     for (size_t a = 0; a < table->predictor_count; ++a) {
         if (strcmp(table->predictors[a].name, name) == 0)
             return &table->predictors[a];
