@@ -32,7 +32,7 @@ static const forage_param params[] = {
      "time: how long before the target (powers of two); order: how many events; auto: time if the log knows it"},
     {"combine", FORAGE_PARAM_CHOICE, "sum", 0, 0, "sum|concat",
      "the embeddings of a token are added up or stand side by side"},
-    {"output", FORAGE_PARAM_CHOICE, "target", 0, 0, "target|concat|mean",
+    {"readout", FORAGE_PARAM_CHOICE, "target", 0, 0, "target|concat|mean",
      "what of the transformer goes into the layers: the target's place, all places side by side, or their mean"},
     {"max-length", FORAGE_PARAM_INTEGER, "50", 1, 2000, NULL, "events of a history at most: the last ones"},
     {"embedding-size", FORAGE_PARAM_INTEGER, "32", 1, NN_ENCODER_WIDTH_LIMIT, NULL, "numbers per embedding"},
@@ -54,7 +54,9 @@ static const forage_param params[] = {
     {"patience", FORAGE_PARAM_INTEGER, "2", 0, 100000, NULL,
      "epochs without a lower validation loss before stopping; 0: never stop early, keep the last weights"},
     {"weight-decay", FORAGE_PARAM_REAL, "0", 0, 100, NULL, "weight decay of the transformer and the layers"},
-    {"embedding-decay", FORAGE_PARAM_REAL, "0", 0, 100, NULL, "weight decay of the embeddings"},
+    {"embedding-decay", FORAGE_PARAM_REAL, "-1", -1, 100, NULL,
+     "weight decay of the embeddings; below 0: 0, but 0.001 in a log of 1000 items and more with fewer than 64 rows "
+     "each"},
     {"decay", FORAGE_PARAM_CHOICE, "l2", 0, 0, "l2|decoupled",
      "l2: a term of the gradient, as torch.optim.Adam; decoupled: shrinks the weights, as AdamW"},
     {"embedding-updates", FORAGE_PARAM_CHOICE, "dense", 0, 0, "dense|lazy",
@@ -67,7 +69,7 @@ static const forage_param params[] = {
 };
 
 static const forage_preset presets[] = {
-    {"size", "full", "combine", "concat"}, {"size", "full", "output", "concat"},
+    {"size", "full", "combine", "concat"}, {"size", "full", "readout", "concat"},
     {"size", "full", "max-length", "20"},  {"size", "full", "heads", "8"},
     {"size", "full", "inner", "256"},      {"size", "full", "layers", "1024,512,256"},
     {"size", "full", "dropout", "0.2"},
@@ -249,9 +251,9 @@ static forage_status build(const model_setup *setup, const nn_checkpoint *checkp
     made->kind = chosen(setup->params, "encoder", "mean")   ? BST_MEAN
                  : chosen(setup->params, "encoder", "none") ? BST_NONE
                                                             : BST_TRANSFORMER;
-    made->output = chosen(setup->params, "output", "concat") ? BST_CONCAT
-                   : chosen(setup->params, "output", "mean") ? BST_POOLED
-                                                             : BST_LAST;
+    made->output = chosen(setup->params, "readout", "concat") ? BST_CONCAT
+                   : chosen(setup->params, "readout", "mean") ? BST_POOLED
+                                                              : BST_LAST;
     made->length = (size_t)forage_params_integer(setup->params, "max-length");
     made->limit = made->kind == BST_NONE ? 1 : made->length + 1;
     made->tables = forage_calloc(setup->schema->field_count + 2, sizeof *made->tables);

@@ -72,7 +72,16 @@ static bool fit_allocate(model_fit *fit)
     return fit->order && fit->chunk_losses && fit->scratch;
 }
 
-static bst_settings read_settings(const forage_params *values)
+/* Where the parameter leaves it to the log. */
+static double table_decay(const model_state *state, size_t events)
+{
+    double given = forage_params_real(state->params, "embedding-decay");
+    size_t id = model_schema_id(state->schema, FORAGE_OF_ITEM);
+    bool sparse = id != SIZE_MAX && model_log_is_sparse(state->schema->fields[id].cardinality, events);
+    return given >= 0 ? given : sparse ? 0.001 : 0;
+}
+
+static bst_settings read_settings(const forage_params *values, double embedding_decay)
 {
     bst_settings settings = {.dropout = forage_params_real(values, "dropout"),
                              .embedding_dropout = forage_params_real(values, "embedding-dropout")};
@@ -80,7 +89,7 @@ static bst_settings read_settings(const forage_params *values)
                                  .beta2 = forage_params_real(values, "beta2"),
                                  .epsilon = forage_params_real(values, "epsilon"),
                                  .decay = forage_params_real(values, "weight-decay"),
-                                 .table_decay = forage_params_real(values, "embedding-decay"),
+                                 .table_decay = embedding_decay,
                                  .decoupled = strcmp(forage_params_text(values, "decay"), "decoupled") == 0,
                                  .lazy = strcmp(forage_params_text(values, "embedding-updates"), "lazy") == 0,
                                  .dropout = forage_params_real(values, "layer-dropout")};
@@ -116,7 +125,7 @@ forage_status bst_fit_begin(model_state *state, const model_fit_input *input, mo
     forage_rng_seed_stream(&made->rng, state->seed, BST_STREAM_DROPOUT);
     made->dropout_seed = forage_rng_u64(&made->rng);
     forage_rng_seed_stream(&made->rng, state->seed, BST_STREAM_ORDER);
-    bst_settings settings = read_settings(values);
+    bst_settings settings = read_settings(values, table_decay(state, input->train->count));
     forage_status status =
         bst_trainer_create(state, &settings, made->batch, state->device->threads, &made->trainer, error);
     if (status == FORAGE_OK && !fit_allocate(made))

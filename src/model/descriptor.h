@@ -237,6 +237,13 @@ typedef struct model_type {
 /* Examples per call of `score`. */
 enum { MODEL_BLOCK = 512 };
 
+/* Does a log have so many items, and so few events of each, that vectors of items are soon learned by heart? For models
+ * whose defaults follow the log. */
+static inline bool model_log_is_sparse(size_t items, size_t events)
+{
+    return items >= 1000 && events / items < 64;
+}
+
 /* The models that there are (models.c lists them in alphabetical order). */
 extern const model_type model_beta_bernoulli;
 extern const model_type model_bootstrap;

@@ -19,9 +19,7 @@ enum {
     AVERAGED = 512,     /* histories behind the average */
     USUAL_BATCH = 128,
     SMALL_BATCH = 4,
-    SPARSE_ITEMS = 1000, /* a log of so many items, */
-    SPARSE_EVENTS = 64,  /* with fewer events for each, is sparse */
-    SMALL_STEPS = 64,    /* of an epoch at least, where batches would not become too small */
+    SMALL_STEPS = 64, /* of an epoch at least, where batches would not become too small */
 };
 
 /* A loss that is so many times that of guessing, and so much more, is one of weights that run away. */
@@ -111,7 +109,7 @@ static size_t batch_size(const model_state *state, size_t parts)
 static double dropout(const model_state *state, const forage_past *past)
 {
     double given = forage_params_real(state->params, "dropout");
-    bool sparse = state->items >= SPARSE_ITEMS && past->offsets[past->sequences] / state->items < SPARSE_EVENTS;
+    bool sparse = model_log_is_sparse(state->items, past->offsets[past->sequences]);
     return given >= 0 ? given : sparse ? 0.5 : 0.2;
 }
 

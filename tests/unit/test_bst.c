@@ -261,8 +261,8 @@ static void forward_and_backward_are_pytorchs(void **state)
     static const struct {
         const char *name, *settings;
     } models[] = {
-        {"a", "embedding-size=6 combine=sum position=time output=target max-length=5 heads=2 inner=11 layers=7,5"},
-        {"b", "embedding-size=4 combine=concat position=order output=concat history=all max-length=4 blocks=2 heads=4 "
+        {"a", "embedding-size=6 combine=sum position=time readout=target max-length=5 heads=2 inner=11 layers=7,5"},
+        {"b", "embedding-size=4 combine=concat position=order readout=concat history=all max-length=4 blocks=2 heads=4 "
               "inner=9 layers=8"},
         {"c", "embedding-size=5 encoder=mean max-length=6 layers=6,3"},
     };
@@ -339,7 +339,7 @@ static void any_number_of_threads_gives_the_same_bytes(void **state)
     (void)state;
     static const char *const settings[] = {
         "embedding-size=6 position=time max-length=5 inner=11 layers=7,5",
-        "embedding-size=4 combine=concat output=mean history=all max-length=4 blocks=2 heads=4 inner=9 layers=8",
+        "embedding-size=4 combine=concat readout=mean history=all max-length=4 blocks=2 heads=4 inner=9 layers=8",
         "embedding-size=5 encoder=mean max-length=6 layers=6,3",
         "embedding-size=5 encoder=none layers=6,3",
     };
@@ -446,7 +446,7 @@ static void what_comes_later_changes_nothing(void **state)
     static float before[VISITS], after[VISITS];
     static const char *const settings[] = {
         "epochs=1 embedding-size=8 max-length=12 layers=8",
-        "epochs=1 embedding-size=8 max-length=12 layers=8 history=all combine=concat output=concat blocks=2",
+        "epochs=1 embedding-size=8 max-length=12 layers=8 history=all combine=concat readout=concat blocks=2",
         "epochs=1 embedding-size=8 max-length=12 layers=8 encoder=mean",
     };
     for (size_t s = 0; s < sizeof settings / sizeof settings[0]; s++) {
@@ -559,7 +559,7 @@ static void impossible_settings_are_refused(void **state)
     } cases[] = {
         {"embedding-size=6 heads=4", "do not divide"},
         {"layers=1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", "at most 16"},
-        {"output=concat max-length=2000", "input columns"},
+        {"readout=concat max-length=2000", "input columns"},
         {"position=time", "does not say when"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
