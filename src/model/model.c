@@ -78,7 +78,13 @@ static forage_status read_model(const nn_checkpoint *checkpoint, forage_model *m
         FORAGE_TRY(recognise(checkpoint, model, error));
     FORAGE_TRY(check_codes(checkpoint, &model->schema, error));
     model->setup = (model_setup){model->params, &model->schema, &model->device, 0};
-    return model->type->load(&model->setup, checkpoint, &model->state, error);
+    forage_error own = {0};
+    forage_status status = model->type->load(&model->setup, checkpoint, &model->state, &own);
+    if (status == FORAGE_INVALID) /* parameters that do not go together: here the file's fault, nobody else's */
+        return forage_fail_at(error, FORAGE_FORMAT, nn_checkpoint_path(checkpoint), 0, own.field, "%s", own.message);
+    if (status != FORAGE_OK && error)
+        *error = own;
+    return status;
 }
 
 forage_status model_device(const forage_device *wanted, forage_device *device, forage_error *error)
