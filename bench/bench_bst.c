@@ -88,7 +88,7 @@ static bool bench(const forage_dataset *log, int threads)
     if (good)
         printf("%d thread%s: training %8.0f rows/s, %10.0f tokens/s\n", device.threads, device.threads == 1 ? "" : "s",
                (double)log->count / report.epochs[0].seconds, tokens_of(log) / report.epochs[0].seconds);
-    double times[TIMES];
+    double times[TIMES] = {0};
     for (size_t i = 0; good && i < TIMES; i++) {
         double start = forage_clock();
         good =
@@ -96,7 +96,7 @@ static bool bench(const forage_dataset *log, int threads)
         times[i] = forage_clock() - start;
         hash = XXH3_64bits_withSeed(items, sizeof items, hash);
     }
-    qsort(times, good ? TIMES : 0, sizeof *times, compare);
+    qsort(times, TIMES, sizeof *times, compare);
     if (good)
         printf("           scoring a history of %d against %d candidates: %.2f ms (median)   %s   hash %016llx\n",
                WINDOW, ITEMS, 1e3 * times[TIMES / 2], device.name, (unsigned long long)hash);
