@@ -132,7 +132,7 @@ static void test_drawing(void **state)
 /* Every item is drawn as often as the others, by both ways of drawing. */
 static void test_uniform(void **state)
 {
-    enum { ROUNDS = 4000, POSSIBLE = 20 };
+    enum { ROUNDS = 1000, POSSIBLE = 20 };
     static const size_t cutoffs[] = {1};
     (void)state;
     for (int way = 0; way < 2; way++) {
