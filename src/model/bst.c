@@ -6,7 +6,8 @@
  * every token attends to all, LeakyReLU, normalisation behind each sublayer). What comes out (of all positions, side by
  * side and padded with zeros, as in the paper; of the target alone; or their mean) goes, beside the embeddings and
  * numbers of the user and the context, into layers of LeakyReLU (nn/mlp.h) and their one logit. With `encoder` mean the
- * tokens' mean and the target's token take the transformer's place, with none the target's token alone.
+ * tokens' mean and the target's token take the transformer's place (with `history` all, the mean of what was chosen and
+ * that of what was refused), with none the target's token alone.
  *
  * Objective: mean binary cross-entropy over the training rows, by Adam on batches in an order that is drawn afresh for
  * every epoch. Rewards between 0 and 1 are read as probabilities.
@@ -132,7 +133,7 @@ static forage_status read_parts(model_state *state, const nn_checkpoint *checkpo
             rows = rows > BST_GAPS ? rows : BST_GAPS;
         add_table(state, BST_POSITION, rows, state->timed ? "sequence_time.weight" : "sequence_position.weight");
     }
-    if (state->kind != BST_NONE && chosen(values, "history", "all"))
+    if (state->kind == BST_TRANSFORMER && chosen(values, "history", "all"))
         add_table(state, BST_OUTCOME, BST_OUTCOMES, "sequence_outcome.weight");
     return FORAGE_OK;
 }
@@ -263,9 +264,13 @@ static forage_status build(const model_setup *setup, const nn_checkpoint *checkp
     }
     FORAGE_TRY_GOTO(read_parts(made, checkpoint, error), failed);
     FORAGE_TRY_GOTO(place_parts(made, error), failed);
-    size_t slots = made->kind == BST_MEAN                                        ? 2
-                   : made->kind == BST_TRANSFORMER && made->output == BST_CONCAT ? made->limit
-                                                                                 : 1;
+    size_t slots = 1;
+    if (made->kind == BST_MEAN) {
+        made->bags = chosen(made->params, "history", "all") ? 2 : 1;
+        slots = made->bags + 1;
+    } else if (made->kind == BST_TRANSFORMER && made->output == BST_CONCAT) {
+        slots = made->limit;
+    }
     made->outputs = slots * made->width;
     if (made->kind == BST_TRANSFORMER)
         FORAGE_TRY_GOTO(build_encoder(made, error), failed);
@@ -476,7 +481,8 @@ static size_t describe(const model_state *state, char *buffer, size_t size)
                       spec->blocks, spec->blocks == 1 ? "" : "s", spec->width, spec->heads, spec->heads == 1 ? "" : "s",
                       spec->inner, state->length);
     } else if (state->kind == BST_MEAN) {
-        forage_append(buffer, size, &used, "mean of %zu events, beside the target\n", state->length);
+        forage_append(buffer, size, &used, "mean of %zu events%s, beside the target\n", state->length,
+                      state->bags > 1 ? ", chosen and refused apart" : "");
     } else {
         forage_append(buffer, size, &used, "no history: the target alone\n");
     }

@@ -54,6 +54,7 @@ struct model_state {
     size_t limit;   /* tokens of a sequence at most: those, and the target */
     size_t width;   /* of a token */
     size_t stride;  /* nn_padded */
+    size_t bags;    /* means of the history, without a transformer: of what was chosen, and of what was refused */
     size_t outputs; /* columns that the sequence gives to the network: the first of its numbers */
     size_t table_count;
     bst_table *tables;

@@ -213,14 +213,38 @@ void bst_batch_fill(const model_state *state, bst_batch *batch, size_t begin, si
 
 /* ---- from sequences to the network, and back ---- */
 
-/* out [width] = the mean of `count` rows; zero without any. */
-static void mean_of(const model_state *state, const float *h, size_t count, float *out)
+/* Which of an example's events were chosen, from the first that it looks at on; NULL: all are as good as that. */
+static const float *outcomes_of(const model_state *state, const bst_batch *batch, size_t i)
+{
+    const forage_past *past = batch->examples->past;
+    size_t count = batch->starts[i + 1] - batch->starts[i] - 1;
+    return state->bags > 1 && past && past->reward ? past->reward + past->end[row_of(batch, i)] - count : NULL;
+}
+
+/* Is event k in bag `bag`: 0 of what was chosen, 1 of what was refused? */
+static bool in_bag(const float *outcomes, size_t k, size_t bag)
+{
+    return (!outcomes || outcomes[k] > 0.0F ? 0 : 1) == bag;
+}
+
+/* What each row of a bag counts in its mean. */
+static float share_of(const float *outcomes, size_t count, size_t bag)
+{
+    size_t rows = 0;
+    for (size_t k = 0; k < count; k++)
+        rows += in_bag(outcomes, k, bag);
+    return rows ? 1.0F / (float)rows : 0.0F;
+}
+
+/* out [width] = the mean of those of `count` rows that are in the bag; zero without any. */
+static void mean_of(const model_state *state, const float *h, const float *outcomes, size_t count, size_t bag,
+                    float *out)
 {
     memset(out, 0, state->width * sizeof *out);
-    float by = count ? 1.0F / (float)count : 0.0F;
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < state->width; j++)
-            out[j] += h[i * state->stride + j];
+    float by = share_of(outcomes, count, bag);
+    for (size_t k = 0; k < count; k++) {
+        for (size_t j = 0; in_bag(outcomes, k, bag) && j < state->width; j++)
+            out[j] += h[k * state->stride + j];
     }
     for (size_t j = 0; j < state->width; j++)
         out[j] *= by;
@@ -234,10 +258,10 @@ void bst_batch_pool(const model_state *state, bst_batch *batch, size_t begin, si
         size_t count = batch->starts[i + 1] - batch->starts[i];
         float *out = batch->matrix + i * state->mlp->number_count;
         if (state->kind == BST_MEAN) {
-            mean_of(state, first, count - 1, out);
-            out += width;
+            for (size_t bag = 0; bag < state->bags; bag++, out += width)
+                mean_of(state, first, outcomes_of(state, batch, i), count - 1, bag, out);
         } else if (state->output == BST_POOLED && state->kind == BST_TRANSFORMER) {
-            mean_of(state, first, count, out);
+            mean_of(state, first, NULL, count, 0, out);
             continue;
         } else if (state->output == BST_CONCAT && state->kind == BST_TRANSFORMER) {
             size_t missing = state->limit - count; /* the target comes last, what is missing first */
@@ -264,11 +288,13 @@ void bst_batch_unput(const model_state *state, size_t begin, size_t end, const f
     }
 }
 
-/* dh [count][stride] = `by` times the same row for all. */
-static void spread(const model_state *state, const float *dx, size_t count, float by, float *dh)
+/* And back: dh [count][stride] of the bag's rows. */
+static void spread(const model_state *state, const float *dx, const float *outcomes, size_t count, size_t bag,
+                   float *dh)
 {
+    float by = share_of(outcomes, count, bag);
     for (size_t k = 0; k < count; k++) {
-        for (size_t j = 0; j < state->width; j++)
+        for (size_t j = 0; in_bag(outcomes, k, bag) && j < state->width; j++)
             dh[k * state->stride + j] = dx[j] * by;
     }
 }
@@ -283,11 +309,10 @@ void bst_batch_unpool(const model_state *state, const bst_batch *batch, size_t b
         size_t count = batch->starts[i + 1] - batch->starts[i];
         const float *in = dx + i * pitch;
         if (state->kind == BST_MEAN) {
-            if (count > 1)
-                spread(state, in, count - 1, 1.0F / (float)(count - 1), first);
-            in += width;
+            for (size_t bag = 0; bag < state->bags; bag++, in += width)
+                spread(state, in, outcomes_of(state, batch, i), count - 1, bag, first);
         } else if (state->output == BST_POOLED && state->kind == BST_TRANSFORMER) {
-            spread(state, in, count, 1.0F / (float)count, first);
+            spread(state, in, NULL, count, 0, first);
             continue;
         } else if (state->output == BST_CONCAT && state->kind == BST_TRANSFORMER) {
             in += (state->limit - count) * width;

@@ -3,12 +3,13 @@
 
     bst.py write FOLDER      writes the golden file (FOLDER: tests/golden)
 
-bst.safetensors: one small log of impressions, and three models over it.
+bst.safetensors: one small log of impressions, and four models over it.
     past.offsets, .item, .category, .price, .reward, .time, .begin, .end     what came before each example
     item, category, price, gender, age, device, reward, time                 the examples
     a.*  tokens added up, positions are times, the target's output alone, clicks alone are history
     b.*  tokens side by side, positions are places, all outputs side by side, refusals are history too; two blocks
     c.*  no transformer: the mean of the history beside the target
+    d.*  the means of what was chosen and of what was refused
 Of each: the weights under the names of our checkpoints, "logits", "loss" (the mean), and "grad." + name for each weight.
 """
 import sys
@@ -30,6 +31,8 @@ SETTINGS = {
     "b": dict(width=4, combine="concat", position="order", output="concat", history="all", length=4, blocks=2,
               heads=4, inner=9, layers=[8]),
     "c": dict(width=5, combine="sum", position=None, output="mean-of-history", history="positive", length=6, blocks=0,
+              heads=1, inner=1, layers=[6, 3]),
+    "d": dict(width=5, combine="sum", position=None, output="means-of-history", history="all", length=6, blocks=0,
               heads=1, inner=1, layers=[6, 3]),
 }
 
@@ -91,7 +94,7 @@ class Model(nn.Module):
         if s["position"] == "order":
             self.sequence_position = nn.Embedding(s["length"] + 1, s["width"])
             parts += 1
-        if s["history"] == "all":
+        if s["history"] == "all" and s["blocks"]:
             self.sequence_outcome = nn.Embedding(3, s["width"])
             parts += 1
         token = s["width"] * (parts if s["combine"] == "concat" else 1)
@@ -99,7 +102,7 @@ class Model(nn.Module):
             layer = nn.TransformerEncoderLayer(token, s["heads"], s["inner"], dropout=0.0, batch_first=True,
                                                activation=nn.functional.leaky_relu)
             self.encoder = nn.TransformerEncoder(layer, s["blocks"], enable_nested_tensor=False)
-        slots = {"target": 1, "concat": s["length"] + 1, "mean-of-history": 2}[s["output"]]
+        slots = {"target": 1, "concat": s["length"] + 1, "mean-of-history": 2, "means-of-history": 3}[s["output"]]
         self.mlp = Layers(s["width"], slots * token, s["layers"])
         self.token = token
 
@@ -109,7 +112,7 @@ class Model(nn.Module):
         if self.s["position"]:
             table = self.sequence_time if self.s["position"] == "time" else self.sequence_position
             parts.append(table(code))
-        if self.s["history"] == "all":
+        if self.s["history"] == "all" and self.s["blocks"]:
             parts.append(self.sequence_outcome(outcome))
         return torch.cat(parts, dim=1) if self.s["combine"] == "concat" else sum(parts)
 
@@ -130,6 +133,11 @@ class Model(nn.Module):
         if s["output"] == "mean-of-history":
             mean = x[:-1].mean(dim=0) if len(events) else torch.zeros(self.token)
             return torch.cat([mean, x[-1]])
+        if s["output"] == "means-of-history":
+            chosen = torch.tensor([bool(log["past.reward"][e]) for e in events] + [False])
+            refused = torch.tensor([not log["past.reward"][e] for e in events] + [False])
+            means = [x[which].mean(dim=0) if which.any() else torch.zeros(self.token) for which in (chosen, refused)]
+            return torch.cat(means + [x[-1]])
         h = self.encoder(x[None])[0]
         if s["output"] == "target":
             return h[-1]

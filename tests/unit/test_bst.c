@@ -265,6 +265,7 @@ static void forward_and_backward_are_pytorchs(void **state)
         {"b", "embedding-size=4 combine=concat position=order readout=concat history=all max-length=4 blocks=2 heads=4 "
               "inner=9 layers=8"},
         {"c", "embedding-size=5 encoder=mean max-length=6 layers=6,3"},
+        {"d", "embedding-size=5 encoder=mean history=all max-length=6 layers=6,3"},
     };
     static const bst_settings plain = {.mlp = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}};
     for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
