@@ -45,6 +45,8 @@ static const forage_param params[] = {
     {"dropout", FORAGE_PARAM_REAL, "0.1", 0, 0.99, NULL, "probability of dropping a number in the transformer"},
     {"layer-dropout", FORAGE_PARAM_REAL, "0", 0, 0.99, NULL, "and a unit of the layers"},
     {"embedding-dropout", FORAGE_PARAM_REAL, "0", 0, 0.99, NULL, "and a number of a token"},
+    {"crop", FORAGE_PARAM_REAL, "0", 0, 1, NULL,
+     "share of training rows whose history is cut to its last events, as many as chance has it"},
     {"epochs", FORAGE_PARAM_INTEGER, "10", 1, 100000, NULL, "passes over the training rows"},
     {"batch-size", FORAGE_PARAM_INTEGER, "256", 1, 1 << 20, NULL, "rows per step"},
     {"learning-rate", FORAGE_PARAM_REAL, "0.001", 0, 10, NULL, "step size of Adam"},
@@ -121,6 +123,8 @@ static forage_status read_parts(model_state *state, const nn_checkpoint *checkpo
         add_table(state, number ? BST_NUMBER : BST_CATEGORY, number || !field->cardinality ? 1 : field->cardinality,
                   NULL);
         state->tables[state->table_count - 1].field = f;
+        if (!number && state->kind == BST_TRANSFORMER && chosen(values, "history", "all"))
+            state->tables[state->table_count - 1].rows *= 2;
         FORAGE_TRY(table_name(field, state->tables[state->table_count - 1].name, error));
     }
     if (state->table_count == 0)

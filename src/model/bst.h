@@ -76,6 +76,8 @@ typedef struct bst_batch {
     const uint32_t *rows; /* which, in this order; NULL: first, first + 1 ... */
     size_t first, count, tokens;
     bool without_history; /* the targets alone */
+    double crop;          /* share of examples, in training, whose history is cut to its last events */
+    uint64_t key;         /* decides which, and where */
     uint32_t *starts;     /* [count + 1] sequence i is tokens [starts[i], starts[i + 1]), the last one the target */
     uint32_t **codes;     /* [table][token]; NULL for numbers */
     float **values;       /* [table][token]; NULL for all but numbers */
@@ -114,7 +116,7 @@ void bst_logits(const model_state *state, const forage_examples *examples, size_
 
 typedef struct bst_settings {
     nn_settings mlp; /* decay and the like are those of the encoder, too */
-    double dropout, embedding_dropout;
+    double dropout, embedding_dropout, crop;
 } bst_settings;
 
 typedef struct bst_trainer bst_trainer;

@@ -82,7 +82,16 @@ static size_t history_of(const model_state *state, const bst_batch *batch, size_
 {
     const forage_past *past = batch->examples->past;
     size_t row = row_of(batch, i), count = past && !batch->without_history ? past->end[row] - past->begin[row] : 0;
-    return count < state->length ? count : state->length;
+    count = count < state->length ? count : state->length;
+    if (batch->crop > 0.0) {
+        uint64_t hash = batch->key + 0x9e3779b97f4a7c15U * (row + 1); /* splitmix64 */
+        hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9U;
+        hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebU;
+        hash ^= hash >> 31;
+        if ((double)(uint32_t)hash < batch->crop * 4294967296.0)
+            count = (size_t)((hash >> 32) * (count + 1) >> 32);
+    }
+    return count;
 }
 
 void bst_batch_begin(const model_state *state, const forage_examples *examples, const uint32_t *rows, size_t first,
@@ -138,6 +147,9 @@ static void fill_sequence(const model_state *state, bst_batch *batch, size_t i)
         if (table->kind == BST_CATEGORY) {
             if (count)
                 memcpy(batch->codes[t] + at, past->codes[table->field] + first, count * sizeof(uint32_t));
+            for (size_t k = 0; k < count && table->rows == 2 * state->schema->fields[table->field].cardinality; k++)
+                if (past->reward && !(past->reward[first + k] > 0.0F) && batch->codes[t][at + k] < table->rows / 2)
+                    batch->codes[t][at + k] += (uint32_t)(table->rows / 2);
             batch->codes[t][at + count] = examples->codes[table->field][row];
         } else if (table->kind == BST_NUMBER) {
             if (count)

@@ -84,7 +84,8 @@ static double table_decay(const model_state *state, size_t events)
 static bst_settings read_settings(const forage_params *values, double embedding_decay)
 {
     bst_settings settings = {.dropout = forage_params_real(values, "dropout"),
-                             .embedding_dropout = forage_params_real(values, "embedding-dropout")};
+                             .embedding_dropout = forage_params_real(values, "embedding-dropout"),
+                             .crop = forage_params_real(values, "crop")};
     settings.mlp = (nn_settings){.beta1 = forage_params_real(values, "beta1"),
                                  .beta2 = forage_params_real(values, "beta2"),
                                  .epsilon = forage_params_real(values, "epsilon"),

@@ -403,6 +403,8 @@ static nn_inputs go_up(bst_trainer *trainer, const forage_examples *examples, co
 {
     bst_batch *batch = &trainer->batch;
     trainer->key = key;
+    batch->crop = trainer->settings.crop;
+    batch->key = mix(key + GROUP_LIMIT + 1);
     trainer->groups = group_count(count, &trainer->group_examples);
     bst_batch_begin(trainer->state, examples, rows, 0, count, batch);
     for (size_t i = 0; i < count; i++)
