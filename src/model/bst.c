@@ -72,9 +72,17 @@ static const forage_param params[] = {
 };
 
 static const forage_preset presets[] = {
-    {"size", "full", "combine", "concat"}, {"size", "full", "readout", "concat"},
-    {"size", "full", "max-length", "20"},  {"size", "full", "heads", "8"},
-    {"size", "full", "inner", "256"},      {"size", "full", "layers", "1024,512,256"},
+    {"history", "all", "heads", "4"},
+    {"history", "all", "learning-rate", "0.003"},
+    {"history", "all", "epochs", "8"},
+    {"history", "all", "dropout", "0"},
+    {"history", "all", "crop", "0.3"},
+    {"size", "full", "combine", "concat"},
+    {"size", "full", "readout", "concat"},
+    {"size", "full", "max-length", "20"},
+    {"size", "full", "heads", "8"},
+    {"size", "full", "inner", "256"},
+    {"size", "full", "layers", "1024,512,256"},
     {"size", "full", "dropout", "0.2"},
 };
 
@@ -102,30 +110,32 @@ static forage_status table_name(const forage_field *field, char buffer[BST_NAME]
     return forage_fail_at(error, FORAGE_INVALID, NULL, 0, field->name, "this column's name is too long");
 }
 
-static void add_table(model_state *state, bst_kind kind, size_t rows, const char *name)
+static bst_table *add_table(model_state *state, bst_kind kind, size_t rows, const char *name)
 {
     bst_table *table = &state->tables[state->table_count++];
     table->kind = kind;
     table->rows = rows;
     if (name)
         (void)snprintf(table->name, sizeof table->name, "%s", name);
+    return table;
 }
 
 /* The parts of a token. */
 static forage_status read_parts(model_state *state, const nn_checkpoint *checkpoint, forage_error *error)
 {
     const forage_params *values = state->params;
+    bool outcomes = state->kind == BST_TRANSFORMER && chosen(values, "history", "all");
     for (size_t f = 0; f < state->schema->field_count; f++) {
         const forage_field *field = &state->schema->fields[f];
         if (field->owner != FORAGE_OF_ITEM)
             continue;
         bool number = field->type == FORAGE_NUMERIC;
-        add_table(state, number ? BST_NUMBER : BST_CATEGORY, number || !field->cardinality ? 1 : field->cardinality,
-                  NULL);
-        state->tables[state->table_count - 1].field = f;
-        if (!number && state->kind == BST_TRANSFORMER && chosen(values, "history", "all"))
-            state->tables[state->table_count - 1].rows *= 2;
-        FORAGE_TRY(table_name(field, state->tables[state->table_count - 1].name, error));
+        size_t rows = number || !field->cardinality ? 1 : field->cardinality;
+        bst_table *table = add_table(state, number ? BST_NUMBER : BST_CATEGORY, rows, NULL);
+        table->field = f;
+        table->refused = outcomes && !number ? rows : 0;
+        table->rows += table->refused;
+        FORAGE_TRY(table_name(field, table->name, error));
     }
     if (state->table_count == 0)
         return forage_fail(error, FORAGE_INVALID, "bst needs the items' id or an attribute of theirs among its fields");
@@ -135,10 +145,10 @@ static forage_status read_parts(model_state *state, const nn_checkpoint *checkpo
         size_t rows = state->timed ? BST_GAPS : state->limit;
         if (!checkpoint && chosen(values, "position", "auto")) /* room for either: see bst_resolve */
             rows = rows > BST_GAPS ? rows : BST_GAPS;
-        add_table(state, BST_POSITION, rows, state->timed ? "sequence_time.weight" : "sequence_position.weight");
+        (void)add_table(state, BST_POSITION, rows, state->timed ? "sequence_time.weight" : "sequence_position.weight");
     }
-    if (state->kind == BST_TRANSFORMER && chosen(values, "history", "all"))
-        add_table(state, BST_OUTCOME, BST_OUTCOMES, "sequence_outcome.weight");
+    if (outcomes)
+        (void)add_table(state, BST_OUTCOME, BST_OUTCOMES, "sequence_outcome.weight");
     return FORAGE_OK;
 }
 

@@ -35,8 +35,9 @@ typedef struct bst_table {
     bst_kind kind;
     size_t field; /* of the schema, of a category or a number */
     size_t rows, width;
-    size_t column; /* in a token */
-    size_t offset; /* in values: [rows + 1][width], the last row being the average of the others, for unknown codes */
+    size_t refused; /* of a category that was refused: added to its code, which has a row of its own; 0: it has not */
+    size_t column;  /* in a token */
+    size_t offset;  /* in values: [rows + 1][width], the last row being the average of the others, for unknown codes */
 } bst_table;
 
 typedef enum bst_encoder { BST_TRANSFORMER, BST_MEAN, BST_NONE } bst_encoder;

@@ -136,6 +136,13 @@ static void fill_outcomes(const forage_examples *examples, size_t first, size_t 
     codes[count] = BST_TARGET;
 }
 
+/* An item that was refused says something else than one that was chosen: its categories have other rows. */
+static void mark_refused(const bst_table *table, const float *reward, size_t count, uint32_t *codes)
+{
+    for (size_t k = 0; reward && k < count; k++)
+        codes[k] += codes[k] < table->refused && !(reward[k] > 0.0F) ? (uint32_t)table->refused : 0;
+}
+
 static void fill_sequence(const model_state *state, bst_batch *batch, size_t i)
 {
     const forage_examples *examples = batch->examples;
@@ -145,11 +152,10 @@ static void fill_sequence(const model_state *state, bst_batch *batch, size_t i)
     for (size_t t = 0; t < state->table_count; t++) {
         const bst_table *table = &state->tables[t];
         if (table->kind == BST_CATEGORY) {
-            if (count)
+            if (count) {
                 memcpy(batch->codes[t] + at, past->codes[table->field] + first, count * sizeof(uint32_t));
-            for (size_t k = 0; k < count && table->rows == 2 * state->schema->fields[table->field].cardinality; k++)
-                if (past->reward && !(past->reward[first + k] > 0.0F) && batch->codes[t][at + k] < table->rows / 2)
-                    batch->codes[t][at + k] += (uint32_t)(table->rows / 2);
+                mark_refused(table, past->reward ? past->reward + first : NULL, count, batch->codes[t] + at);
+            }
             batch->codes[t][at + count] = examples->codes[table->field][row];
         } else if (table->kind == BST_NUMBER) {
             if (count)

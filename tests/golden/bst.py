@@ -84,8 +84,9 @@ class Model(nn.Module):
     def __init__(self, s):
         super().__init__()
         self.s = s
-        self.item_embedding = nn.Embedding(ITEMS, s["width"])
-        self.category_embedding = nn.Embedding(CATEGORIES, s["width"])
+        twice = 2 if s["history"] == "all" and s["blocks"] else 1  # an item that was refused is another one
+        self.item_embedding = nn.Embedding(twice * ITEMS, s["width"])
+        self.category_embedding = nn.Embedding(twice * CATEGORIES, s["width"])
         self.price_embedding = nn.Embedding(1, s["width"])
         parts = 3
         if s["position"] == "time":
@@ -128,7 +129,9 @@ class Model(nn.Module):
         def column(name, kind):
             return torch.tensor([log["past." + name][e] for e in events] + [log[name][i]], dtype=kind)
 
-        x = self.tokens(column("item", torch.long), column("category", torch.long), column("price", torch.float32),
+        refused = torch.tensor([0 if log["past.reward"][e] or not s["blocks"] else 1 for e in events] + [0])
+        x = self.tokens(column("item", torch.long) + ITEMS * refused,
+                        column("category", torch.long) + CATEGORIES * refused, column("price", torch.float32),
                         torch.tensor(code + [0]), torch.tensor([1 + int(log["past.reward"][e]) for e in events] + [0]))
         if s["output"] == "mean-of-history":
             mean = x[:-1].mean(dim=0) if len(events) else torch.zeros(self.token)

@@ -315,7 +315,8 @@ static float *trained(const char *settings, bool lazy, int threads, size_t *coun
                                           .lazy = lazy,
                                           .dropout = 0.2},
                                   .dropout = 0.3,
-                                  .embedding_dropout = 0.25};
+                                  .embedding_dropout = 0.25,
+                                  .crop = 0.4};
     open_fixture(&f, settings, threads);
     must(bst_trainer_create(f.state, &options, EXAMPLES, threads, &trainer, &error), &error);
     for (uint64_t step = 0; step < 12; step++) {
