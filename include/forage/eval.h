@@ -746,7 +746,9 @@ FORAGE_API void forage_chapter2_release(forage_chapter2 *chapter);
  * What a click prediction gains from what somebody has just done: `bst`, a behaviour-sequence transformer, beside the
  * same model without attention (a bag of the history) and without the history. Everybody predicts the same rows, which
  * no model has learned from; `bayes` predicts them knowing the personas, the intents and their click rates, but not who
- * is of which persona, nor what a session is about. Estimates are means over worlds, each with catalogue, users, log
+ * is of which persona, nor what a session is about. Log losses are expected ones, -(t log p + (1 - t) log(1 - p)) for a
+ * true probability t and a predicted p: the luck of the single click is left out, what users did before is not. AUC is
+ * about the clicks that happened. Estimates are means over worlds, each with catalogue, users, log
  * and initial numbers of its own, with Student's t interval at 95 %. docs/evaluation.md says what is compared.
  * ------------------------------------------------------------------ */
 

@@ -78,11 +78,15 @@ void moment_log_release(moment_log *log)
  * Who predicts
  * ------------------------------------------------------------------ */
 
-static const char *const blind[][2] = {{"encoder", "none"}, {"learning-rate", "0.003"}, {"epochs", "5"}};
-static const char *const bag[][2] = {
-    {"encoder", "mean"}, {"history", "positive"}, {"position", "none"}, {"learning-rate", "0.003"}, {"epochs", "5"}};
-static const char *const sequence[][2] = {
-    {"history", "all"}, {"heads", "4"}, {"learning-rate", "0.003"}, {"epochs", "5"}};
+#define STEPS                                    \
+    {"learning-rate", "0.003"}, {"epochs", "5"}, \
+    {                                            \
+        "embedding-decay", "3e-4"                \
+    }
+static const char *const blind[][2] = {{"encoder", "none"}, STEPS};
+static const char *const bag[][2] = {{"encoder", "mean"}, {"history", "positive"}, {"position", "none"}, STEPS};
+static const char *const sequence[][2] = {{"history", "all"}, {"heads", "4"}, {"dropout", "0"}, STEPS};
+#undef STEPS
 
 const moment_arm moment_bayes = {
     "bayes", "knows every click rate and how people change, and filters who this is from what they did", NULL, NULL, 0};
@@ -165,10 +169,12 @@ static double *found_of(double *found, size_t arm, size_t points)
     return found + moment_size(arm, points);
 }
 
-static double loss_of(float p, bool click)
+/* What a prediction costs on average over what its user might have done, as the truth has it: the luck of the single
+ * click is left out, which is the same for everybody. */
+static double loss_of(float p, float truth)
 {
     double q = fmin(fmax((double)p, 0x1p-23), 1 - 0x1p-23); /* as forage_metrics does */
-    return click ? -log(q) : -log1p(-q);
+    return -(double)truth * log(q) - (1 - (double)truth) * log1p(-q);
 }
 
 /* Log losses by point, of all and of late rows; then AUC. MOMENT_MORE and MOMENT_LATE hold losses still. */
@@ -184,7 +190,7 @@ static forage_status judge(const moment_log *log, const float *predicted, size_t
     memset(found, 0, moment_size(1, points) * sizeof *found);
     for (size_t i = 0; i < rows; ++i) {
         size_t place = log->place[log->learned + i];
-        double loss = loss_of(predicted[i], clicked[i] > 0);
+        double loss = loss_of(predicted[i], log->truth[log->learned + i]);
         found[place] += loss;
         count[place]++;
         totals[MOMENT_LOSS] += loss;

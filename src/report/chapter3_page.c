@@ -266,8 +266,10 @@ static void method_section(const report_story *story)
         "users, log and initial numbers of its own; intervals are 95\u00a0%% Student’s t intervals over worlds.</li>\n"
         "<li>What comes before a visit is what happened strictly earlier, whether a model learned from it or not; "
         "nothing that comes later is ever read. Models read the last 50 visits at most.</li>\n"
-        "<li>Log loss is the mean of minus the logarithm of the probability given to what happened. “Above "
-        "<code>bayes</code>” compares log losses on the same rows, world by world.</li>\n"
+        "<li>Log loss is the mean of minus the logarithm of the probability given to what the user does, averaged over "
+        "a click and none as the truth has it: so the luck of the single click, the same for everybody, is left out. "
+        "AUC is about the clicks that happened. “Above <code>bayes</code>” compares log losses on the same rows, world "
+        "by world.</li>\n"
         "<li>One row in twenty of those to learn from says when training ends. Settings were chosen in other worlds "
         "than these.</li>\n"
         "<li>Forage %s on %s; the whole chapter took %s s.</li>\n</ul>\n",
