@@ -26,8 +26,9 @@ bool chapter3_describe(const void *record, report_pool *pool, forage_chart *char
 
 /* The predictor of that name; one whose numbers are all NaN where there is none. */
 const forage_predictor *chapter3_predictor(const forage_predictor_table *table, const char *name);
-/* The first point from which on the predictor stays within `share` of `bayes`, as means of all rows from there on, say;
- * 0: none. */
+enum { CHAPTER3_WINDOW = 5 };
+/* The first visit from which on the predictor's excess stays within `share`, as means of CHAPTER3_WINDOW visits in a
+ * row; 0: none. */
 size_t chapter3_within(const forage_predictor_table *table, const char *name, double share);
 /* "1.3 %" of a share of a log loss, with as many digits as small ones need. */
 const char *chapter3_share(report_pool *pool, double share);

@@ -31,12 +31,13 @@ size_t chapter3_within(const forage_predictor_table *table, const char *name, do
 {
     const forage_predictor *one = chapter3_predictor(table, name);
     size_t first = 0;
-    double sum = 0;
-    for (size_t p = table->point_count; one->excess && p > 0; --p) {
-        sum += one->excess[p - 1].value;
-        if (sum / (double)(table->point_count - p + 1) > share)
+    for (size_t p = table->point_count; one->excess && p >= CHAPTER3_WINDOW; --p) {
+        double sum = 0;
+        for (size_t i = p - CHAPTER3_WINDOW; i < p; ++i)
+            sum += one->excess[i].value;
+        if (sum / CHAPTER3_WINDOW > share)
             break;
-        first = p;
+        first = p - CHAPTER3_WINDOW + 1;
     }
     return first;
 }

@@ -146,11 +146,12 @@ static void users_section(const report_story *story)
              "%s The personas of this shop never change, so order tells nothing about them; what the sequence model "
              "has before the bag is that it reads what was shown in vain, too.",
              pool_fixed(pool, table->late, 0), share_of(story, &best->late), share_of(story, &bag->late),
-             within ? pool_format(pool,
-                                  "Counting all visits from there to the end, it is within 1\u00a0%% of the "
-                                  "limit from visit %zu on.",
-                                  within)
-                    : "Over the visits at the end it is not within 1\u00a0% of the limit.");
+             within
+                 ? pool_format(pool,
+                               "Visit by visit (means of %d in a row) it is within 1\u00a0%% of the limit from visit "
+                               "%zu on.",
+                               CHAPTER3_WINDOW, within)
+                 : "Even at the last visits it is not within 1\u00a0% of the limit.");
     page_end_section(story->html);
 }
 

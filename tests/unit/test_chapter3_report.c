@@ -62,7 +62,7 @@ static void check_page(bool charts)
     assert_null(strstr(html, "nan"));
     says(html, "&lt;script&gt;alert(1)");
     says(html, "From visit 21 on, the sequence model is 0.55\u00a0% (0.15\u00a0% to 0.95\u00a0%) above");
-    says(html, "it is within 1\u00a0% of the limit from visit ");
+    says(html, "it is within 1\u00a0% of the limit from visit 1 on");
     says(html, "With intents, it saves 0.0980 nats against the bag of history (0.0940 to 0.1020: more than chance)");
     says(html, "Without, it saves 0.0010 nats against the bag of history (−0.0030 to 0.0050: no more than chance)");
     says(html, "49.9\u00a0% of which");
