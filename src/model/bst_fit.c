@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "model/bst.h"
+#include "model/training.h"
 
 enum {
     ROWS_PER_CALL = 32768,    /* of fit_step, so that someone who waits is heard */
@@ -16,7 +17,7 @@ enum {
 };
 
 /* Numbers of a fit that go into its state file as they are. */
-enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + 6 };
+enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + MODEL_RNG_WORDS };
 enum { LOSS_SUM, LOSS_TRAIN, LOSS_VALIDATION, LOSS_BEST, LOSS_COUNT };
 
 struct model_fit {
@@ -26,8 +27,7 @@ struct model_fit {
     bst_block blocks[BST_BLOCKS];
     size_t block_count;
     size_t epochs, batch, patience, steps; /* steps per epoch */
-    double learning_rate, final_rate, warmup;
-    enum { CONSTANT, LINEAR, COSINE } schedule;
+    model_rate rate;
     forage_rng rng, after; /* as it is before and after the permutation of epoch at[AT_EPOCH] */
     uint32_t *order;       /* the rows in that permutation, once `drawn` */
     bool drawn;
@@ -100,7 +100,6 @@ static bst_settings read_settings(const forage_params *values, double embedding_
 forage_status bst_fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
 {
     const forage_params *values = state->params;
-    const char *schedule = forage_params_text(values, "schedule");
     *fit = NULL;
     if (input->train->count > UINT32_MAX - 1)
         return forage_fail(error, FORAGE_UNSUPPORTED, "%zu training rows are more than bst can number",
@@ -117,10 +116,7 @@ forage_status bst_fit_begin(model_state *state, const model_fit_input *input, mo
         made->batch = input->train->count;
     made->steps = (input->train->count + made->batch - 1) / made->batch;
     made->patience = input->validation->count ? (size_t)forage_params_integer(values, "patience") : 0;
-    made->learning_rate = forage_params_real(values, "learning-rate");
-    made->final_rate = forage_params_real(values, "final-rate");
-    made->warmup = forage_params_real(values, "warmup");
-    made->schedule = strcmp(schedule, "cosine") == 0 ? COSINE : strcmp(schedule, "linear") == 0 ? LINEAR : CONSTANT;
+    made->rate = model_rate_read(values);
     made->losses[LOSS_BEST] = INFINITY;
     made->losses[LOSS_VALIDATION] = NAN;
     forage_rng_seed_stream(&made->rng, state->seed, BST_STREAM_DROPOUT);
@@ -137,19 +133,6 @@ forage_status bst_fit_begin(model_state *state, const model_fit_input *input, mo
     }
     *fit = made;
     return FORAGE_OK;
-}
-
-/* The learning rate of step `step` (from 0) of the whole fit. */
-static double rate_at(const model_fit *fit, uint64_t step)
-{
-    double total = (double)fit->epochs * (double)fit->steps, done = (double)step / total, share = 1.0;
-    if (done < fit->warmup)
-        return fit->learning_rate * (double)(step + 1) / (fit->warmup * total);
-    if (fit->schedule == LINEAR)
-        share = 1.0 - done;
-    else if (fit->schedule == COSINE)
-        share = 0.5 * (1.0 + cos(3.14159265358979323846 * done));
-    return fit->learning_rate * (fit->final_rate + (1.0 - fit->final_rate) * share);
 }
 
 /* The summed loss of one chunk of validation rows. */
@@ -225,11 +208,13 @@ static void draw_order(model_fit *fit)
 static forage_status take_steps(model_fit *fit, forage_error *error)
 {
     size_t count = fit->input->train->count;
+    double all = (double)fit->epochs * (double)fit->steps;
     for (size_t done = 0; done < ROWS_PER_CALL && fit->at[AT_STEP] < fit->steps; fit->at[AT_STEP]++) {
         size_t begin = (size_t)fit->at[AT_STEP] * fit->batch;
         size_t rows = count - begin < fit->batch ? count - begin : fit->batch;
         uint64_t step = bst_trainer_steps(fit->trainer);
-        double loss = bst_trainer_step(fit->trainer, fit->input->train, fit->order + begin, rows, rate_at(fit, step),
+        double loss = bst_trainer_step(fit->trainer, fit->input->train, fit->order + begin, rows,
+                                       model_rate_at(&fit->rate, (double)step / all, 1 / all),
                                        fit->dropout_seed + step * 0xd1342543de82ef95U);
         if (!isfinite(loss))
             return forage_fail(
@@ -260,10 +245,7 @@ forage_status bst_fit_step(model_fit *fit, model_progress *progress, forage_erro
     progress->best_epoch = (size_t)fit->at[AT_BEST_EPOCH];
     /* What fit_save adds must lie somewhere until the next step. */
     fit->at[AT_ADAM] = bst_trainer_steps(fit->trainer);
-    memcpy(&fit->at[AT_RNG],
-           (const uint64_t[]){fit->rng.state_high, fit->rng.state_low, fit->rng.increment_high, fit->rng.increment_low,
-                              fit->rng.spare, fit->rng.has_spare},
-           6 * sizeof(uint64_t));
+    model_rng_save(&fit->rng, &fit->at[AT_RNG]);
     return FORAGE_OK;
 }
 
@@ -320,11 +302,9 @@ forage_status bst_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, fo
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.at", NN_I64, 1, &numbers, fit->at, error));
     const uint64_t *at = fit->at;
     if (at[AT_EPOCH] > fit->epochs || at[AT_STEP] >= fit->steps || at[AT_BEST_EPOCH] > at[AT_EPOCH] ||
-        at[AT_ADAM] != at[AT_EPOCH] * fit->steps + at[AT_STEP] || at[AT_RNG + 4] > UINT32_MAX || at[AT_RNG + 5] > 1 ||
-        !isfinite(fit->losses[LOSS_SUM]))
+        at[AT_ADAM] != at[AT_EPOCH] * fit->steps + at[AT_STEP] || !isfinite(fit->losses[LOSS_SUM]) ||
+        !model_rng_load(&at[AT_RNG], &fit->rng))
         return forage_fail_at(error, FORAGE_FORMAT, path, 0, "fit.at", "these numbers are not those of this fit");
-    fit->rng = (forage_rng){at[AT_RNG],     at[AT_RNG + 1],           at[AT_RNG + 2],
-                            at[AT_RNG + 3], (uint32_t)at[AT_RNG + 4], (uint32_t)at[AT_RNG + 5]};
     bst_trainer_set_steps(fit->trainer, at[AT_ADAM]);
     bst_refresh_copies(fit->state);
     fit->drawn = false;

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "model/descriptor.h"
+#include "model/training.h"
 #include "nn/nn.h"
 
 enum {
@@ -86,7 +87,7 @@ typedef struct columns {
 } columns;
 
 /* Numbers of a fit that go into its state file as they are. */
-enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + 6 };
+enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + MODEL_RNG_WORDS };
 enum { LOSS_SUM, LOSS_TRAIN, LOSS_VALIDATION, LOSS_BEST, LOSS_COUNT };
 
 struct model_fit {
@@ -94,8 +95,7 @@ struct model_fit {
     const model_fit_input *input;
     nn_trainer *trainer;
     size_t epochs, batch, patience, steps; /* steps per epoch */
-    double learning_rate, final_rate, warmup;
-    enum { CONSTANT, LINEAR, COSINE } schedule;
+    model_rate rate;
     forage_rng order, after; /* as it is before and after the permutation of epoch at[AT_EPOCH] */
     nn_epoch *epoch;         /* its rows, once `drawn` */
     bool drawn;
@@ -280,7 +280,6 @@ static bool fit_allocate(model_fit *fit)
 static forage_status fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
 {
     const forage_params *values = state->params;
-    const char *schedule = forage_params_text(values, "schedule");
     *fit = NULL;
     if (input->train->count > UINT32_MAX - 1)
         return forage_fail(error, FORAGE_UNSUPPORTED, "%zu training rows are more than embedding-mlp can number",
@@ -296,10 +295,7 @@ static forage_status fit_begin(model_state *state, const model_fit_input *input,
         made->batch = input->train->count;
     made->steps = (input->train->count + made->batch - 1) / made->batch;
     made->patience = input->validation->count ? (size_t)forage_params_integer(values, "patience") : 0;
-    made->learning_rate = forage_params_real(values, "learning-rate");
-    made->final_rate = forage_params_real(values, "final-rate");
-    made->warmup = forage_params_real(values, "warmup");
-    made->schedule = strcmp(schedule, "cosine") == 0 ? COSINE : strcmp(schedule, "linear") == 0 ? LINEAR : CONSTANT;
+    made->rate = model_rate_read(values);
     made->losses[LOSS_BEST] = INFINITY;
     made->losses[LOSS_VALIDATION] = NAN;
     forage_rng_seed_stream(&made->order, state->seed, STREAM_DROPOUT);
@@ -329,19 +325,6 @@ static forage_status fit_begin(model_state *state, const model_fit_input *input,
     }
     *fit = made;
     return FORAGE_OK;
-}
-
-/* The learning rate of step `step` (from 0) of the whole fit. */
-static double rate_at(const model_fit *fit, uint64_t step)
-{
-    double total = (double)fit->epochs * (double)fit->steps, done = (double)step / total, share = 1.0;
-    if (done < fit->warmup)
-        return fit->learning_rate * (double)(step + 1) / (fit->warmup * total);
-    if (fit->schedule == LINEAR)
-        share = 1.0 - done;
-    else if (fit->schedule == COSINE)
-        share = 0.5 * (1.0 + cos(3.14159265358979323846 * done));
-    return fit->learning_rate * (fit->final_rate + (1.0 - fit->final_rate) * share);
 }
 
 /* The summed loss of one chunk of validation rows. */
@@ -419,6 +402,7 @@ static uint64_t dropout_key(const model_fit *fit)
 static forage_status fit_step(model_fit *fit, model_progress *progress, forage_error *error)
 {
     size_t count = fit->input->train->count;
+    double all = (double)fit->epochs * (double)fit->steps;
     if (!fit->drawn) {
         fit->after = fit->order;
         nn_epoch_draw(fit->epoch, &fit->after);
@@ -427,7 +411,7 @@ static forage_status fit_step(model_fit *fit, model_progress *progress, forage_e
     for (size_t done = 0; done < STEPS_PER_CALL && fit->at[AT_STEP] < fit->steps; done++, fit->at[AT_STEP]++) {
         const float *reward;
         nn_inputs inputs = nn_epoch_batch(fit->epoch, (size_t)fit->at[AT_STEP], &reward);
-        double rate = rate_at(fit, nn_trainer_steps(fit->trainer));
+        double rate = model_rate_at(&fit->rate, (double)nn_trainer_steps(fit->trainer) / all, 1 / all);
         double loss = nn_trainer_step(fit->trainer, &inputs, reward, rate, dropout_key(fit));
         if (!isfinite(loss))
             return forage_fail(
@@ -448,10 +432,7 @@ static forage_status fit_step(model_fit *fit, model_progress *progress, forage_e
     progress->best_epoch = (size_t)fit->at[AT_BEST_EPOCH];
     /* What fit_save adds must lie somewhere until the next step. */
     fit->at[AT_ADAM] = nn_trainer_steps(fit->trainer);
-    memcpy(&fit->at[AT_RNG],
-           (const uint64_t[]){fit->order.state_high, fit->order.state_low, fit->order.increment_high,
-                              fit->order.increment_low, fit->order.spare, fit->order.has_spare},
-           6 * sizeof(uint64_t));
+    model_rng_save(&fit->order, &fit->at[AT_RNG]);
     return FORAGE_OK;
 }
 
@@ -496,11 +477,9 @@ static forage_status fit_resume(model_fit *fit, const nn_checkpoint *checkpoint,
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.at", NN_I64, 1, &numbers, fit->at, error));
     const uint64_t *at = fit->at;
     if (at[AT_EPOCH] > fit->epochs || at[AT_STEP] >= fit->steps || at[AT_BEST_EPOCH] > at[AT_EPOCH] ||
-        at[AT_ADAM] != at[AT_EPOCH] * fit->steps + at[AT_STEP] || at[AT_RNG + 4] > UINT32_MAX || at[AT_RNG + 5] > 1 ||
-        !isfinite(fit->losses[LOSS_SUM]))
+        at[AT_ADAM] != at[AT_EPOCH] * fit->steps + at[AT_STEP] || !isfinite(fit->losses[LOSS_SUM]) ||
+        !model_rng_load(&at[AT_RNG], &fit->order))
         return forage_fail_at(error, FORAGE_FORMAT, path, 0, "fit.at", "these numbers are not those of this fit");
-    fit->order = (forage_rng){at[AT_RNG],     at[AT_RNG + 1],           at[AT_RNG + 2],
-                              at[AT_RNG + 3], (uint32_t)at[AT_RNG + 4], (uint32_t)at[AT_RNG + 5]};
     nn_trainer_set_steps(fit->trainer, at[AT_ADAM]);
     for (size_t l = 0; l < mlp->layer_count; l++)
         nn_mlp_transpose(mlp, l, 0, mlp->layers[l].out_stride);

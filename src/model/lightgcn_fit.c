@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/lightgcn_train.h"
+#include "model/training.h"
 #include "model/validate.h"
 
 #include <math.h>
@@ -16,16 +17,15 @@
 enum { STEPS_PER_CALL = 16 }; /* so that someone who waits is heard */
 
 /* Numbers of a fit that go into its state file as they are. */
-enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + 6 };
+enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + MODEL_RNG_WORDS };
 enum { LOSS_SUM, LOSS_TRAIN, LOSS_METRIC, LOSS_BEST, LOSS_COUNT };
 
 struct model_fit {
     model_state *state;
     const model_fit_input *input;
     lightgcn_trainer *trainer;
-    enum { CONSTANT, LINEAR, COSINE } schedule;
     size_t epochs, batch, patience, steps; /* steps of an epoch */
-    double learning_rate, final_rate;
+    model_rate rate;
     double started;                   /* clock */
     double longest_step, longest_end; /* seconds of a step, and of what the end of an epoch takes */
 
@@ -109,13 +109,10 @@ static forage_status read_params(model_fit *fit, forage_error *error)
 {
     const model_state *state = fit->state;
     const forage_params *values = state->params;
-    const char *schedule = forage_params_text(values, "schedule");
     size_t edges = state->graph.edges;
-    fit->schedule = strcmp(schedule, "cosine") == 0 ? COSINE : strcmp(schedule, "linear") == 0 ? LINEAR : CONSTANT;
     fit->epochs = (size_t)forage_params_integer(values, "epochs");
     fit->patience = (size_t)forage_params_integer(values, "patience");
-    fit->learning_rate = forage_params_real(values, "learning-rate");
-    fit->final_rate = forage_params_real(values, "final-rate");
+    fit->rate = model_rate_read(values);
     if (edges == 0)
         return forage_fail(error, FORAGE_FORMAT, "no training row has a value above 0: the graph has no edges");
     if (edges > UINT32_MAX - 1)
@@ -198,6 +195,11 @@ static void take_edges(model_fit *fit, size_t count)
 
 /* ---- steps ---- */
 
+static double step_share(const model_fit *fit)
+{
+    return 1 / ((double)fit->epochs * (double)fit->steps);
+}
+
 /* How far the fit is, in [0, 1]: by steps, or by the time there is. */
 static double share_done(const model_fit *fit)
 {
@@ -205,16 +207,6 @@ static double share_done(const model_fit *fit)
     if (fit->input->seconds > 0)
         share = fmax(share, (forage_clock() - fit->started) / fit->input->seconds);
     return fmin(share, 1);
-}
-
-static double rate(const model_fit *fit)
-{
-    double done = share_done(fit), share = 1;
-    if (fit->schedule == LINEAR)
-        share = 1 - done;
-    else if (fit->schedule == COSINE)
-        share = 0.5 * (1 + cos(3.14159265358979323846 * done));
-    return fit->learning_rate * (fit->final_rate + (1 - fit->final_rate) * share);
 }
 
 /* The edges whose turn it is. */
@@ -233,7 +225,7 @@ static lightgcn_batch draw(model_fit *fit)
 
 static forage_status learn(model_fit *fit, const lightgcn_batch *batch, double *loss, forage_error *error)
 {
-    *loss = lightgcn_trainer_step(fit->trainer, batch, rate(fit));
+    *loss = lightgcn_trainer_step(fit->trainer, batch, model_rate_at(&fit->rate, share_done(fit), step_share(fit)));
     if (!isfinite(*loss))
         return forage_fail(error, FORAGE_DIVERGED,
                            "the loss is no longer a number in epoch %zu, step %zu; a smaller learning rate may help",
@@ -338,25 +330,11 @@ void lightgcn_fit_end(model_fit *fit, bool keep)
 
 /* ---- interruption ---- */
 
-static void save_rng(const forage_rng *rng, uint64_t *to)
-{
-    memcpy(to,
-           (const uint64_t[6]){rng->state_high, rng->state_low, rng->increment_high, rng->increment_low, rng->spare,
-                               rng->has_spare},
-           6 * sizeof *to);
-}
-
-static bool load_rng(const uint64_t *from, forage_rng *rng)
-{
-    *rng = (forage_rng){from[0], from[1], from[2], from[3], (uint32_t)from[4], (uint32_t)from[5]};
-    return from[4] <= UINT32_MAX && from[5] <= 1;
-}
-
 forage_status lightgcn_fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error)
 {
     model_fit *owner = (model_fit *)(uintptr_t)fit; /* its numbers live as long as the fit */
     size_t count = fit->state->nodes * fit->state->pitch, numbers = AT_COUNT, losses = LOSS_COUNT;
-    save_rng(&fit->rng, owner->at + AT_RNG);
+    model_rng_save(&fit->rng, owner->at + AT_RNG);
     owner->at[AT_ADAM] = fit->trainer->steps;
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.values", NN_F32, 1, &count, fit->state->base, error));
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.mean", NN_F32, 1, &count, fit->trainer->mean, error));
@@ -381,7 +359,7 @@ forage_status lightgcn_fit_resume(model_fit *fit, const nn_checkpoint *checkpoin
     const uint64_t *at = fit->at;
     if (at[AT_EPOCH] > fit->epochs || at[AT_STEP] >= fit->steps || at[AT_BEST_EPOCH] > at[AT_EPOCH] ||
         at[AT_ADAM] != at[AT_EPOCH] * fit->steps + at[AT_STEP] || !isfinite(fit->loss[LOSS_SUM]) ||
-        !load_rng(at + AT_RNG, &fit->rng))
+        !model_rng_load(at + AT_RNG, &fit->rng))
         return forage_fail_at(error, FORAGE_FORMAT, path, 0, "fit.at", "these numbers are not those of this fit");
     fit->trainer->steps = at[AT_ADAM];
     fit->drawn = false;

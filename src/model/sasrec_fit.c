@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/sasrec_train.h"
+#include "model/training.h"
 #include "model/validate.h"
 
 #include <math.h>
@@ -26,16 +27,15 @@ enum {
 static const double RUNAWAY = 10;
 
 /* Numbers of a fit that go into its state file as they are. */
-enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_TOKENS, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + 6 };
+enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_TOKENS, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + MODEL_RNG_WORDS };
 enum { LOSS_SUM, LOSS_POSITIONS, LOSS_TRAIN, LOSS_METRIC, LOSS_BEST, LOSS_COUNT };
 
 struct model_fit {
     model_state *state;
     const model_fit_input *input;
     sasrec_trainer *trainer;
-    enum { CONSTANT, LINEAR, COSINE } schedule;
     size_t epochs, batch, patience, steps; /* steps of an epoch */
-    double learning_rate, final_rate, warmup;
+    model_rate rate;
     double started;                   /* clock */
     double longest_step, longest_end; /* seconds of a step, and of what the end of an epoch takes */
 
@@ -196,13 +196,9 @@ static forage_status read_params(model_fit *fit, forage_error *error)
 {
     const model_state *state = fit->state;
     const forage_params *values = state->params;
-    const char *schedule = forage_params_text(values, "schedule");
-    fit->schedule = strcmp(schedule, "cosine") == 0 ? COSINE : strcmp(schedule, "linear") == 0 ? LINEAR : CONSTANT;
     fit->epochs = (size_t)forage_params_integer(values, "epochs");
     fit->patience = (size_t)forage_params_integer(values, "patience");
-    fit->learning_rate = forage_params_real(values, "learning-rate");
-    fit->final_rate = forage_params_real(values, "final-rate");
-    fit->warmup = forage_params_real(values, "warmup");
+    fit->rate = model_rate_read(values);
     fit->part_count = list_parts(state, fit->input->train->past, takes_all_parts(state), NULL);
     if (fit->part_count == 0)
         return forage_fail(error, FORAGE_FORMAT,
@@ -270,6 +266,11 @@ fail:
 
 /* ---- steps ---- */
 
+static double step_share(const model_fit *fit)
+{
+    return 1 / ((double)fit->epochs * (double)fit->steps);
+}
+
 /* How far the fit is, in [0, 1]: by steps, or by the time there is. */
 static double share_done(const model_fit *fit)
 {
@@ -277,18 +278,6 @@ static double share_done(const model_fit *fit)
     if (fit->input->seconds > 0)
         share = fmax(share, (forage_clock() - fit->started) / fit->input->seconds);
     return fmin(share, 1);
-}
-
-static double rate(const model_fit *fit)
-{
-    double done = share_done(fit), share = 1, step = 1 / ((double)fit->epochs * (double)fit->steps);
-    if (done < fit->warmup)
-        return fit->learning_rate * fmin((done + step) / fit->warmup, 1);
-    if (fit->schedule == LINEAR)
-        share = 1 - done;
-    else if (fit->schedule == COSINE)
-        share = 0.5 * (1 + cos(3.14159265358979323846 * done));
-    return fit->learning_rate * (fit->final_rate + (1 - fit->final_rate) * share);
 }
 
 static forage_status learn(model_fit *fit, forage_error *error)
@@ -306,7 +295,8 @@ static forage_status learn(model_fit *fit, forage_error *error)
         fit->chosen[b] = &fit->parts[fit->order[begin + b]];
         tokens += fit->chosen[b]->count;
     }
-    double loss = sasrec_trainer_step(fit->trainer, fit->chosen, count, rate(fit));
+    double loss = sasrec_trainer_step(fit->trainer, fit->chosen, count,
+                                      model_rate_at(&fit->rate, share_done(fit), step_share(fit)));
     double limit = RUNAWAY * (sasrec_trainer_guess(fit->trainer) + 1);
     if (!isfinite(loss))
         return forage_fail(error, FORAGE_DIVERGED,
@@ -449,20 +439,6 @@ void sasrec_fit_end(model_fit *fit, bool keep)
 
 /* ---- interruption ---- */
 
-static void save_rng(const forage_rng *rng, uint64_t *to)
-{
-    memcpy(to,
-           (const uint64_t[6]){rng->state_high, rng->state_low, rng->increment_high, rng->increment_low, rng->spare,
-                               rng->has_spare},
-           6 * sizeof *to);
-}
-
-static bool load_rng(const uint64_t *from, forage_rng *rng)
-{
-    *rng = (forage_rng){from[0], from[1], from[2], from[3], (uint32_t)from[4], (uint32_t)from[5]};
-    return from[4] <= UINT32_MAX && from[5] <= 1;
-}
-
 /* A block of a fit's numbers in its state file. */
 typedef struct block {
     const char *name;
@@ -493,7 +469,7 @@ forage_status sasrec_fit_save(const model_fit *fit, nn_checkpoint *checkpoint, f
     model_fit *owner = (model_fit *)(uintptr_t)fit; /* its numbers live as long as the fit */
     size_t numbers = AT_COUNT, losses = LOSS_COUNT;
     block blocks[BLOCKS];
-    save_rng(&fit->rng, owner->at + AT_RNG);
+    model_rng_save(&fit->rng, owner->at + AT_RNG);
     owner->at[AT_ADAM] = fit->trainer->steps;
     if (fit->best && fit->at[AT_BEST_EPOCH] == 0) /* nothing yet: what is there shall not be chance */
         memset(owner->best, 0, (fit->trainer->table_count + fit->trainer->dense_count) * sizeof *fit->best);
@@ -523,7 +499,7 @@ forage_status sasrec_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint,
     const uint64_t *at = fit->at;
     if (at[AT_EPOCH] > fit->epochs || at[AT_STEP] >= fit->steps || at[AT_BEST_EPOCH] > at[AT_EPOCH] ||
         at[AT_ADAM] != at[AT_EPOCH] * fit->steps + at[AT_STEP] || !isfinite(fit->loss[LOSS_SUM]) ||
-        !isfinite(fit->loss[LOSS_POSITIONS]) || !load_rng(at + AT_RNG, &fit->rng))
+        !isfinite(fit->loss[LOSS_POSITIONS]) || !model_rng_load(at + AT_RNG, &fit->rng))
         return forage_fail_at(error, FORAGE_FORMAT, path, 0, "fit.at", "these numbers are not those of this fit");
     fit->trainer->steps = at[AT_ADAM];
     fit->drawn = false;
