@@ -11,35 +11,16 @@
 
 #include <cmocka.h>
 
+#include "report_folder.h"
+
 static const char hostile[] = "<script>alert(1)</script>\"'&`%s%n'";
-static char folder[64];
 static sample_chapter4 sample;
 
-static int make_folder(void **state)
+static int make_report_folder(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "chapter4-test-XXXXXX");
     sample_chapter4_fill(&sample, hostile);
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[160];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
-static char *read_whole(const char *name)
-{
-    char path[256], *bytes;
-    size_t size;
-    forage_error error = {0};
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (forage_read_file(path, 1 << 24, &bytes, &size, &error) != FORAGE_OK)
-        fail_msg("%s: %s", name, error.message);
-    return bytes;
+    return make_folder() ? 0 : -1;
 }
 
 static forage_status write_report(const char *gnuplot, forage_report_result *result)
@@ -220,7 +201,7 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_report_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_page),          IN_FOLDER(test_without_gnuplot), IN_FOLDER(test_json),
         IN_FOLDER(test_text),          IN_FOLDER(test_incomplete),      IN_FOLDER(test_one_world),

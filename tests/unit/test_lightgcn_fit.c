@@ -12,17 +12,9 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "lightgcn_log.h"
+#include "fit_log.h"
 
 /* ---- interruption, threads ---- */
-
-static bool stop(void *context, const char *stage, uint64_t done, uint64_t total, const char *note)
-{
-    size_t *calls = context;
-    (void)stage, (void)done, (void)total, (void)note;
-    ++*calls;
-    return false;
-}
 
 static const char *const kinds[] = {
     "loss=bpr layers=3 embedding-size=12 batch-size=20 epochs=3",
@@ -35,38 +27,9 @@ static void resumed_to_the_same_bytes(void **state)
 {
     (void)state;
     forage_dataset *log = random_log(1, 40, 30, 700);
-    for (size_t i = 0; i < 6; i++) {
-        forage_error error = {0};
-        size_t train = i % 2 ? 600 : 700, calls = 0, stops = 0;
-        const char *path = scratch_path("state");
-        task whole = {.log = log, .train = train, .params = kinds[i / 2]};
-        (void)remove(path); /* of a process of this number that failed */
-        must(fit(&whole, &error), &error);
-        forage_progress progress = {stop, &calls};
-        for (;; stops++) {
-            task part = {.log = log,
-                         .train = train,
-                         .params = kinds[i / 2],
-                         .threads = 1 + (int)(stops % 3),
-                         .options = {.state_path = path, .resume = true, .progress = &progress}};
-            forage_status status = fit(&part, &error);
-            if (status == FORAGE_OK) {
-                assert_int_equal(part.report.epoch_count, whole.report.epoch_count);
-                assert_int_equal(part.report.best_epoch, whole.report.best_epoch);
-                for (size_t e = 0; e < part.report.epoch_count; e++)
-                    assert_memory_equal(&part.report.epochs[e], &whole.report.epochs[e],
-                                        offsetof(forage_epoch, seconds));
-                same_bytes(part.model, whole.model);
-                release(&part);
-                break;
-            }
-            if (status != FORAGE_INTERRUPTED)
-                must(status, &error);
-            release(&part);
-        }
-        assert_true(stops >= 4 && calls == stops + 1);
-        (void)remove(path);
-        release(&whole);
+    for (size_t i = 0; i < 2 * 3; i++) {
+        const task fresh = {.log = log, .train = i % 2 ? 600 : 700, .params = kinds[i / 2]};
+        check_resumed(&fresh, 4);
     }
     forage_dataset_free(log);
 }
@@ -76,16 +39,8 @@ static void threads_change_nothing(void **state)
     (void)state;
     forage_dataset *log = random_log(2, 150, 100, 2500);
     for (size_t i = 0; i < 3; i++) {
-        forage_error error = {0};
-        task one = {.log = log, .train = 2200, .params = kinds[i]};
-        must(fit(&one, &error), &error);
-        for (int threads = 2; threads <= 3; threads++) {
-            task more = {.log = log, .train = 2200, .params = kinds[i], .threads = threads};
-            must(fit(&more, &error), &error);
-            same_bytes(one.model, more.model);
-            release(&more);
-        }
-        release(&one);
+        const task fresh = {.log = log, .train = 2200, .params = kinds[i]};
+        check_threads(&fresh);
     }
     forage_dataset_free(log);
 }

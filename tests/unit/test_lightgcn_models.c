@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "lightgcn_log.h"
+#include "fit_log.h"
 
 /* ---- going on from a model ---- */
 

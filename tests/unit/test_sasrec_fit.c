@@ -16,7 +16,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "lightgcn_log.h"
+#include "fit_log.h"
 
 /* Half of them draw negatives; all kinds of epochs that end in a smaller batch. */
 static const char *const kinds[] = {
@@ -89,51 +89,13 @@ static void order_tells_what_comes_next(void **state)
 
 /* ---- interruption, threads ---- */
 
-static bool stop(void *context, const char *stage, uint64_t done, uint64_t total, const char *note)
-{
-    size_t *calls = context;
-    (void)stage, (void)done, (void)total, (void)note;
-    ++*calls;
-    return false;
-}
-
 static void resumed_to_the_same_bytes(void **state)
 {
     (void)state;
     forage_dataset *log = random_log(1, 40, 30, 700);
     for (size_t i = 0; i < 2 * KINDS; i++) {
-        forage_error error = {0};
-        size_t train = i % 2 ? 600 : 700, calls = 0, stops = 0;
-        const char *path = scratch_path("state");
-        task whole = {.kind = "sasrec", .log = log, .train = train, .params = kinds[i / 2]};
-        (void)remove(path); /* of a process of this number that failed */
-        must(fit(&whole, &error), &error);
-        forage_progress progress = {stop, &calls};
-        for (;; stops++) {
-            task part = {.kind = "sasrec",
-                         .log = log,
-                         .train = train,
-                         .params = kinds[i / 2],
-                         .threads = 1 + (int)(stops % 3),
-                         .options = {.state_path = path, .resume = true, .progress = &progress}};
-            forage_status status = fit(&part, &error);
-            if (status == FORAGE_OK) {
-                assert_int_equal(part.report.epoch_count, whole.report.epoch_count);
-                assert_int_equal(part.report.best_epoch, whole.report.best_epoch);
-                for (size_t e = 0; e < part.report.epoch_count; e++)
-                    assert_memory_equal(&part.report.epochs[e], &whole.report.epochs[e],
-                                        offsetof(forage_epoch, seconds));
-                same_bytes(part.model, whole.model);
-                release(&part);
-                break;
-            }
-            if (status != FORAGE_INTERRUPTED)
-                must(status, &error);
-            release(&part);
-        }
-        assert_true(stops >= 2 && calls == stops + 1);
-        (void)remove(path);
-        release(&whole);
+        const task fresh = {.kind = "sasrec", .log = log, .train = i % 2 ? 600 : 700, .params = kinds[i / 2]};
+        check_resumed(&fresh, 2);
     }
     forage_dataset_free(log);
 }
@@ -143,18 +105,10 @@ static void threads_change_nothing(void **state)
     (void)state;
     forage_dataset *log = random_log(2, 150, 100, 2500);
     for (size_t i = 0; i < KINDS; i++) {
-        forage_error error = {0};
         char params[400];
         (void)snprintf(params, sizeof params, "%s batch-size=60", kinds[i]); /* several groups */
-        task one = {.kind = "sasrec", .log = log, .train = 2200, .params = params};
-        must(fit(&one, &error), &error);
-        for (int threads = 2; threads <= 3; threads++) {
-            task more = {.kind = "sasrec", .log = log, .train = 2200, .params = params, .threads = threads};
-            must(fit(&more, &error), &error);
-            same_bytes(one.model, more.model);
-            release(&more);
-        }
-        release(&one);
+        const task fresh = {.kind = "sasrec", .log = log, .train = 2200, .params = params};
+        check_threads(&fresh);
     }
     forage_dataset_free(log);
 }

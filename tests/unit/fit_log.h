@@ -1,9 +1,11 @@
 /*
- * lightgcn_log.h: small logs, and fits of LightGCN (or another model) to them through the public functions. Include
- * after cmocka.h.
+ * fit_log.h: small logs, fits of a model to them through the public functions, and what must hold of every fit that can
+ * be interrupted. Include after cmocka.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef LIGHTGCN_LOG_H
-#define LIGHTGCN_LOG_H
+#ifndef FIT_LOG_H
+#define FIT_LOG_H
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,7 +140,7 @@ static inline const char *scratch_path(const char *name)
     static char paths[4][100];
     static size_t next;
     char *path = paths[next++ % 4];
-    (void)snprintf(path, sizeof paths[0], "test_lightgcn.%ld.%s", (long)getpid(), name);
+    (void)snprintf(path, sizeof paths[0], "test_fit.%ld.%s", (long)getpid(), name);
     return path;
 }
 
@@ -162,6 +164,63 @@ static inline void same_bytes(const forage_model *a, const forage_model *b)
     assert_memory_equal(bytes[0], bytes[1], sizes[0]);
     forage_free(bytes[0]);
     forage_free(bytes[1]);
+}
+
+/* A progress that asks to stop at every call, and counts them. */
+static inline bool stop(void *context, const char *stage, uint64_t done, uint64_t total, const char *note)
+{
+    size_t *calls = context;
+    (void)stage, (void)done, (void)total, (void)note;
+    ++*calls;
+    return false;
+}
+
+/* A fit that is stopped at every occasion and resumed, with 1, 2 and 3 threads in turn, comes to the bytes of one that
+ * was not, after at least so many stops. */
+static inline void check_resumed(const task *fresh, size_t least)
+{
+    forage_error error = {0};
+    size_t calls = 0, stops = 0;
+    const char *path = scratch_path("state");
+    forage_progress progress = {stop, &calls};
+    forage_status status = FORAGE_INTERRUPTED;
+    task whole = *fresh;
+    (void)remove(path); /* of a process of this number that failed */
+    must(fit(&whole, &error), &error);
+    for (; status == FORAGE_INTERRUPTED; stops += status == FORAGE_INTERRUPTED) {
+        task part = *fresh;
+        part.threads = 1 + (int)(stops % 3);
+        part.options = (forage_fit_options){.state_path = path, .resume = true, .progress = &progress};
+        status = fit(&part, &error);
+        if (status == FORAGE_OK) {
+            assert_int_equal(part.report.epoch_count, whole.report.epoch_count);
+            assert_int_equal(part.report.best_epoch, whole.report.best_epoch);
+            for (size_t e = 0; e < part.report.epoch_count; e++)
+                assert_memory_equal(&part.report.epochs[e], &whole.report.epochs[e], offsetof(forage_epoch, seconds));
+            same_bytes(part.model, whole.model);
+        }
+        release(&part);
+    }
+    must(status, &error);
+    assert_true(stops >= least && calls == stops + 1);
+    (void)remove(path);
+    release(&whole);
+}
+
+/* One, two and three threads come to the same bytes. */
+static inline void check_threads(const task *fresh)
+{
+    forage_error error = {0};
+    task one = *fresh;
+    must(fit(&one, &error), &error);
+    for (int threads = 2; threads <= 3; threads++) {
+        task more = *fresh;
+        more.threads = threads;
+        must(fit(&more, &error), &error);
+        same_bytes(one.model, more.model);
+        release(&more);
+    }
+    release(&one);
 }
 
 static inline forage_embedding vectors_of(const forage_model *model, forage_owner owner)
