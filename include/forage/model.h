@@ -121,7 +121,8 @@ typedef struct forage_epoch {
 typedef struct forage_fit_report {
     forage_epoch *epochs;
     size_t epoch_count;
-    size_t best_epoch;   /* the epoch, from 1, whose weights were kept */
+    size_t best_epoch;   /* the epoch, from 1, whose weights were kept. After FORAGE_DIVERGED the best one that was
+                          * better than guessing, 0 if there is none */
     size_t resumed_from; /* epochs that were done before this call took over; 0 for a fresh start */
     bool resumed;        /* a state file was found and used */
     bool stopped_early;
@@ -159,6 +160,10 @@ typedef struct forage_fit_options {
      * how fast the machine is. */
     double seconds_limit;
 
+    /* When the fit diverges, and an epoch before that was better than guessing: *model is then the one of the best such
+     * epoch (report->best_epoch), beside FORAGE_DIVERGED. Else *model is NULL after any failure. */
+    bool keep_good;
+
     /* A fitted model of the same kind to go on from, or NULL: what it learned about users and items is where fitting
      * begins (an incremental refit). Borrowed. FORAGE_UNSUPPORTED for a model that cannot. */
     const forage_model *start;
@@ -168,7 +173,7 @@ typedef struct forage_fit_options {
  * (which may be empty). `params` NULL means all defaults, `options` NULL the same. `report` may be NULL.
  * The same input, seed and build give the same bytes for any number of threads.
  * FORAGE_FORMAT for a log that cannot be learned from (no rows, rewards that the model cannot take: names the row);
- * FORAGE_DIVERGED when the loss is no longer a number;
+ * FORAGE_DIVERGED when the loss is no longer a number, or has become far worse than guessing (see keep_good);
  * FORAGE_INTERRUPTED when progress asked to stop: then the state is in `state_path`, if one was given. */
 FORAGE_API forage_status forage_model_fit(const forage_model_info *info, const forage_params *params,
                                           const forage_dataset *dataset, const forage_split *split,

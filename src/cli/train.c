@@ -280,6 +280,28 @@ static int print_json(const training *t)
 
 /* ---- doing it ---- */
 
+/* Of a fit that diverged: the best model before that goes beside the output, which belongs to fits that end well. */
+static int save_good(const training *t)
+{
+    char path[sizeof t->state_path];
+    forage_error error = {0};
+    if (strcmp(t->output, "-") == 0) {
+        if (t->report.best_epoch)
+            fprintf(stderr, "forage: nothing is kept, as the output is no file\n");
+        return CLI_FAILED;
+    }
+    if (!t->model) {
+        (void)unlink(t->state_path); /* would diverge again */
+        return CLI_FAILED;
+    }
+    snprintf(path, sizeof path, "%s.good", t->output);
+    if (cli_check_output(path, t->data, &error) != FORAGE_OK || forage_model_save(t->model, path, &error) != FORAGE_OK)
+        return cli_fail(&error);
+    (void)unlink(t->state_path);
+    fprintf(stderr, "forage: %s holds the model of epoch %zu\n", path, t->report.best_epoch);
+    return CLI_FAILED;
+}
+
 static forage_status train(training *t, const forage_progress *progress, forage_error *error)
 {
     bool to_file = strcmp(t->output, "-") != 0;
@@ -311,6 +333,7 @@ static forage_status train(training *t, const forage_progress *progress, forage_
         .source = t->data,
         .seconds_limit = 60 * t->minutes,
         .start = t->start,
+        .keep_good = to_file,
     };
     FORAGE_TRY(
         forage_model_fit(t->info, t->params.params, t->dataset, &t->split, &options, &t->report, &t->model, error));
@@ -333,12 +356,7 @@ static int fit_and_print(training *t)
     int code = cli_fail(&error);
     if (status == FORAGE_INTERRUPTED && access(t->state_path, F_OK) == 0)
         fprintf(stderr, "forage: the same command with --resume goes on from there\n");
-    if (status == FORAGE_DIVERGED && access(t->state_path, F_OK) == 0)
-        fprintf(stderr,
-                "forage: %s holds what was learned before that; the same command with --resume --max-minutes 0.01 "
-                "makes a model of it\n",
-                t->state_path);
-    return code;
+    return status == FORAGE_DIVERGED ? save_good(t) : code;
 }
 
 static int run(int argc, char **argv)

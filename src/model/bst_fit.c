@@ -12,13 +12,15 @@
 #include "model/training.h"
 
 enum {
-    ROWS_PER_CALL = 32768,    /* of fit_step, so that someone who waits is heard */
     LOSS_ROWS = NN_LOSS_ROWS, /* validation rows per chunk */
 };
 
+static const double WORK_PER_CALL = 1e9; /* multiply-adds per call of fit_step, so that someone who waits is heard */
+static const double GUESS = 0.69314718055994531; /* log 2: the loss of saying 1/2 */
+
 /* Numbers of a fit that go into its state file as they are. */
 enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + MODEL_RNG_WORDS };
-enum { LOSS_SUM, LOSS_TRAIN, LOSS_VALIDATION, LOSS_BEST, LOSS_COUNT };
+enum { LOSS_SUM, LOSS_TRAIN, LOSS_VALIDATION, LOSS_BEST, LOSS_RUNNING, LOSS_COUNT };
 
 struct model_fit {
     model_state *state;
@@ -28,10 +30,13 @@ struct model_fit {
     size_t block_count;
     size_t epochs, batch, patience, steps; /* steps per epoch */
     model_rate rate;
+    model_pace pace;
+    model_guard guard;
+    bool diverged;
     forage_rng rng, after; /* as it is before and after the permutation of epoch at[AT_EPOCH] */
     uint32_t *order;       /* the rows in that permutation, once `drawn` */
     bool drawn;
-    float *best[BST_BLOCKS]; /* with patience */
+    float *best[BST_BLOCKS]; /* the values of epoch at[AT_BEST_EPOCH] */
     uint64_t dropout_seed;
     double *chunk_losses; /* of the validation rows */
     char *scratch;        /* per thread: scratch_size bytes, then the logits and rewards of a chunk */
@@ -65,7 +70,7 @@ static bool fit_allocate(model_fit *fit)
     fit->chunk_losses = forage_calloc(fit->input->validation->count / LOSS_ROWS + 1, sizeof *fit->chunk_losses);
     fit->scratch_size = bst_scratch_size(fit->state) + 2 * LOSS_ROWS * sizeof(float);
     fit->scratch = forage_alloc((size_t)fit->state->device->threads, fit->scratch_size);
-    for (size_t b = 0; fit->patience && b < fit->block_count; b++) {
+    for (size_t b = 0; b < fit->block_count; b++) {
         if (!(fit->best[b] = forage_calloc(fit->blocks[b].count, sizeof(float))))
             return false;
     }
@@ -117,6 +122,9 @@ forage_status bst_fit_begin(model_state *state, const model_fit_input *input, mo
     made->steps = (input->train->count + made->batch - 1) / made->batch;
     made->patience = input->validation->count ? (size_t)forage_params_integer(values, "patience") : 0;
     made->rate = model_rate_read(values);
+    made->pace = model_pace_begin(input);
+    made->guard = (model_guard){GUESS, made->rate.rate};
+    made->losses[LOSS_RUNNING] = GUESS;
     made->losses[LOSS_BEST] = INFINITY;
     made->losses[LOSS_VALIDATION] = NAN;
     forage_rng_seed_stream(&made->rng, state->seed, BST_STREAM_DROPOUT);
@@ -164,26 +172,33 @@ static double validation_loss(model_fit *fit)
     return sum / (double)count;
 }
 
-/* Losses, the best weights, and whether to go on. */
+/* The epoch whose weights are kept when the fit ends. */
+static size_t kept_epoch(const model_fit *fit)
+{
+    return (size_t)fit->at[fit->patience || fit->diverged ? AT_BEST_EPOCH : AT_EPOCH];
+}
+
+/* Losses, the best weights, and whether to go on. The epoch may have ended before its time. */
 static forage_status epoch_end(model_fit *fit, forage_error *error)
 {
+    size_t count = fit->input->train->count, done = (size_t)fit->at[AT_STEP] * fit->batch;
+    size_t rows = done < count ? done : count;
     bst_average(fit->state);
     fit->rng = fit->after;
     fit->drawn = false;
     fit->at[AT_EPOCH]++;
     fit->at[AT_STEP] = 0;
-    fit->losses[LOSS_TRAIN] = fit->losses[LOSS_SUM] / (double)fit->input->train->count;
+    fit->losses[LOSS_TRAIN] = fit->losses[LOSS_SUM] / (double)rows;
     fit->losses[LOSS_SUM] = 0.0;
     fit->losses[LOSS_VALIDATION] = validation_loss(fit);
-    if (fit->input->validation->count && !isfinite(fit->losses[LOSS_VALIDATION]))
-        return forage_fail(
-            error, FORAGE_DIVERGED,
-            "the validation loss after epoch %zu is no longer a number; a smaller learning rate may help",
-            (size_t)fit->at[AT_EPOCH]);
-    if (!fit->patience) {
-        fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
-    } else if (fit->losses[LOSS_VALIDATION] < fit->losses[LOSS_BEST]) {
-        fit->losses[LOSS_BEST] = fit->losses[LOSS_VALIDATION];
+    double worth = model_guard_worth(&fit->guard, fit->losses[LOSS_TRAIN], fit->losses[LOSS_RUNNING]);
+    if (fit->input->validation->count) {
+        worth = fit->losses[LOSS_VALIDATION];
+        FORAGE_TRY(
+            model_guard_validation(&fit->guard, worth, fit->losses[LOSS_BEST], (size_t)fit->at[AT_EPOCH], error));
+    }
+    if (worth < fit->losses[LOSS_BEST]) {
+        fit->losses[LOSS_BEST] = worth;
         fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
         fit->at[AT_STALE] = 0;
         for (size_t b = 0; b < fit->block_count; b++)
@@ -204,45 +219,79 @@ static void draw_order(model_fit *fit)
     fit->drawn = true;
 }
 
-/* Steps of the epoch, until it ends or there is something to tell. */
-static forage_status take_steps(model_fit *fit, forage_error *error)
+/* About how many multiply-adds a step takes: forward, and twice as many backward; Adam moves bytes, which takes its
+ * time for each weight. */
+static double work_of(const model_fit *fit, const uint32_t *rows, size_t count)
 {
-    size_t count = fit->input->train->count;
-    double all = (double)fit->epochs * (double)fit->steps;
-    for (size_t done = 0; done < ROWS_PER_CALL && fit->at[AT_STEP] < fit->steps; fit->at[AT_STEP]++) {
-        size_t begin = (size_t)fit->at[AT_STEP] * fit->batch;
-        size_t rows = count - begin < fit->batch ? count - begin : fit->batch;
-        uint64_t step = bst_trainer_steps(fit->trainer);
-        double loss = bst_trainer_step(fit->trainer, fit->input->train, fit->order + begin, rows,
-                                       model_rate_at(&fit->rate, (double)step / all, 1 / all),
-                                       fit->dropout_seed + step * 0xd1342543de82ef95U);
-        if (!isfinite(loss))
-            return forage_fail(
-                error, FORAGE_DIVERGED,
-                "the loss is no longer a number in epoch %zu, step %zu; a smaller learning rate may help",
-                (size_t)fit->at[AT_EPOCH] + 1, (size_t)fit->at[AT_STEP] + 1);
-        fit->losses[LOSS_SUM] += loss;
-        done += rows;
+    const model_state *state = fit->state;
+    const forage_past *past = fit->input->train->past;
+    double token = state->encoder ? (double)state->encoder->value_count : (double)state->stride, row = 0, adam = 0;
+    size_t tokens = count;
+    for (size_t i = 0; i < count; i++) {
+        size_t events = past->end[rows[i]] - past->begin[rows[i]];
+        tokens += events < state->length ? events : state->length;
     }
+    for (size_t l = 0; l < state->mlp->layer_count; l++)
+        row += (double)state->mlp->layers[l].in_stride * (double)state->mlp->layers[l].out_stride;
+    for (size_t b = 0; b < fit->block_count; b++)
+        adam += (double)fit->blocks[b].count;
+    return 3 * ((double)tokens * token + (double)count * row) + 32 * adam;
+}
+
+/* One step; its work. */
+static forage_status take_step(model_fit *fit, double *work, forage_error *error)
+{
+    size_t begin = (size_t)fit->at[AT_STEP] * fit->batch, left = fit->input->train->count - begin;
+    size_t rows = left < fit->batch ? left : fit->batch;
+    uint64_t step = bst_trainer_steps(fit->trainer);
+    double begun = forage_clock(), all = (double)fit->epochs * (double)fit->steps;
+    double rate = model_rate_at(&fit->rate, model_pace_share(&fit->pace, (double)step / all), 1 / all);
+    double loss = bst_trainer_step(fit->trainer, fit->input->train, fit->order + begin, rows, rate,
+                                   fit->dropout_seed + step * 0xd1342543de82ef95U);
+    FORAGE_TRY(model_guard_step(&fit->guard, loss / (double)rows, rows, &fit->losses[LOSS_RUNNING],
+                                (size_t)fit->at[AT_EPOCH] + 1, (size_t)fit->at[AT_STEP] + 1, error));
+    fit->losses[LOSS_SUM] += loss;
+    fit->at[AT_STEP]++;
+    *work += work_of(fit, fit->order + begin, rows);
+    model_pace_step(&fit->pace, begun);
+    return FORAGE_OK;
+}
+
+/* Steps of the epoch, until it ends or there is something to tell, and what comes at its end. */
+static forage_status take_steps(model_fit *fit, bool *late, forage_error *error)
+{
+    *late = false;
+    if (!fit->drawn)
+        draw_order(fit);
+    for (double work = 0; work < WORK_PER_CALL && fit->at[AT_STEP] < fit->steps && !*late;) {
+        FORAGE_TRY(take_step(fit, &work, error));
+        *late = model_pace_late(&fit->pace);
+    }
+    if (!*late && fit->at[AT_STEP] < fit->steps)
+        return FORAGE_OK;
+    double begun = forage_clock();
+    FORAGE_TRY(epoch_end(fit, error));
+    model_pace_end(&fit->pace, begun);
     return FORAGE_OK;
 }
 
 forage_status bst_fit_step(model_fit *fit, model_progress *progress, forage_error *error)
 {
     size_t count = fit->input->train->count;
-    if (!fit->drawn)
-        draw_order(fit);
-    FORAGE_TRY(take_steps(fit, error));
-    if (fit->at[AT_STEP] == fit->steps)
-        FORAGE_TRY(epoch_end(fit, error));
+    bool late;
+    forage_status status = take_steps(fit, &late, error);
+    fit->diverged = status == FORAGE_DIVERGED;
+    progress->best_epoch = kept_epoch(fit);
+    progress->guess = GUESS;
+    FORAGE_TRY(status);
     progress->stopped_early = fit->patience && fit->at[AT_STALE] >= fit->patience && fit->at[AT_EPOCH] < fit->epochs;
-    progress->finished = progress->stopped_early || fit->at[AT_EPOCH] >= fit->epochs;
+    progress->out_of_time = late && fit->at[AT_EPOCH] < fit->epochs;
+    progress->finished = progress->stopped_early || late || fit->at[AT_EPOCH] >= fit->epochs;
     progress->done = fit->at[AT_EPOCH] * count + (fit->at[AT_STEP] * fit->batch);
     progress->total = (uint64_t)fit->epochs * count;
     progress->epochs = (size_t)fit->at[AT_EPOCH];
     progress->train_loss = fit->losses[LOSS_TRAIN];
     progress->validation_loss = fit->losses[LOSS_VALIDATION];
-    progress->best_epoch = (size_t)fit->at[AT_BEST_EPOCH];
     /* What fit_save adds must lie somewhere until the next step. */
     fit->at[AT_ADAM] = bst_trainer_steps(fit->trainer);
     model_rng_save(&fit->rng, &fit->at[AT_RNG]);
@@ -253,7 +302,8 @@ void bst_fit_end(model_fit *fit, bool keep)
 {
     if (!fit)
         return;
-    for (size_t b = 0; keep && fit->patience && fit->at[AT_BEST_EPOCH] > 0 && b < fit->block_count; b++)
+    bool best = keep && (fit->patience || fit->diverged) && fit->at[AT_BEST_EPOCH] > 0;
+    for (size_t b = 0; best && b < fit->block_count; b++)
         memcpy(fit->blocks[b].values, fit->best[b], fit->blocks[b].count * sizeof(float));
     if (keep)
         bst_refresh(fit->state);
@@ -275,7 +325,7 @@ forage_status bst_fit_save(const model_fit *fit, nn_checkpoint *checkpoint, fora
 {
     size_t numbers = AT_COUNT, losses = LOSS_COUNT;
     for (size_t b = 0; b < fit->block_count; b++) {
-        for (size_t part = 0; part < (fit->patience ? 4 : 3); part++) {
+        for (size_t part = 0; part < 4; part++) {
             char name[64];
             (void)snprintf(name, sizeof name, "fit.%s.%s", fit->blocks[b].name, parts[part]);
             FORAGE_TRY(
@@ -291,7 +341,7 @@ forage_status bst_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, fo
     size_t numbers = AT_COUNT, losses = LOSS_COUNT;
     const char *path = nn_checkpoint_path(checkpoint);
     for (size_t b = 0; b < fit->block_count; b++) {
-        for (size_t part = 0; part < (fit->patience ? 4 : 3); part++) {
+        for (size_t part = 0; part < 4; part++) {
             char name[64];
             (void)snprintf(name, sizeof name, "fit.%s.%s", fit->blocks[b].name, parts[part]);
             FORAGE_TRY(

@@ -62,6 +62,7 @@ typedef struct model_progress {
     double validation_loss;   /* the same; NaN without validation rows */
     double validation_metric; /* the same; NaN without validation rows or info.metric */
     size_t best_epoch;        /* from 1; 0 as long as there is none */
+    double guess;             /* the loss of a model that only guesses; NaN where it does not say so */
     bool stopped_early;
     bool out_of_time; /* finished before its end, as model_fit_input.seconds wants it */
     bool finished;
@@ -178,7 +179,8 @@ typedef struct model_type {
     /* Fitting. `begin` allocates all that fitting needs; input and examples stay valid until `end`. `step` does a
      * bounded piece of work (well under a second if it can, at most one epoch) and says where it stands; the
      * front calls it until `finished`, and may save or give up in between. `end` puts the weights that are
-     * to be kept (the best) into the state and frees the fit; with `keep` false it only frees. */
+     * to be kept (the best) into the state and frees the fit; with `keep` false it only frees. A step that fails with
+     * FORAGE_DIVERGED and says a best_epoch has kept the weights of that epoch: `end` with `keep` takes them then. */
     forage_status (*fit_begin)(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error);
     forage_status (*fit_step)(model_fit *fit, model_progress *progress, forage_error *error);
     void (*fit_end)(model_fit *fit, bool keep);

@@ -23,9 +23,11 @@
 #include "nn/nn.h"
 
 enum {
-    STEPS_PER_CALL = 512, /* of fit_step, so that someone who waits is heard */
-    LOSS_ROWS = 2048,     /* validation rows per chunk */
+    LOSS_ROWS = 2048, /* validation rows per chunk */
 };
+
+static const double WORK_PER_CALL = 1e9; /* multiply-adds per call of fit_step, so that someone who waits is heard */
+static const double GUESS = 0.69314718055994531; /* log 2: the loss of saying 1/2 */
 
 /* Streams of random numbers of one seed. */
 enum { STREAM_WEIGHTS, STREAM_ORDER, STREAM_DROPOUT };
@@ -88,7 +90,7 @@ typedef struct columns {
 
 /* Numbers of a fit that go into its state file as they are. */
 enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + MODEL_RNG_WORDS };
-enum { LOSS_SUM, LOSS_TRAIN, LOSS_VALIDATION, LOSS_BEST, LOSS_COUNT };
+enum { LOSS_SUM, LOSS_TRAIN, LOSS_VALIDATION, LOSS_BEST, LOSS_RUNNING, LOSS_COUNT };
 
 struct model_fit {
     model_state *state;
@@ -96,10 +98,14 @@ struct model_fit {
     nn_trainer *trainer;
     size_t epochs, batch, patience, steps; /* steps per epoch */
     model_rate rate;
+    model_pace pace;
+    model_guard guard;
+    bool diverged;
+    double work;             /* of a step, about: multiply-adds */
     forage_rng order, after; /* as it is before and after the permutation of epoch at[AT_EPOCH] */
     nn_epoch *epoch;         /* its rows, once `drawn` */
     bool drawn;
-    float *best; /* [value_count], with patience */
+    float *best; /* [value_count] as of epoch at[AT_BEST_EPOCH] */
     uint64_t dropout_seed;
     const void **pointers;
     columns train, validation;
@@ -256,12 +262,21 @@ static void fit_free(model_fit *fit)
     forage_free(fit);
 }
 
+/* Forward, and twice as much backward; Adam moves bytes, which takes its time for each weight. */
+static double work_of(const nn_mlp *mlp, size_t rows)
+{
+    double row = 0;
+    for (size_t l = 0; l < mlp->layer_count; l++)
+        row += (double)mlp->layers[l].in_stride * (double)mlp->layers[l].out_stride;
+    return 3 * (double)rows * row + 32 * (double)mlp->value_count;
+}
+
 /* Everything of a fit that is allocated here. False when memory runs out. */
 static bool fit_allocate(model_fit *fit)
 {
     const nn_mlp *mlp = fit->state->mlp;
     size_t tables = mlp->table_count, total = tables + mlp->number_count;
-    fit->best = forage_calloc(fit->patience ? mlp->value_count : 1, sizeof *fit->best);
+    fit->best = forage_calloc(mlp->value_count, sizeof *fit->best);
     fit->pointers = forage_calloc(2 * total, sizeof *fit->pointers);
     fit->chunk_losses = forage_calloc(fit->input->validation->count / LOSS_ROWS + 1, sizeof *fit->chunk_losses);
     fit->scratch_size = nn_mlp_scratch_size(mlp);
@@ -294,8 +309,12 @@ static forage_status fit_begin(model_state *state, const model_fit_input *input,
     if (made->batch > input->train->count)
         made->batch = input->train->count;
     made->steps = (input->train->count + made->batch - 1) / made->batch;
+    made->work = work_of(state->mlp, made->batch);
     made->patience = input->validation->count ? (size_t)forage_params_integer(values, "patience") : 0;
     made->rate = model_rate_read(values);
+    made->pace = model_pace_begin(input);
+    made->guard = (model_guard){GUESS, made->rate.rate};
+    made->losses[LOSS_RUNNING] = GUESS;
     made->losses[LOSS_BEST] = INFINITY;
     made->losses[LOSS_VALIDATION] = NAN;
     forage_rng_seed_stream(&made->order, state->seed, STREAM_DROPOUT);
@@ -363,27 +382,34 @@ static double validation_loss(model_fit *fit)
     return sum / (double)count;
 }
 
-/* Losses, the best weights, and whether to go on. */
+/* The epoch whose weights are kept when the fit ends. */
+static size_t kept_epoch(const model_fit *fit)
+{
+    return (size_t)fit->at[fit->patience || fit->diverged ? AT_BEST_EPOCH : AT_EPOCH];
+}
+
+/* Losses, the best weights, and whether to go on. The epoch may have ended before its time. */
 static forage_status epoch_end(model_fit *fit, forage_error *error)
 {
     nn_mlp *mlp = fit->state->mlp;
+    size_t count = fit->input->train->count, done = (size_t)fit->at[AT_STEP] * fit->batch;
+    size_t rows = done < count ? done : count;
     nn_mlp_average_rows(mlp);
     fit->order = fit->after;
     fit->drawn = false;
     fit->at[AT_EPOCH]++;
     fit->at[AT_STEP] = 0;
-    fit->losses[LOSS_TRAIN] = fit->losses[LOSS_SUM] / (double)fit->input->train->count;
+    fit->losses[LOSS_TRAIN] = fit->losses[LOSS_SUM] / (double)rows;
     fit->losses[LOSS_SUM] = 0.0;
     fit->losses[LOSS_VALIDATION] = validation_loss(fit);
-    if (fit->input->validation->count && !isfinite(fit->losses[LOSS_VALIDATION]))
-        return forage_fail(
-            error, FORAGE_DIVERGED,
-            "the validation loss after epoch %zu is no longer a number; a smaller learning rate may help",
-            (size_t)fit->at[AT_EPOCH]);
-    if (!fit->patience) {
-        fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
-    } else if (fit->losses[LOSS_VALIDATION] < fit->losses[LOSS_BEST]) {
-        fit->losses[LOSS_BEST] = fit->losses[LOSS_VALIDATION];
+    double worth = model_guard_worth(&fit->guard, fit->losses[LOSS_TRAIN], fit->losses[LOSS_RUNNING]);
+    if (fit->input->validation->count) {
+        worth = fit->losses[LOSS_VALIDATION];
+        FORAGE_TRY(
+            model_guard_validation(&fit->guard, worth, fit->losses[LOSS_BEST], (size_t)fit->at[AT_EPOCH], error));
+    }
+    if (worth < fit->losses[LOSS_BEST]) {
+        fit->losses[LOSS_BEST] = worth;
         fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
         fit->at[AT_STALE] = 0;
         memcpy(fit->best, mlp->values, mlp->value_count * sizeof *fit->best);
@@ -399,37 +425,60 @@ static uint64_t dropout_key(const model_fit *fit)
     return fit->dropout_seed + nn_trainer_steps(fit->trainer) * 0xd1342543de82ef95U;
 }
 
-static forage_status fit_step(model_fit *fit, model_progress *progress, forage_error *error)
+static forage_status take_step(model_fit *fit, forage_error *error)
 {
-    size_t count = fit->input->train->count;
-    double all = (double)fit->epochs * (double)fit->steps;
+    const float *reward;
+    nn_inputs inputs = nn_epoch_batch(fit->epoch, (size_t)fit->at[AT_STEP], &reward);
+    double begun = forage_clock(), all = (double)fit->epochs * (double)fit->steps;
+    double share = model_pace_share(&fit->pace, (double)nn_trainer_steps(fit->trainer) / all);
+    double loss =
+        nn_trainer_step(fit->trainer, &inputs, reward, model_rate_at(&fit->rate, share, 1 / all), dropout_key(fit));
+    FORAGE_TRY(model_guard_step(&fit->guard, loss / (double)inputs.count, inputs.count, &fit->losses[LOSS_RUNNING],
+                                (size_t)fit->at[AT_EPOCH] + 1, (size_t)fit->at[AT_STEP] + 1, error));
+    fit->losses[LOSS_SUM] += loss;
+    fit->at[AT_STEP]++;
+    model_pace_step(&fit->pace, begun);
+    return FORAGE_OK;
+}
+
+/* Steps of the epoch, until it ends or there is something to tell, and what comes at its end. */
+static forage_status take_steps(model_fit *fit, bool *late, forage_error *error)
+{
+    *late = false;
     if (!fit->drawn) {
         fit->after = fit->order;
         nn_epoch_draw(fit->epoch, &fit->after);
         fit->drawn = true;
     }
-    for (size_t done = 0; done < STEPS_PER_CALL && fit->at[AT_STEP] < fit->steps; done++, fit->at[AT_STEP]++) {
-        const float *reward;
-        nn_inputs inputs = nn_epoch_batch(fit->epoch, (size_t)fit->at[AT_STEP], &reward);
-        double rate = model_rate_at(&fit->rate, (double)nn_trainer_steps(fit->trainer) / all, 1 / all);
-        double loss = nn_trainer_step(fit->trainer, &inputs, reward, rate, dropout_key(fit));
-        if (!isfinite(loss))
-            return forage_fail(
-                error, FORAGE_DIVERGED,
-                "the loss is no longer a number in epoch %zu, step %zu; a smaller learning rate may help",
-                (size_t)fit->at[AT_EPOCH] + 1, (size_t)fit->at[AT_STEP] + 1);
-        fit->losses[LOSS_SUM] += loss;
+    for (double work = 0; work < WORK_PER_CALL && fit->at[AT_STEP] < fit->steps && !*late; work += fit->work) {
+        FORAGE_TRY(take_step(fit, error));
+        *late = model_pace_late(&fit->pace);
     }
-    if (fit->at[AT_STEP] == fit->steps)
-        FORAGE_TRY(epoch_end(fit, error));
+    if (!*late && fit->at[AT_STEP] < fit->steps)
+        return FORAGE_OK;
+    double begun = forage_clock();
+    FORAGE_TRY(epoch_end(fit, error));
+    model_pace_end(&fit->pace, begun);
+    return FORAGE_OK;
+}
+
+static forage_status fit_step(model_fit *fit, model_progress *progress, forage_error *error)
+{
+    size_t count = fit->input->train->count;
+    bool late;
+    forage_status status = take_steps(fit, &late, error);
+    fit->diverged = status == FORAGE_DIVERGED;
+    progress->best_epoch = kept_epoch(fit);
+    progress->guess = GUESS;
+    FORAGE_TRY(status);
     progress->stopped_early = fit->patience && fit->at[AT_STALE] >= fit->patience && fit->at[AT_EPOCH] < fit->epochs;
-    progress->finished = progress->stopped_early || fit->at[AT_EPOCH] >= fit->epochs;
+    progress->out_of_time = late && fit->at[AT_EPOCH] < fit->epochs;
+    progress->finished = progress->stopped_early || late || fit->at[AT_EPOCH] >= fit->epochs;
     progress->done = fit->at[AT_EPOCH] * count + (fit->at[AT_STEP] * fit->batch);
     progress->total = (uint64_t)fit->epochs * count;
     progress->epochs = (size_t)fit->at[AT_EPOCH];
     progress->train_loss = fit->losses[LOSS_TRAIN];
     progress->validation_loss = fit->losses[LOSS_VALIDATION];
-    progress->best_epoch = (size_t)fit->at[AT_BEST_EPOCH];
     /* What fit_save adds must lie somewhere until the next step. */
     fit->at[AT_ADAM] = nn_trainer_steps(fit->trainer);
     model_rng_save(&fit->order, &fit->at[AT_RNG]);
@@ -441,7 +490,7 @@ static void fit_end(model_fit *fit, bool keep)
     if (!fit)
         return;
     nn_mlp *mlp = fit->state->mlp;
-    if (keep && fit->patience && fit->at[AT_BEST_EPOCH] > 0)
+    if (keep && (fit->patience || fit->diverged) && fit->at[AT_BEST_EPOCH] > 0)
         memcpy(mlp->values, fit->best, mlp->value_count * sizeof *fit->best);
     if (keep)
         nn_mlp_refresh(mlp);
@@ -457,8 +506,7 @@ static forage_status fit_save(const model_fit *fit, nn_checkpoint *checkpoint, f
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.values", NN_F32, 1, &count, fit->state->mlp->values, error));
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.mean", NN_F32, 1, &count, nn_trainer_mean(fit->trainer), error));
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.square", NN_F32, 1, &count, nn_trainer_square(fit->trainer), error));
-    if (fit->patience)
-        FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.best", NN_F32, 1, &count, fit->best, error));
+    FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.best", NN_F32, 1, &count, fit->best, error));
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.losses", NN_F64, 1, &losses, fit->losses, error));
     return nn_checkpoint_add(checkpoint, "fit.at", NN_I64, 1, &numbers, fit->at, error);
 }
@@ -471,8 +519,7 @@ static forage_status fit_resume(model_fit *fit, const nn_checkpoint *checkpoint,
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "fit.values", 1, &count, mlp->values, error));
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "fit.mean", 1, &count, nn_trainer_mean(fit->trainer), error));
     FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "fit.square", 1, &count, nn_trainer_square(fit->trainer), error));
-    if (fit->patience)
-        FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "fit.best", 1, &count, fit->best, error));
+    FORAGE_TRY(nn_checkpoint_read_weights(checkpoint, "fit.best", 1, &count, fit->best, error));
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.losses", NN_F64, 1, &losses, fit->losses, error));
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.at", NN_I64, 1, &numbers, fit->at, error));
     const uint64_t *at = fit->at;

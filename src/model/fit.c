@@ -33,6 +33,7 @@ typedef struct fit_task {
     double start, before;                         /* clock at the start; seconds that earlier runs of this fit took */
     double saved_at;
     size_t saved_epoch;
+    bool keeps;   /* the best of a fit that diverged */
     double begun; /* clock when the first step was done; what was done by then */
     uint64_t done_before;
 } fit_task;
@@ -311,8 +312,7 @@ static forage_status note_epochs(fit_task *task, const model_progress *progress,
                            task->before + forage_clock() - task->start};
         if (!isfinite(progress->train_loss))
             return forage_fail(error, FORAGE_DIVERGED,
-                               "the loss of epoch %zu is no longer a number; a smaller learning "
-                               "rate may help",
+                               "the loss of epoch %zu is no longer a number; a smaller learning rate may help",
                                report->epoch_count + 1);
         report->epoch_count++;
         if (task->options->epoch_done)
@@ -373,6 +373,39 @@ static forage_status interrupted(fit_task *task, forage_error *error)
                        epochs, epochs == 1 ? "" : "s", path);
 }
 
+/* Better than guessing, by what it is judged by. */
+static bool is_good(const forage_epoch *epoch, double guess)
+{
+    if (isfinite(epoch->validation_metric))
+        return epoch->validation_metric > 0;
+    return (isfinite(epoch->validation_loss) ? epoch->validation_loss : epoch->train_loss) <= guess;
+}
+
+/* After a step that failed: whether the model of an earlier epoch is worth something, which the message says. */
+static forage_status diverged(fit_task *task, const model_progress *progress, forage_error *error)
+{
+    forage_fit_report *report = task->report;
+    char message[sizeof error->message], what[120];
+    const forage_epoch *best = progress->best_epoch && progress->best_epoch <= report->epoch_count
+                                   ? &report->epochs[progress->best_epoch - 1]
+                                   : NULL;
+    report->best_epoch = best && is_good(best, progress->guess) ? progress->best_epoch : 0;
+    task->keeps = task->options->keep_good && report->best_epoch;
+    if (!error)
+        return FORAGE_DIVERGED;
+    if (!report->best_epoch)
+        (void)snprintf(what, sizeof what, "nothing is kept, as no epoch before that is better than guessing");
+    else if (isfinite(best->validation_metric))
+        (void)snprintf(what, sizeof what, "the best epoch before that is %zu, with a validation %.30s of %.4f",
+                       report->best_epoch, task->model->type->info.metric, best->validation_metric);
+    else
+        (void)snprintf(what, sizeof what, "the best epoch before that is %zu, with a %s loss of %.4f",
+                       report->best_epoch, isfinite(best->validation_loss) ? "validation" : "train",
+                       isfinite(best->validation_loss) ? best->validation_loss : best->train_loss);
+    memcpy(message, error->message, sizeof message);
+    return forage_fail(error, FORAGE_DIVERGED, "%.380s; %s", message, what);
+}
+
 static bool out_of_time(const fit_task *task)
 {
     return task->options->seconds_limit > 0 && forage_clock() - task->start >= task->options->seconds_limit;
@@ -382,8 +415,11 @@ static forage_status run(fit_task *task, forage_error *error)
 {
     const model_type *type = task->model->type;
     for (;;) {
-        model_progress progress = {.validation_loss = NAN, .validation_metric = NAN};
-        FORAGE_TRY(type->fit_step(task->fit, &progress, error));
+        model_progress progress = {.validation_loss = NAN, .validation_metric = NAN, .guess = NAN};
+        forage_status status = type->fit_step(task->fit, &progress, error);
+        if (status == FORAGE_DIVERGED)
+            return diverged(task, &progress, error);
+        FORAGE_TRY(status);
         FORAGE_TRY(note_epochs(task, &progress, error));
         bool go_on = report_progress(task, &progress);
         task->report->out_of_time = (progress.out_of_time || out_of_time(task)) && !progress.stopped_early;
@@ -489,8 +525,9 @@ forage_status forage_model_fit(const forage_model_info *info, const forage_param
     status = prepare(&task, dataset, split, error);
     if (status == FORAGE_OK)
         status = run(&task, error);
+    bool keep = status == FORAGE_OK || task.keeps;
     if (task.fit)
-        type->fit_end(task.fit, status == FORAGE_OK);
+        type->fit_end(task.fit, keep);
     task.report->seconds = task.before + forage_clock() - task.start;
     model_past_release(&task.train_past);
     model_past_release(&task.validation_past);
@@ -498,7 +535,7 @@ forage_status forage_model_fit(const forage_model_info *info, const forage_param
     model_coded_release(&task.validation, task.columns.count);
     model_columns_release(&task.columns);
     forage_fit_report_release(&unwanted);
-    if (status == FORAGE_OK)
+    if (keep)
         *model = task.model;
     else
         forage_model_free(task.model);

@@ -169,9 +169,15 @@ static forage_status fit_step(model_fit *fit, model_progress *progress, forage_e
         }
     }
     finish(state);
-    *progress = (model_progress){
-        train->count, train->count, 1,   loss(state, train), loss(state, fit->input->validation), NAN, 1,
-        false,        false,        true};
+    *progress = (model_progress){.done = train->count,
+                                 .total = train->count,
+                                 .epochs = 1,
+                                 .train_loss = loss(state, train),
+                                 .validation_loss = loss(state, fit->input->validation),
+                                 .validation_metric = NAN,
+                                 .best_epoch = 1,
+                                 .guess = NAN,
+                                 .finished = true};
     if (!isfinite(progress->train_loss)) /* by count, and nothing was ever chosen */
         return forage_fail(error, FORAGE_INVALID, "no training row has a reward above 0: no item is popular");
     return FORAGE_OK;

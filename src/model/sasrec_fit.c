@@ -23,12 +23,9 @@ enum {
     SMALL_STEPS = 64, /* of an epoch at least, where batches would not become too small */
 };
 
-/* A loss that is so many times that of guessing, and so much more, is one of weights that run away. */
-static const double RUNAWAY = 10;
-
 /* Numbers of a fit that go into its state file as they are. */
 enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_TOKENS, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + MODEL_RNG_WORDS };
-enum { LOSS_SUM, LOSS_POSITIONS, LOSS_TRAIN, LOSS_METRIC, LOSS_BEST, LOSS_COUNT };
+enum { LOSS_SUM, LOSS_POSITIONS, LOSS_TRAIN, LOSS_METRIC, LOSS_BEST, LOSS_RUNNING, LOSS_COUNT };
 
 struct model_fit {
     model_state *state;
@@ -36,8 +33,9 @@ struct model_fit {
     sasrec_trainer *trainer;
     size_t epochs, batch, patience, steps; /* steps of an epoch */
     model_rate rate;
-    double started;                   /* clock */
-    double longest_step, longest_end; /* seconds of a step, and of what the end of an epoch takes */
+    model_pace pace;
+    model_guard guard;
+    bool diverged;
 
     sasrec_part *parts; /* [part_count] */
     size_t part_count;
@@ -53,7 +51,7 @@ struct model_fit {
     size_t scratch_size;
 
     model_validation *validation; /* NULL: nothing to watch */
-    float *best;                  /* with validation rows: items, encoder, positions */
+    float *best;                  /* items, encoder, positions of epoch at[AT_BEST_EPOCH] */
 
     uint64_t at[AT_COUNT];
     double loss[LOSS_COUNT];
@@ -165,9 +163,8 @@ double sasrec_fit_memory(const model_setup *setup, const model_fit_input *input)
     size_t parts = list_parts(&sizes, past, takes_all_parts(&sizes), NULL), batch = batch_size(&sizes, parts);
     double events = (double)past->offsets[past->sequences], items = (double)sizes.items;
     double table = (items + (double)sizes.length) * (double)sizes.pitch * 4 + (double)sizes.encoder->value_count * 4;
-    double bytes = table * (input->validation->count ? 2 : 1) + (double)parts * (4 + sizeof(sasrec_part)) +
-                   (needs_owned(&sizes) ? 4 * events : 0) + 32 * items +
-                   setup->device->threads * (double)sasrec_encode_size(&sizes, SASREC_TOGETHER) +
+    double bytes = table * 2 + (double)parts * (4 + sizeof(sasrec_part)) + (needs_owned(&sizes) ? 4 * events : 0) +
+                   32 * items + setup->device->threads * (double)sasrec_encode_size(&sizes, SASREC_TOGETHER) +
                    AVERAGED * (double)sizes.pitch * 4;
     if (parts)
         bytes += sasrec_trainer_memory(&sizes, batch, most_tokens(&sizes, past, batch));
@@ -214,7 +211,7 @@ static bool allocate(model_fit *fit)
 {
     const model_state *state = fit->state;
     const forage_past *past = fit->input->train->past;
-    bool owned = needs_owned(state), best = fit->input->validation->count > 0;
+    bool owned = needs_owned(state);
     fit->parts = forage_alloc(fit->part_count, sizeof *fit->parts);
     fit->order = forage_alloc(fit->part_count, sizeof *fit->order);
     fit->chosen = forage_alloc(fit->batch, sizeof *fit->chosen);
@@ -223,11 +220,10 @@ static bool allocate(model_fit *fit)
     fit->scratch = forage_alloc((size_t)state->device->threads, fit->scratch_size);
     if (owned)
         fit->owned = forage_alloc(past->offsets[past->sequences], sizeof *fit->owned);
-    if (best)
-        fit->best = forage_alloc((state->items + state->length) * state->pitch + state->encoder->value_count,
-                                 sizeof *fit->best);
-    return fit->parts && fit->order && fit->chosen && fit->averaged && fit->scratch && (fit->owned || !owned) &&
-           (fit->best || !best);
+    fit->best =
+        forage_alloc((state->items + state->length) * state->pitch + state->encoder->value_count, sizeof *fit->best);
+    return fit->parts && fit->order && fit->chosen && fit->averaged && fit->scratch && fit->best &&
+           (fit->owned || !owned);
 }
 
 forage_status sasrec_fit_begin(model_state *state, const model_fit_input *input, model_fit **fit, forage_error *error)
@@ -239,7 +235,7 @@ forage_status sasrec_fit_begin(model_state *state, const model_fit_input *input,
         return out_of_memory(error);
     made->state = state;
     made->input = input;
-    made->started = forage_clock();
+    made->pace = model_pace_begin(input);
     FORAGE_TRY_GOTO(read_params(made, error), fail);
     if (!allocate(made)) {
         status = out_of_memory(error);
@@ -255,8 +251,10 @@ forage_status sasrec_fit_begin(model_state *state, const model_fit_input *input,
     FORAGE_TRY_GOTO(
         model_validation_create_next(state->setup, input, &sasrec_catalogue, state, &made->validation, error), fail);
     forage_rng_seed_stream(&made->rng, state->seed, SASREC_STREAM_ORDER);
+    made->guard = (model_guard){sasrec_trainer_guess(made->trainer), made->rate.rate};
+    made->loss[LOSS_RUNNING] = made->guard.guess;
     made->loss[LOSS_METRIC] = NAN;
-    made->loss[LOSS_BEST] = -INFINITY;
+    made->loss[LOSS_BEST] = INFINITY;
     *fit = made;
     return FORAGE_OK;
 fail:
@@ -274,10 +272,7 @@ static double step_share(const model_fit *fit)
 /* How far the fit is, in [0, 1]: by steps, or by the time there is. */
 static double share_done(const model_fit *fit)
 {
-    double share = (double)fit->trainer->steps / ((double)fit->epochs * (double)fit->steps);
-    if (fit->input->seconds > 0)
-        share = fmax(share, (forage_clock() - fit->started) / fit->input->seconds);
-    return fmin(share, 1);
+    return model_pace_share(&fit->pace, (double)fit->trainer->steps * step_share(fit));
 }
 
 static forage_status learn(model_fit *fit, forage_error *error)
@@ -297,17 +292,8 @@ static forage_status learn(model_fit *fit, forage_error *error)
     }
     double loss = sasrec_trainer_step(fit->trainer, fit->chosen, count,
                                       model_rate_at(&fit->rate, share_done(fit), step_share(fit)));
-    double limit = RUNAWAY * (sasrec_trainer_guess(fit->trainer) + 1);
-    if (!isfinite(loss))
-        return forage_fail(error, FORAGE_DIVERGED,
-                           "the loss is no longer a number in epoch %zu, step %zu; a smaller learning rate may help",
-                           (size_t)fit->at[AT_EPOCH] + 1, (size_t)fit->at[AT_STEP] + 1);
-    if (loss > limit)
-        return forage_fail(error, FORAGE_DIVERGED,
-                           "the loss has risen to %g in epoch %zu, step %zu, where guessing costs %.3g; a smaller "
-                           "learning rate may help",
-                           loss, (size_t)fit->at[AT_EPOCH] + 1, (size_t)fit->at[AT_STEP] + 1,
-                           sasrec_trainer_guess(fit->trainer));
+    FORAGE_TRY(model_guard_step(&fit->guard, loss, tokens, &fit->loss[LOSS_RUNNING], (size_t)fit->at[AT_EPOCH] + 1,
+                                (size_t)fit->at[AT_STEP] + 1, error));
     fit->loss[LOSS_SUM] += loss * (double)tokens;
     fit->loss[LOSS_POSITIONS] += (double)tokens;
     fit->at[AT_TOKENS] += tokens;
@@ -327,18 +313,18 @@ static void copy_weights(const model_fit *fit, float *block, bool back)
         memcpy(back ? weights[i] : block, back ? block : weights[i], counts[i] * sizeof *block);
 }
 
-/* The validation metric of the weights as they are, which are kept if they are the best so far. */
+/* Weights are kept if they are the best so far, by the validation metric or, against a divergence, by the loss. */
 static void judge(model_fit *fit)
 {
-    if (!fit->validation) {
-        fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
-        return;
+    double worth = model_guard_worth(&fit->guard, fit->loss[LOSS_TRAIN], fit->loss[LOSS_RUNNING]);
+    if (fit->validation) {
+        fit->loss[LOSS_METRIC] = model_validation_run(fit->validation);
+        worth = -fit->loss[LOSS_METRIC];
     }
-    fit->loss[LOSS_METRIC] = model_validation_run(fit->validation);
     fit->at[AT_STALE]++;
-    if (!(fit->loss[LOSS_METRIC] > fit->loss[LOSS_BEST]))
+    if (!(worth < fit->loss[LOSS_BEST]))
         return;
-    fit->loss[LOSS_BEST] = fit->loss[LOSS_METRIC];
+    fit->loss[LOSS_BEST] = worth;
     fit->at[AT_BEST_EPOCH] = fit->at[AT_EPOCH];
     fit->at[AT_STALE] = 0;
     copy_weights(fit, fit->best, false);
@@ -352,17 +338,10 @@ static void epoch_end(model_fit *fit)
     fit->drawn = false;
     fit->at[AT_EPOCH]++;
     fit->at[AT_STEP] = 0;
-    fit->loss[LOSS_TRAIN] = fit->loss[LOSS_SUM] / fit->loss[LOSS_POSITIONS];
+    fit->loss[LOSS_TRAIN] = fit->loss[LOSS_SUM] > 0 ? fit->loss[LOSS_SUM] / fit->loss[LOSS_POSITIONS] : 0;
     fit->loss[LOSS_SUM] = fit->loss[LOSS_POSITIONS] = 0;
     judge(fit);
-    fit->longest_end = fmax(fit->longest_end, forage_clock() - begun);
-}
-
-/* Is there no time for another step, and for what comes after the last one? */
-static bool is_late(const model_fit *fit)
-{
-    double ahead = fit->longest_step + (fit->validation ? fit->longest_end : 0);
-    return fit->input->seconds > 0 && forage_clock() - fit->started + ahead >= fit->input->seconds;
+    model_pace_end(&fit->pace, begun);
 }
 
 forage_status sasrec_fit_step(model_fit *fit, model_progress *progress, forage_error *error)
@@ -370,9 +349,15 @@ forage_status sasrec_fit_step(model_fit *fit, model_progress *progress, forage_e
     bool late = false;
     for (size_t i = 0; i < STEPS_PER_CALL && fit->at[AT_STEP] < fit->steps && !late; i++) {
         double begun = forage_clock();
-        FORAGE_TRY(learn(fit, error));
-        fit->longest_step = fmax(fit->longest_step, forage_clock() - begun);
-        late = is_late(fit);
+        forage_status status = learn(fit, error);
+        if (status == FORAGE_DIVERGED) {
+            fit->diverged = true;
+            progress->best_epoch = (size_t)fit->at[AT_BEST_EPOCH];
+            progress->guess = fit->guard.guess;
+        }
+        FORAGE_TRY(status);
+        model_pace_step(&fit->pace, begun);
+        late = model_pace_late(&fit->pace);
     }
     if (late || fit->at[AT_STEP] == fit->steps)
         epoch_end(fit);
@@ -381,7 +366,7 @@ forage_status sasrec_fit_step(model_fit *fit, model_progress *progress, forage_e
     progress->epochs = (size_t)fit->at[AT_EPOCH];
     progress->train_loss = fit->loss[LOSS_TRAIN];
     progress->validation_metric = fit->loss[LOSS_METRIC];
-    progress->best_epoch = (size_t)fit->at[AT_BEST_EPOCH];
+    progress->best_epoch = (size_t)fit->at[fit->validation ? AT_BEST_EPOCH : AT_EPOCH];
     progress->stopped_early =
         fit->validation && fit->patience && fit->at[AT_STALE] >= fit->patience && fit->at[AT_EPOCH] < fit->epochs;
     progress->out_of_time = late && fit->at[AT_EPOCH] < fit->epochs;
@@ -428,7 +413,7 @@ void sasrec_fit_end(model_fit *fit, bool keep)
 {
     if (!fit)
         return;
-    if (keep && fit->validation && fit->at[AT_BEST_EPOCH] > 0)
+    if (keep && (fit->validation || fit->diverged) && fit->at[AT_BEST_EPOCH] > 0)
         copy_weights(fit, fit->best, true);
     if (keep) {
         sasrec_refresh(fit->state);
@@ -442,7 +427,7 @@ void sasrec_fit_end(model_fit *fit, bool keep)
 /* A block of a fit's numbers in its state file. */
 typedef struct block {
     const char *name;
-    float *numbers; /* NULL: this fit has none */
+    float *numbers;
     size_t count;
 } block;
 
@@ -471,13 +456,12 @@ forage_status sasrec_fit_save(const model_fit *fit, nn_checkpoint *checkpoint, f
     block blocks[BLOCKS];
     model_rng_save(&fit->rng, owner->at + AT_RNG);
     owner->at[AT_ADAM] = fit->trainer->steps;
-    if (fit->best && fit->at[AT_BEST_EPOCH] == 0) /* nothing yet: what is there shall not be chance */
+    if (fit->at[AT_BEST_EPOCH] == 0) /* nothing yet: what is there shall not be chance */
         memset(owner->best, 0, (fit->trainer->table_count + fit->trainer->dense_count) * sizeof *fit->best);
     list_blocks(fit, blocks);
     for (size_t b = 0; b < BLOCKS; b++) {
-        if (blocks[b].numbers)
-            FORAGE_TRY(
-                nn_checkpoint_add(checkpoint, blocks[b].name, NN_F32, 1, &blocks[b].count, blocks[b].numbers, error));
+        FORAGE_TRY(
+            nn_checkpoint_add(checkpoint, blocks[b].name, NN_F32, 1, &blocks[b].count, blocks[b].numbers, error));
     }
     FORAGE_TRY(nn_checkpoint_add(checkpoint, "fit.losses", NN_F64, 1, &losses, fit->loss, error));
     return nn_checkpoint_add(checkpoint, "fit.at", NN_I64, 1, &numbers, fit->at, error);
@@ -490,9 +474,8 @@ forage_status sasrec_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint,
     block blocks[BLOCKS];
     list_blocks(fit, blocks);
     for (size_t b = 0; b < BLOCKS; b++) {
-        if (blocks[b].numbers)
-            FORAGE_TRY(
-                nn_checkpoint_read_weights(checkpoint, blocks[b].name, 1, &blocks[b].count, blocks[b].numbers, error));
+        FORAGE_TRY(
+            nn_checkpoint_read_weights(checkpoint, blocks[b].name, 1, &blocks[b].count, blocks[b].numbers, error));
     }
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.losses", NN_F64, 1, &losses, fit->loss, error));
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.at", NN_I64, 1, &numbers, fit->at, error));

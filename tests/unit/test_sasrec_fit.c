@@ -243,31 +243,6 @@ static void a_limit_of_time_ends_it(void **state)
     forage_dataset_free(log);
 }
 
-/* Stops, says where, and leaves the state of before. */
-static void what_diverges_says_so(void **state)
-{
-    (void)state;
-    forage_error error = {0};
-    forage_dataset *log = random_log(6, 40, 30, 700);
-    const char *path = scratch_path("state");
-    for (size_t i = 0; i < 2; i++) {
-        task t = {.kind = "sasrec",
-                  .log = log,
-                  .train = 600,
-                  .params = i ? "loss=bce learning-rate=10 epochs=50 batch-size=8"
-                              : "learning-rate=10 epochs=50 batch-size=8 embedding-size=16",
-                  .options = {.state_path = path, .state_every = 1}};
-        (void)remove(path);
-        assert_int_equal(fit(&t, &error), FORAGE_DIVERGED);
-        says(&error, "epoch ");
-        says(&error, "step ");
-        says(&error, "smaller learning rate");
-        release(&t);
-    }
-    (void)remove(path);
-    forage_dataset_free(log);
-}
-
 /* ---- odd logs ---- */
 
 static void logs_without_a_next_item_are_refused(void **state)
@@ -545,7 +520,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_state_of_another_order_is_refused),
         cmocka_unit_test(patience_stops_and_keeps_the_best),
         cmocka_unit_test(a_limit_of_time_ends_it),
-        cmocka_unit_test(what_diverges_says_so),
         cmocka_unit_test(logs_without_a_next_item_are_refused),
         cmocka_unit_test(times_make_the_order),
         cmocka_unit_test(allocations_may_fail),
