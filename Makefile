@@ -36,6 +36,7 @@ bench-peers: ## beside SciPy and PyTorch, where they are installed
 	@/usr/bin/python3 bench/peers/graph.py $(BUILD) $${FORAGE_DATA:-../shared/data}/gowalla/train.txt
 	@/usr/bin/python3 bench/peers/sequence.py $(BUILD) $${FORAGE_DATA:-../shared/data}/seq/beauty/beauty.txt \
 	    $${FORAGE_DATA:-../shared/data}/seq/video/Video.txt
+	@/usr/bin/python3 bench/peers/clicks.py $(BUILD) $${FORAGE_DATA:-../shared/data}/seq/video/Video.txt
 
 lint: ## warnings as errors, format, cppcheck, clang-tidy, includes, exported symbols, docs
 	@scripts/deps.sh build test lint

@@ -8,50 +8,14 @@
  * The hash of the gradients shows that the same work was done.
  */
 #include "forage/forage.h"
-#include "la/la.h"
 #include "nn/next.h"
+#include "peak.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 64, ROUNDS = 9, PEAK_ROWS = 512, PEAK_TIMES = 4000 };
-
-typedef struct peak_task {
-    la_gemm gemm;
-    float *a, *b, *c; /* of each thread */
-} peak_task;
-
-static void multiply(void *context, size_t chunk, int worker)
-{
-    const peak_task *task = context;
-    (void)worker;
-    for (size_t i = 0; i < PEAK_TIMES; i++)
-        la_gemm_run(&task->gemm, task->a + chunk * PEAK_ROWS * WIDTH, task->b, task->c + chunk * PEAK_ROWS * WIDTH);
-}
-
-/* Operations per second of all threads together. */
-static double peak(const forage_device *device)
-{
-    peak_task task;
-    size_t threads = (size_t)device->threads;
-    la_gemm_init(&task.gemm, la_engine_best(device->isa),
-                 &(la_shape){.m = PEAK_ROWS, .n = WIDTH, .k = WIDTH, .lda = WIDTH, .ldb = WIDTH, .ldc = WIDTH});
-    task.a = forage_calloc(threads * PEAK_ROWS * WIDTH, sizeof *task.a);
-    task.b = forage_calloc(WIDTH, WIDTH * sizeof *task.b);
-    task.c = forage_calloc(threads * PEAK_ROWS * WIDTH, sizeof *task.c);
-    double best = 0;
-    for (int round = 0; task.a && task.b && task.c && round < 3; round++) {
-        double start = forage_clock();
-        forage_parallel_for(device->threads, threads, multiply, &task);
-        double speed = 2.0 * PEAK_ROWS * WIDTH * WIDTH * PEAK_TIMES * (double)threads / (forage_clock() - start);
-        best = speed > best ? speed : best;
-    }
-    forage_free(task.a);
-    forage_free(task.b);
-    forage_free(task.c);
-    return best;
-}
+enum { WIDTH = 64, ROUNDS = 9 };
 
 typedef struct data {
     size_t positions, items, negatives;
@@ -150,7 +114,7 @@ int main(int argc, char **argv)
     if (forage_device_open("auto", argc > 3 ? (int)strtol(argv[3], NULL, 10) : 0, &device, NULL) != FORAGE_OK)
         return 1;
     bool good = take(&d, positions, items);
-    double fastest = peak(&device), p = (double)items;
+    double fastest = peak_measure(&device), p = (double)items;
     printf("%s; %zu positions, %zu items, %d columns; peak %.1f GFLOP/s\n", device.name, positions, items, WIDTH,
            fastest / 1e9);
     good =

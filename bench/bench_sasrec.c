@@ -8,9 +8,9 @@
  * The hash of the lists proves that the same were found: it depends on ITEMS alone.
  */
 #include "forage/forage.h"
-#include "la/la.h"
 #include "model/front.h"
 #include "model/sasrec_train.h"
+#include "peak.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,43 +18,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { BATCH = 128, LENGTH = 50, STEPS = 7, ROWS = 512, WIDTH = 64, TIMES = 2000, LISTS = 101, K = 20 };
-
-typedef struct peak_task {
-    la_gemm gemm;
-    float *a, *b, *c; /* of each thread */
-} peak_task;
-
-static void multiply(void *context, size_t chunk, int worker)
-{
-    const peak_task *task = context;
-    (void)worker;
-    for (size_t i = 0; i < TIMES; i++)
-        la_gemm_run(&task->gemm, task->a + chunk * ROWS * WIDTH, task->b, task->c + chunk * ROWS * WIDTH);
-}
-
-/* Operations per second of all threads together. */
-static double peak(const forage_device *device)
-{
-    peak_task task;
-    size_t threads = (size_t)device->threads;
-    double best = 0;
-    la_gemm_init(&task.gemm, la_engine_best(device->isa),
-                 &(la_shape){.m = ROWS, .n = WIDTH, .k = WIDTH, .lda = WIDTH, .ldb = WIDTH, .ldc = WIDTH});
-    task.a = forage_calloc(threads * ROWS * WIDTH, sizeof *task.a);
-    task.b = forage_calloc(WIDTH, WIDTH * sizeof *task.b);
-    task.c = forage_calloc(threads * ROWS * WIDTH, sizeof *task.c);
-    for (int round = 0; task.a && task.b && task.c && round < 3; round++) {
-        double start = forage_clock();
-        forage_parallel_for(device->threads, threads, multiply, &task);
-        double speed = 2.0 * ROWS * WIDTH * WIDTH * TIMES * (double)threads / (forage_clock() - start);
-        best = speed > best ? speed : best;
-    }
-    forage_free(task.a);
-    forage_free(task.b);
-    forage_free(task.c);
-    return best;
-}
+enum { BATCH = 128, LENGTH = 50, STEPS = 7, WIDTH = 64, LISTS = 101, K = 20 };
 
 /* Histories of 3 to 20 items, as most of them are. */
 typedef struct batch {
@@ -225,9 +189,9 @@ static bool bench(size_t items, int threads)
     forage_device device;
     if (forage_device_open("auto", threads, &device, NULL) != FORAGE_OK)
         return false;
-    double fastest = peak(&device);
+    double fastest = peak_measure(&device);
     printf("%d thread%s of %s: products of %d x %d x %d at %.1f GFLOP/s\n", device.threads,
-           device.threads == 1 ? "" : "s", device.name, ROWS, WIDTH, WIDTH, 1e-9 * fastest);
+           device.threads == 1 ? "" : "s", device.name, PEAK_ROWS, PEAK_WIDTH, PEAK_WIDTH, 1e-9 * fastest);
     return train("softmax", "dense", &device, items, fastest) && train("sampled", "dense", &device, items, fastest) &&
            train("sampled", "lazy", &device, items, fastest) && train("bce", "dense", &device, items, fastest) &&
            train("bce", "lazy", &device, items, fastest) && rank(&device, items);
