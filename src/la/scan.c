@@ -68,6 +68,8 @@ void la_dots(forage_isa isa, const float *rows, size_t pitch, size_t count, size
     else if (isa >= FORAGE_ISA_AVX2)
         done = avx2_all_dots(rows, pitch, count, width, x, out);
 #endif
+    if (done == count)
+        return;
     la_gemm gemm;
     const la_shape shape = {.m = count - done, .n = 1, .k = width, .lda = pitch, .ldb = 1, .ldc = 1};
     la_gemm_init(&gemm, la_engine_steady(isa), &shape);

@@ -1,10 +1,11 @@
 /*
  * target.h: the last token alone of each sequence, in an encoder of one block.
  *
- * Of all other tokens such a block needs keys and values only: 2 of about 12 width^2 products a token. So a click
- * predictor whose last token is the item in question trains on, and scores, many more sequences in the same time. In
- * scoring, many targets may stand behind one history, whose keys and values are then computed once; each target
- * attends to the history and to itself.
+ * A sequence then has one query, and what that asks of keys can be asked of the tokens themselves, and what it takes of
+ * values taken of the tokens: of all others such a block needs 2 products of the width in each head, where the whole
+ * block takes about 12 width^2. So a click predictor whose last token is the item in question trains on, and scores,
+ * many more sequences in the same time. In scoring, many targets may stand behind one history: then keys and values are
+ * less work, and they are computed once; each target attends to the history and to itself.
  *
  * Results are those of nn_encoder_forward and nn_encoder_last for the last tokens, but for rounding, and, with dropout,
  * for what drops.
