@@ -19,10 +19,16 @@ void la_gemm_avx512(const la_gemm *gemm, const float *a, const float *b, float *
 bool la_blas_available(void);
 void la_gemm_blas(const la_gemm *gemm, const float *a, const float *b, float *c);
 
+/* Rows of B that a product takes at a time where B is large. */
+enum { LA_PANEL = 64 };
+
 /* libxsmm: the instruction set it would generate code for, and the code itself
  * (false where it has none for this shape). */
 bool la_xsmm_available(forage_isa isa);
-bool la_xsmm_generate(la_gemm *gemm);
+/* To generated[which]: the shape's, but for k and accumulate. */
+bool la_xsmm_generate(la_gemm *gemm, size_t which, size_t k, bool accumulate);
 void la_gemm_xsmm(const la_gemm *gemm, const float *a, const float *b, float *c);
+/* The same by panels: generated[0] for the first, [1] for those behind it, [2] for what is left. */
+void la_gemm_xsmm_panels(const la_gemm *gemm, const float *a, const float *b, float *c);
 
 #endif

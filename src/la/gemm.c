@@ -77,16 +77,50 @@ void la_gemm_portable(const la_gemm *gemm, const float *a, const float *b, float
     }
 }
 
+/* A kernel goes through all of B for every few rows of C. Where B does not stay in a core's cache beside other things,
+ * its rows are taken LA_PANEL at a time, for all rows of C each. */
+enum { LARGE_FLOATS = 1 << 17, FEW_ROWS = 12 };
+
+static bool by_panels(const la_shape *s)
+{
+    return s->k > LA_PANEL && s->m > FEW_ROWS && s->k > LARGE_FLOATS / (s->n ? s->n : 1);
+}
+
+/* The sums go on where the last panel left them, so the bytes are those of the product in one piece. */
+static void run_panels(const la_gemm *gemm, const float *a, const float *b, float *c)
+{
+    const la_shape *s = &gemm->shape;
+    size_t k_step = s->transpose == LA_TN ? s->lda : 1;
+    la_gemm part = *gemm;
+    for (size_t k = 0; k < s->k; k += LA_PANEL) {
+        part.shape.k = s->k - k < LA_PANEL ? s->k - k : LA_PANEL;
+        part.shape.accumulate = s->accumulate || k > 0;
+        gemm->part(&part, a + k * k_step, b + k * s->ldb, c);
+    }
+}
+
+/* libxsmm's code for the first panel, those behind it, and what is left. */
+static bool generate(la_gemm *gemm)
+{
+    const la_shape *s = &gemm->shape;
+    if (!by_panels(s)) {
+        gemm->run = la_gemm_xsmm;
+        return la_xsmm_generate(gemm, 0, s->k, s->accumulate);
+    }
+    gemm->run = la_gemm_xsmm_panels;
+    return la_xsmm_generate(gemm, 0, LA_PANEL, s->accumulate) && la_xsmm_generate(gemm, 1, LA_PANEL, true) &&
+           (s->k % LA_PANEL == 0 || la_xsmm_generate(gemm, 2, s->k % LA_PANEL, true));
+}
+
 void la_gemm_init(la_gemm *gemm, la_engine engine, const la_shape *shape)
 {
     *gemm = (la_gemm){.shape = *shape, .engine = engine, .run = la_gemm_portable};
     if (engine == LA_XSMM) {
-        if (la_xsmm_generate(gemm)) {
-            gemm->run = la_gemm_xsmm;
+        if (generate(gemm))
             return;
-        }
         forage_isa isa = la_xsmm_available(FORAGE_ISA_AVX512) ? FORAGE_ISA_AVX512 : FORAGE_ISA_AVX2;
         gemm->engine = isa == FORAGE_ISA_AVX512 ? LA_AVX512 : LA_AVX2;
+        gemm->run = la_gemm_portable;
     }
     switch (gemm->engine) {
 #if defined(__x86_64__)
@@ -104,5 +138,9 @@ void la_gemm_init(la_gemm *gemm, la_engine engine, const la_shape *shape)
     default:
         gemm->engine = LA_PORTABLE;
         break;
+    }
+    if ((gemm->engine == LA_AVX512 || gemm->engine == LA_AVX2) && by_panels(shape)) {
+        gemm->part = gemm->run;
+        gemm->run = run_panels;
     }
 }

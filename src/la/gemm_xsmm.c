@@ -32,22 +32,32 @@ bool la_xsmm_available(forage_isa isa)
     return target >= LIBXSMM_X86_AVX2 && isa >= FORAGE_ISA_AVX2;
 }
 
-bool la_xsmm_generate(la_gemm *gemm)
+bool la_xsmm_generate(la_gemm *gemm, size_t which, size_t k, bool accumulate)
 {
     const la_shape *s = &gemm->shape;
-    if (s->m == 0 || s->n == 0 || s->k == 0 || s->m > 4096 || s->n > 4096 || s->k > 4096)
+    if (s->m == 0 || s->n == 0 || k == 0 || s->m > 4096 || s->n > 4096 || k > 4096)
         return false;
     libxsmm_blasint lda = (libxsmm_blasint)s->ldb, ldb = (libxsmm_blasint)s->lda, ldc = (libxsmm_blasint)s->ldc;
-    float alpha = 1.0F, beta = s->accumulate ? 1.0F : 0.0F;
+    float alpha = 1.0F, beta = accumulate ? 1.0F : 0.0F;
     int flags = s->transpose == LA_TN ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;
-    gemm->generated = libxsmm_smmdispatch((libxsmm_blasint)s->n, (libxsmm_blasint)s->m, (libxsmm_blasint)s->k, &lda,
-                                          &ldb, &ldc, &alpha, &beta, &flags, NULL);
-    return gemm->generated != NULL;
+    gemm->generated[which] = libxsmm_smmdispatch((libxsmm_blasint)s->n, (libxsmm_blasint)s->m, (libxsmm_blasint)k, &lda,
+                                                 &ldb, &ldc, &alpha, &beta, &flags, NULL);
+    return gemm->generated[which] != NULL;
 }
 
 void la_gemm_xsmm(const la_gemm *gemm, const float *a, const float *b, float *c)
 {
-    gemm->generated(b, a, c);
+    gemm->generated[0](b, a, c);
+}
+
+void la_gemm_xsmm_panels(const la_gemm *gemm, const float *a, const float *b, float *c)
+{
+    const la_shape *s = &gemm->shape;
+    size_t k_step = s->transpose == LA_TN ? s->lda : 1, k = 0;
+    for (; k + LA_PANEL <= s->k; k += LA_PANEL)
+        gemm->generated[k > 0](b + k * s->ldb, a + k * k_step, c);
+    if (k < s->k)
+        gemm->generated[2](b + k * s->ldb, a + k * k_step, c);
 }
 #else
 bool la_xsmm_available(forage_isa isa)
@@ -56,13 +66,21 @@ bool la_xsmm_available(forage_isa isa)
     return false;
 }
 
-bool la_xsmm_generate(la_gemm *gemm)
+bool la_xsmm_generate(la_gemm *gemm, size_t which, size_t k, bool accumulate)
 {
     (void)gemm;
+    (void)which;
+    (void)k;
+    (void)accumulate;
     return false;
 }
 
 void la_gemm_xsmm(const la_gemm *gemm, const float *a, const float *b, float *c)
+{
+    la_gemm_portable(gemm, a, b, c);
+}
+
+void la_gemm_xsmm_panels(const la_gemm *gemm, const float *a, const float *b, float *c)
 {
     la_gemm_portable(gemm, a, b, c);
 }

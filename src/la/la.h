@@ -61,7 +61,8 @@ struct la_gemm {
     la_shape shape;
     la_engine engine;
     void (*run)(const la_gemm *gemm, const float *a, const float *b, float *c);
-    void (*generated)(const float *a, const float *b, float *c, ...); /* libxsmm's code */
+    void (*part)(const la_gemm *gemm, const float *a, const float *b, float *c); /* of `run` where B is large */
+    void (*generated[3])(const float *a, const float *b, float *c, ...);         /* libxsmm's code: see gemm.c */
 };
 
 /* Chooses the kernel for `shape`: that of `engine`, or, where it has none for
