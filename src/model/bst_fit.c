@@ -32,7 +32,9 @@ struct model_fit {
     model_rate rate;
     model_pace pace;
     model_guard guard;
-    bool diverged;
+    bool diverged, late;   /* no time is left for another step */
+    double ending;         /* clock when the validation of this epoch began; 0: it has not */
+    size_t validated;      /* chunks of it so far */
     forage_rng rng, after; /* as it is before and after the permutation of epoch at[AT_EPOCH] */
     uint32_t *order;       /* the rows in that permutation, once `drawn` */
     bool drawn;
@@ -151,6 +153,7 @@ static void work_loss(void *context, size_t chunk, int worker)
     char *scratch = fit->scratch + (size_t)worker * fit->scratch_size;
     float *z = (float *)(scratch + fit->scratch_size) - 2 * LOSS_ROWS, *rewards = z + LOSS_ROWS;
     float gradient[LOSS_ROWS];
+    chunk += fit->validated;
     size_t first = chunk * LOSS_ROWS;
     size_t count = examples->count - first < LOSS_ROWS ? examples->count - first : LOSS_ROWS;
     bst_logits(fit->state, examples, first, count, scratch, z);
@@ -159,17 +162,50 @@ static void work_loss(void *context, size_t chunk, int worker)
     fit->chunk_losses[chunk] = fit->state->mlp->kernels->loss(count, z, rewards, 1.0F, gradient);
 }
 
-/* Mean loss of the validation rows, NaN without any. */
-static double validation_loss(model_fit *fit)
+/* About how many multiply-adds it takes to score examples rows[0 ... count) (NULL: first, first + 1 ...). */
+static double work_of(const model_fit *fit, const forage_examples *examples, const uint32_t *rows, size_t first,
+                      size_t count)
 {
-    size_t count = fit->input->validation->count, chunks = (count + LOSS_ROWS - 1) / LOSS_ROWS;
-    if (count == 0)
+    const model_state *state = fit->state;
+    double token = state->encoder ? (double)state->encoder->value_count : (double)state->stride, row = 0;
+    size_t tokens = count;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = rows ? rows[i] : first + i, events = examples->past->end[at] - examples->past->begin[at];
+        tokens += events < state->length ? events : state->length;
+    }
+    for (size_t l = 0; l < state->mlp->layer_count; l++)
+        row += (double)state->mlp->layers[l].in_stride * (double)state->mlp->layers[l].out_stride;
+    return (double)tokens * token + (double)count * row;
+}
+
+static size_t validation_chunks(const model_fit *fit)
+{
+    return (fit->input->validation->count + LOSS_ROWS - 1) / LOSS_ROWS;
+}
+
+/* Works out losses of some more validation rows. */
+static void validate(model_fit *fit)
+{
+    const forage_examples *examples = fit->input->validation;
+    size_t threads = (size_t)fit->state->device->threads, chunks = 0, left = validation_chunks(fit) - fit->validated;
+    for (double work = 0; chunks < left && (work < WORK_PER_CALL || chunks % threads); chunks++) {
+        size_t first = (fit->validated + chunks) * LOSS_ROWS, rest = examples->count - first;
+        work += work_of(fit, examples, NULL, first, rest < LOSS_ROWS ? rest : LOSS_ROWS);
+    }
+    forage_parallel_for((int)threads, chunks, work_loss, fit);
+    fit->validated += chunks;
+}
+
+/* Mean loss of the validation rows, NaN without any, or if there was no time for all. */
+static double validation_loss(const model_fit *fit)
+{
+    size_t chunks = validation_chunks(fit);
+    if (chunks == 0 || fit->validated < chunks)
         return NAN;
-    forage_parallel_for(fit->state->device->threads, chunks, work_loss, fit);
     double sum = 0.0;
     for (size_t i = 0; i < chunks; i++)
         sum += fit->chunk_losses[i];
-    return sum / (double)count;
+    return sum / (double)fit->input->validation->count;
 }
 
 /* The epoch whose weights are kept when the fit ends. */
@@ -183,7 +219,7 @@ static forage_status epoch_end(model_fit *fit, forage_error *error)
 {
     size_t count = fit->input->train->count, done = (size_t)fit->at[AT_STEP] * fit->batch;
     size_t rows = done < count ? done : count;
-    bst_average(fit->state);
+    bool whole = fit->validated == validation_chunks(fit);
     fit->rng = fit->after;
     fit->drawn = false;
     fit->at[AT_EPOCH]++;
@@ -192,7 +228,9 @@ static forage_status epoch_end(model_fit *fit, forage_error *error)
     fit->losses[LOSS_SUM] = 0.0;
     fit->losses[LOSS_VALIDATION] = validation_loss(fit);
     double worth = model_guard_worth(&fit->guard, fit->losses[LOSS_TRAIN], fit->losses[LOSS_RUNNING]);
-    if (fit->input->validation->count) {
+    if (!whole) { /* nothing is known of it */
+        worth = INFINITY;
+    } else if (fit->input->validation->count) {
         worth = fit->losses[LOSS_VALIDATION];
         FORAGE_TRY(
             model_guard_validation(&fit->guard, worth, fit->losses[LOSS_BEST], (size_t)fit->at[AT_EPOCH], error));
@@ -219,26 +257,7 @@ static void draw_order(model_fit *fit)
     fit->drawn = true;
 }
 
-/* About how many multiply-adds a step takes: forward, and twice as many backward; Adam moves bytes, which takes its
- * time for each weight. */
-static double work_of(const model_fit *fit, const uint32_t *rows, size_t count)
-{
-    const model_state *state = fit->state;
-    const forage_past *past = fit->input->train->past;
-    double token = state->encoder ? (double)state->encoder->value_count : (double)state->stride, row = 0, adam = 0;
-    size_t tokens = count;
-    for (size_t i = 0; i < count; i++) {
-        size_t events = past->end[rows[i]] - past->begin[rows[i]];
-        tokens += events < state->length ? events : state->length;
-    }
-    for (size_t l = 0; l < state->mlp->layer_count; l++)
-        row += (double)state->mlp->layers[l].in_stride * (double)state->mlp->layers[l].out_stride;
-    for (size_t b = 0; b < fit->block_count; b++)
-        adam += (double)fit->blocks[b].count;
-    return 3 * ((double)tokens * token + (double)count * row) + 32 * adam;
-}
-
-/* One step; its work. */
+/* One step; its work: forward, and twice as much backward; Adam moves bytes, which takes its time for each weight. */
 static forage_status take_step(model_fit *fit, double *work, forage_error *error)
 {
     size_t begin = (size_t)fit->at[AT_STEP] * fit->batch, left = fit->input->train->count - begin;
@@ -252,34 +271,46 @@ static forage_status take_step(model_fit *fit, double *work, forage_error *error
                                 (size_t)fit->at[AT_EPOCH] + 1, (size_t)fit->at[AT_STEP] + 1, error));
     fit->losses[LOSS_SUM] += loss;
     fit->at[AT_STEP]++;
-    *work += work_of(fit, fit->order + begin, rows);
+    *work += 3 * work_of(fit, fit->input->train, fit->order + begin, 0, rows);
+    for (size_t b = 0; b < fit->block_count; b++)
+        *work += 32 * (double)fit->blocks[b].count;
     model_pace_step(&fit->pace, begun);
     return FORAGE_OK;
 }
 
 /* Steps of the epoch, until it ends or there is something to tell, and what comes at its end. */
-static forage_status take_steps(model_fit *fit, bool *late, forage_error *error)
+static forage_status take_steps(model_fit *fit, forage_error *error)
 {
-    *late = false;
     if (!fit->drawn)
         draw_order(fit);
-    for (double work = 0; work < WORK_PER_CALL && fit->at[AT_STEP] < fit->steps && !*late;) {
+    for (double work = 0; work < WORK_PER_CALL && fit->at[AT_STEP] < fit->steps && !fit->ending && !fit->late;) {
         FORAGE_TRY(take_step(fit, &work, error));
-        *late = model_pace_late(&fit->pace);
+        fit->late = model_pace_late(&fit->pace);
     }
-    if (!*late && fit->at[AT_STEP] < fit->steps)
+    if (!fit->late && fit->at[AT_STEP] < fit->steps)
         return FORAGE_OK;
-    double begun = forage_clock();
+    if (!fit->ending) {
+        bst_average(fit->state);
+        fit->ending = forage_clock();
+        fit->validated = 0;
+    }
+    validate(fit);
+    if (fit->validated < validation_chunks(fit)) {
+        if (!model_pace_over(&fit->pace))
+            return FORAGE_OK;
+        fit->late = true;
+    }
     FORAGE_TRY(epoch_end(fit, error));
-    model_pace_end(&fit->pace, begun);
+    model_pace_end(&fit->pace, fit->ending);
+    fit->ending = 0;
     return FORAGE_OK;
 }
 
 forage_status bst_fit_step(model_fit *fit, model_progress *progress, forage_error *error)
 {
     size_t count = fit->input->train->count;
-    bool late;
-    forage_status status = take_steps(fit, &late, error);
+    forage_status status = take_steps(fit, error);
+    bool late = fit->late && !fit->ending;
     fit->diverged = status == FORAGE_DIVERGED;
     progress->best_epoch = kept_epoch(fit);
     progress->guess = GUESS;
@@ -287,7 +318,8 @@ forage_status bst_fit_step(model_fit *fit, model_progress *progress, forage_erro
     progress->stopped_early = fit->patience && fit->at[AT_STALE] >= fit->patience && fit->at[AT_EPOCH] < fit->epochs;
     progress->out_of_time = late && fit->at[AT_EPOCH] < fit->epochs;
     progress->finished = progress->stopped_early || late || fit->at[AT_EPOCH] >= fit->epochs;
-    progress->done = fit->at[AT_EPOCH] * count + (fit->at[AT_STEP] * fit->batch);
+    size_t done = (size_t)fit->at[AT_STEP] * fit->batch;
+    progress->done = fit->at[AT_EPOCH] * count + (done < count ? done : count);
     progress->total = (uint64_t)fit->epochs * count;
     progress->epochs = (size_t)fit->at[AT_EPOCH];
     progress->train_loss = fit->losses[LOSS_TRAIN];
@@ -351,7 +383,7 @@ forage_status bst_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, fo
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.losses", NN_F64, 1, &losses, fit->losses, error));
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.at", NN_I64, 1, &numbers, fit->at, error));
     const uint64_t *at = fit->at;
-    if (at[AT_EPOCH] > fit->epochs || at[AT_STEP] >= fit->steps || at[AT_BEST_EPOCH] > at[AT_EPOCH] ||
+    if (at[AT_EPOCH] > fit->epochs || at[AT_STEP] > fit->steps || at[AT_BEST_EPOCH] > at[AT_EPOCH] ||
         at[AT_ADAM] != at[AT_EPOCH] * fit->steps + at[AT_STEP] || !isfinite(fit->losses[LOSS_SUM]) ||
         !model_rng_load(&at[AT_RNG], &fit->rng))
         return forage_fail_at(error, FORAGE_FORMAT, path, 0, "fit.at", "these numbers are not those of this fit");

@@ -63,6 +63,11 @@ bool model_pace_late(const model_pace *pace)
     return pace->limit > 0 && forage_clock() - pace->started + pace->step + pace->end >= pace->limit;
 }
 
+bool model_pace_over(const model_pace *pace)
+{
+    return pace->limit > 0 && forage_clock() - pace->started >= pace->limit;
+}
+
 /* ---- divergence ---- */
 
 enum { RUNNING = 256 }; /* examples */

@@ -34,6 +34,7 @@ void model_pace_step(model_pace *pace, double begun);
 void model_pace_end(model_pace *pace, double begun);
 /* Is there no time for another step, and for the end of an epoch? */
 bool model_pace_late(const model_pace *pace);
+bool model_pace_over(const model_pace *pace); /* no time at all */
 
 /* A fit diverges when a loss is no finite number, or over ten times what guessing costs and 1 more. A step's loss
  * counts by its examples, as a running mean over some 256, so that one odd row in a small batch is no divergence. */

@@ -7,6 +7,7 @@
 #ifndef FIT_LOG_H
 #define FIT_LOG_H
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +247,27 @@ static inline float *tensor_of(const forage_model *model, const char *name, size
     must(nn_checkpoint_read_weights(file, name, tensor->rank, tensor->shape, numbers, &error), &error);
     nn_checkpoint_free(file);
     return numbers;
+}
+
+/* The mean loss that a click model's scores of the rows from `train` on have. */
+static inline double loss_of(const forage_model *model, const forage_dataset *events, size_t train)
+{
+    forage_error error = {0};
+    forage_binding *binding = NULL;
+    size_t count = events->count - train;
+    uint32_t *rows = array(count, sizeof *rows);
+    float *mean = array(count, sizeof *mean);
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        rows[i] = (uint32_t)(train + i);
+    must(forage_model_bind(model, events, FORAGE_UNKNOWN_ERROR, NULL, &binding, &error), &error);
+    must(forage_model_score(binding, rows, count, mean, NULL, &error), &error);
+    for (size_t i = 0; i < count; i++)
+        sum -= log((double)(events->value[rows[i]] > 0 ? mean[i] : 1 - mean[i]));
+    forage_binding_free(binding);
+    forage_free(rows);
+    forage_free(mean);
+    return sum / (double)count;
 }
 
 #endif

@@ -63,27 +63,6 @@ static task begin(const subject *s, const forage_dataset *log, bool validates, s
     return (task){.kind = s->kind, .log = log, .train = validates ? log->count - last : 0, .params = text};
 }
 
-/* The mean loss that a click model's scores of the rows from `train` on have. */
-static double loss_of(const forage_model *model, const forage_dataset *events, size_t train)
-{
-    forage_error error = {0};
-    forage_binding *binding = NULL;
-    size_t count = events->count - train;
-    uint32_t *rows = array(count, sizeof *rows);
-    float *mean = array(count, sizeof *mean);
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        rows[i] = (uint32_t)(train + i);
-    must(forage_model_bind(model, events, FORAGE_UNKNOWN_ERROR, NULL, &binding, &error), &error);
-    must(forage_model_score(binding, rows, count, mean, NULL, &error), &error);
-    for (size_t i = 0; i < count; i++)
-        sum -= log((double)(events->value[rows[i]] > 0 ? mean[i] : 1 - mean[i]));
-    forage_binding_free(binding);
-    forage_free(rows);
-    forage_free(mean);
-    return sum / (double)count;
-}
-
 static double number_after(const forage_error *error, const char *words)
 {
     says(error, words);
