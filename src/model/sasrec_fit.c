@@ -340,6 +340,7 @@ static void epoch_end(model_fit *fit)
     fit->at[AT_STEP] = 0;
     fit->loss[LOSS_TRAIN] = fit->loss[LOSS_SUM] > 0 ? fit->loss[LOSS_SUM] / fit->loss[LOSS_POSITIONS] : 0;
     fit->loss[LOSS_SUM] = fit->loss[LOSS_POSITIONS] = 0;
+    sasrec_trainer_settle(fit->trainer);
     judge(fit);
     model_pace_end(&fit->pace, begun);
 }
@@ -413,6 +414,8 @@ void sasrec_fit_end(model_fit *fit, bool keep)
 {
     if (!fit)
         return;
+    if (keep)
+        sasrec_trainer_settle(fit->trainer);
     if (keep && (fit->validation || fit->diverged) && fit->at[AT_BEST_EPOCH] > 0)
         copy_weights(fit, fit->best, true);
     if (keep) {
@@ -454,6 +457,7 @@ forage_status sasrec_fit_save(const model_fit *fit, nn_checkpoint *checkpoint, f
     model_fit *owner = (model_fit *)(uintptr_t)fit; /* its numbers live as long as the fit */
     size_t numbers = AT_COUNT, losses = LOSS_COUNT;
     block blocks[BLOCKS];
+    sasrec_trainer_settle(fit->trainer);
     model_rng_save(&fit->rng, owner->at + AT_RNG);
     owner->at[AT_ADAM] = fit->trainer->steps;
     if (fit->at[AT_BEST_EPOCH] == 0) /* nothing yet: what is there shall not be chance */

@@ -3,8 +3,10 @@
  *
  * The sequences of a batch lie one behind the other, without padding, and are cut into groups of about as many items,
  * the same whatever the number of threads. Each group goes forward with a tape of its own; the loss looks at all
- * positions at once (nn/next.h); each group goes backward, into a sum of its own. These sums, and what the inputs leave
- * to the items' vectors, are added in a fixed order. Item vectors are inputs and outputs (tied), so that their gradient
+ * positions at once (nn/next.h); each group goes backward, into a sum of its own. Where positions have negatives of
+ * their own, their losses know nothing of each other: then a group goes forward and backward in one go, with its
+ * thread's tape, which stays in cache. The groups' sums, and what the inputs leave to the items' vectors, are added in
+ * a fixed order. Item vectors are inputs and outputs (tied), so that their gradient
  * has two parts:
  *
  *   x_t = dropout(scale E[item_t] + P[t])     h = encoder(x)     z_tj = <h_t, E_j>
@@ -20,15 +22,14 @@
 enum {
     GROUPS = 32,        /* at most */
     GROUP_TOKENS = 128, /* of a usual one: see nn/encoder.h */
-    ROWS = 1024,        /* of the table, in a chunk */
     BLOCK_ROWS = 128,   /* of them that Adam moves at a time: what is read is then still in cache when it is cleared */
+    AHEAD = 4,          /* rows that are fetched before one is moved */
     PIECE = 8192,       /* other numbers in a chunk */
     TRIES = 64,         /* for a negative that somebody has not met, who may have met all */
 };
 
 /* A group's sequences, and what it does in the step at hand. */
 struct sasrec_group {
-    nn_tape *tape;
     uint32_t *starts; /* [sequences + 1], from 0 */
     size_t sequences, first, tokens;
 };
@@ -78,6 +79,19 @@ static size_t draw_count(const nn_next_spec *spec)
     return spec->own ? spec->negatives * spec->positions : spec->negatives;
 }
 
+/* One of each thread where groups go forward and backward in one go, else of each group. */
+static size_t count_tapes(const nn_next_spec *spec)
+{
+    return spec->own && spec->threads < GROUPS ? (size_t)spec->threads : GROUPS;
+}
+
+/* Rows of the table that a step can look at. */
+static size_t most_rows(const nn_next_spec *spec)
+{
+    size_t most = 2 * spec->positions + draw_count(spec);
+    return most < spec->items ? most : spec->items;
+}
+
 double sasrec_trainer_memory(const model_state *state, size_t sequences, size_t tokens)
 {
     nn_next_spec spec = loss_spec(state, tokens);
@@ -85,8 +99,9 @@ double sasrec_trainer_memory(const model_state *state, size_t sequences, size_t 
     double dense = (double)state->encoder->value_count + (double)(state->length * state->pitch);
     size_t room = group_room(tokens, state->length);
     return 3 * (double)state->items * row + (GROUPS + 3) * dense * 4 + 3 * (double)tokens * row +
-           GROUPS * (nn_tape_memory(state->encoder, room) + 4 * (double)sequences) + nn_next_memory(&spec) +
-           4 * (double)draw_count(&spec) + 12 * (double)tokens;
+           (double)count_tapes(&spec) * nn_tape_memory(state->encoder, room) + GROUPS * 4 * (double)sequences +
+           nn_next_memory(&spec) + 4 * (double)draw_count(&spec) + 12 * (double)tokens +
+           (spec.kind == NN_NEXT_SOFTMAX ? 0 : sasrec_rows_memory(state->items, most_rows(&spec), tokens));
 }
 
 void sasrec_trainer_free(sasrec_trainer *trainer)
@@ -106,19 +121,21 @@ void sasrec_trainer_free(sasrec_trainer *trainer)
     forage_free(trainer->targets);
     forage_free(trainer->places);
     forage_free(trainer->drawn);
-    forage_free(trainer->touched);
+    sasrec_rows_release(&trainer->rows);
     forage_free(trainer->norms);
     for (size_t g = 0; trainer->groups && g < GROUPS; g++) {
-        nn_tape_free(trainer->groups[g].tape);
         forage_free(trainer->groups[g].starts);
     }
+    for (size_t t = 0; trainer->tapes && t < GROUPS; t++)
+        nn_tape_free(trainer->tapes[t]);
+    forage_free((void *)trainer->tapes);
     forage_free(trainer->groups);
     forage_free(trainer);
 }
 
 static size_t table_chunks(const sasrec_trainer *trainer)
 {
-    return (trainer->state->items + ROWS - 1) / ROWS;
+    return (trainer->state->items + SASREC_ROWS - 1) / SASREC_ROWS;
 }
 
 static size_t encoder_chunks(const sasrec_trainer *trainer)
@@ -131,7 +148,7 @@ static size_t dense_chunks(const sasrec_trainer *trainer)
     return (trainer->dense_count + PIECE - 1) / PIECE;
 }
 
-static bool allocate(sasrec_trainer *trainer, size_t draws)
+static bool allocate(sasrec_trainer *trainer, const nn_next_spec *spec)
 {
     size_t row = trainer->state->pitch * sizeof(float), tokens = trainer->tokens;
     trainer->mean = forage_calloc(trainer->table_count + trainer->dense_count, sizeof(float));
@@ -145,27 +162,29 @@ static bool allocate(sasrec_trainer *trainer, size_t draws)
     trainer->inputs = forage_alloc(tokens, sizeof *trainer->inputs);
     trainer->targets = forage_alloc(tokens, sizeof *trainer->targets);
     trainer->places = forage_alloc(tokens, sizeof *trainer->places);
-    trainer->drawn = forage_alloc(draws + 1, sizeof *trainer->drawn);
-    trainer->touched = forage_calloc(trainer->state->items, sizeof *trainer->touched);
+    trainer->drawn = forage_alloc(draw_count(spec) + 1, sizeof *trainer->drawn);
     trainer->norms = forage_calloc(table_chunks(trainer) + dense_chunks(trainer), sizeof *trainer->norms);
     return trainer->mean && trainer->square && trainer->gradient && trainer->dense && trainer->sums && trainer->x &&
            trainer->h && trainer->d_h && trainer->inputs && trainer->targets && trainer->places && trainer->drawn &&
-           trainer->touched && trainer->norms;
+           trainer->norms &&
+           (trainer->rows.all || sasrec_rows_create(&trainer->rows, trainer->state->items, most_rows(spec), tokens));
 }
 
-static forage_status create_groups(sasrec_trainer *trainer, forage_error *error)
+static forage_status create_groups(sasrec_trainer *trainer, size_t tapes, forage_error *error)
 {
     size_t room = trainer->group_tokens, sequences = trainer->sequences < room ? trainer->sequences : room;
     trainer->groups = forage_calloc(GROUPS, sizeof *trainer->groups);
-    if (!trainer->groups)
+    trainer->tapes = forage_calloc(GROUPS, sizeof *trainer->tapes);
+    if (!trainer->groups || !trainer->tapes)
         return sasrec_out_of_memory(trainer->state, error);
     for (size_t g = 0; g < GROUPS; g++) {
         sasrec_group *group = &trainer->groups[g];
         group->starts = forage_alloc(sequences + 1, sizeof *group->starts);
         if (!group->starts)
             return sasrec_out_of_memory(trainer->state, error);
-        FORAGE_TRY(nn_tape_create(trainer->state->encoder, room, sequences, &group->tape, error));
     }
+    for (size_t t = 0; t < tapes; t++)
+        FORAGE_TRY(nn_tape_create(trainer->state->encoder, room, sequences, &trainer->tapes[t], error));
     return FORAGE_OK;
 }
 
@@ -189,7 +208,8 @@ forage_status sasrec_trainer_create(model_state *state, size_t sequences, size_t
         .negatives = spec.negatives,
         .own_negatives = spec.own,
         .source = source,
-        .lazy = strcmp(forage_params_text(values, "embedding-updates"), "lazy") == 0,
+        .rows.all = spec.kind == NN_NEXT_SOFTMAX,
+        .rows.put_off = strcmp(forage_params_text(values, "embedding-updates"), "lazy") != 0,
         .decoupled = strcmp(forage_params_text(values, "decay"), "decoupled") == 0,
         .decay = forage_params_real(values, "weight-decay"),
         .table_decay = forage_params_real(values, "embedding-decay"),
@@ -208,11 +228,11 @@ forage_status sasrec_trainer_create(model_state *state, size_t sequences, size_t
     forage_rng rng;
     forage_rng_seed_stream(&rng, state->seed, SASREC_STREAM_DROPOUT);
     made->seed = forage_rng_u64(&rng);
-    if (!allocate(made, draw_count(&spec))) {
+    if (!allocate(made, &spec)) {
         status = sasrec_out_of_memory(state, error);
         goto fail;
     }
-    FORAGE_TRY_GOTO(create_groups(made, error), fail);
+    FORAGE_TRY_GOTO(create_groups(made, count_tapes(&spec), error), fail);
     FORAGE_TRY_GOTO(nn_next_create(&spec, &made->loss, error), fail);
     *trainer = made;
     return FORAGE_OK;
@@ -313,55 +333,116 @@ static void drop_inputs(const sasrec_trainer *trainer, size_t group, float *x)
                                   1 / (1 - trainer->dropout), input_key(trainer, group), x);
 }
 
-static void forward_group(void *context, size_t g, int worker)
+static void forward(const sasrec_trainer *trainer, size_t g, nn_tape *tape)
 {
-    const sasrec_trainer *trainer = context;
     const model_state *state = trainer->state;
     const sasrec_group *group = &trainer->groups[g];
     const nn_pack pack = {group->sequences, group->starts};
     size_t at = group->first * state->pitch;
-    (void)worker;
-    if (group->sequences == 0)
-        return;
     for (size_t s = 0; s < group->sequences; s++)
         sasrec_embed(state, trainer->inputs + group->first + group->starts[s], 0,
                      group->starts[s + 1] - group->starts[s], trainer->x + at + group->starts[s] * state->pitch);
     drop_inputs(trainer, g, trainer->x + at);
-    nn_encoder_forward(state->encoder, &pack, trainer->dropout, trainer->key, group->first, group->tape,
-                       trainer->x + at, trainer->h + at);
+    nn_encoder_forward(state->encoder, &pack, trainer->dropout, trainer->key, group->first, tape, trainer->x + at,
+                       trainer->h + at);
 }
 
 /* Leaves the gradient of the inputs, times the items' scale, in `x`. */
-static void backward_group(void *context, size_t g, int worker)
+static void backward(const sasrec_trainer *trainer, size_t g, nn_tape *tape)
 {
-    const sasrec_trainer *trainer = context;
     const model_state *state = trainer->state;
     const sasrec_group *group = &trainer->groups[g];
     size_t at = group->first * state->pitch, weights = state->encoder->value_count;
     float *sum = trainer->sums + g * trainer->dense_count, *dx = trainer->x + at;
-    (void)worker;
-    if (group->sequences == 0)
-        return;
     memset(sum, 0, trainer->dense_count * sizeof *sum);
-    nn_encoder_backward(state->encoder, group->tape, trainer->d_h + at, dx, sum);
+    nn_encoder_backward(state->encoder, tape, trainer->d_h + at, dx, sum);
     drop_inputs(trainer, g, dx);
     trainer->kernels->scatter(group->tokens, trainer->places + group->first, 0, (uint32_t)state->length, state->pitch,
                               state->pitch, dx, sum + weights);
     trainer->kernels->scale(group->tokens * state->pitch, state->scale, dx);
 }
 
+static void forward_group(void *context, size_t g, int worker)
+{
+    const sasrec_trainer *trainer = context;
+    (void)worker;
+    if (trainer->groups[g].sequences)
+        forward(trainer, g, trainer->tapes[g]);
+}
+
+static void backward_group(void *context, size_t g, int worker)
+{
+    const sasrec_trainer *trainer = context;
+    (void)worker;
+    if (trainer->groups[g].sequences)
+        backward(trainer, g, trainer->tapes[g]);
+}
+
+/* Both, and the loss of its positions in between. */
+static void do_group(void *context, size_t g, int worker)
+{
+    const sasrec_trainer *trainer = context;
+    const sasrec_group *group = &trainer->groups[g];
+    if (group->sequences == 0)
+        return;
+    forward(trainer, g, trainer->tapes[worker]);
+    nn_next_positions(trainer->loss, group->first, group->tokens);
+    backward(trainer, g, trainer->tapes[worker]);
+}
+
+/* The mean loss of the step, and all gradients but for what the inputs leave to the table. */
+static double learn(sasrec_trainer *trainer)
+{
+    int threads = trainer->state->device->threads;
+    const nn_next_negatives negatives = {trainer->negatives, trainer->drawn,
+                                         trainer->source ? trainer->source->log_q : NULL};
+    if (trainer->own_negatives) {
+        nn_next_begin(trainer->loss, trainer->count, trainer->h, trainer->targets, &negatives, trainer->state->table,
+                      trainer->d_h, trainer->gradient);
+        forage_parallel_for(threads < GROUPS ? threads : GROUPS, trainer->group_count, do_group, trainer);
+        return nn_next_end(trainer->loss);
+    }
+    forage_parallel_for(threads, trainer->group_count, forward_group, trainer);
+    double loss =
+        nn_next_run(trainer->loss, trainer->count, trainer->h, trainer->targets, trainer->negatives ? &negatives : NULL,
+                    trainer->state->table, trainer->d_h, trainer->gradient);
+    if (isfinite(loss))
+        forage_parallel_for(threads, trainer->group_count, backward_group, trainer);
+    return loss;
+}
+
 /* ---- gradients ---- */
 
-static double squares(const float *numbers, size_t count)
+static void add_squares(const float *numbers, size_t count, double sums[NN_LANES])
 {
-    double sum[NN_LANES] = {0};
     for (size_t i = 0; i < count; i += NN_LANES) {
         for (size_t l = 0; l < NN_LANES; l++)
-            sum[l] += (double)numbers[i + l] * (double)numbers[i + l];
+            sums[l] += (double)numbers[i + l] * (double)numbers[i + l];
     }
+}
+
+static double sum_of(const double sums[NN_LANES])
+{
+    double sum = sums[0];
     for (size_t l = 1; l < NN_LANES; l++)
-        sum[0] += sum[l];
-    return sum[0];
+        sum += sums[l];
+    return sum;
+}
+
+/* What inputs leave to the rows of a chunk; the squares of their gradient, where they are asked for. */
+static void gather_rows(const sasrec_trainer *trainer, size_t chunk)
+{
+    const sasrec_rows *rows = &trainer->rows;
+    size_t pitch = trainer->state->pitch, begin, end;
+    double sums[NN_LANES] = {0};
+    sasrec_rows_chunk(trainer, chunk, &begin, &end);
+    for (size_t r = begin; r < end; r++) {
+        float *gradient = trainer->gradient + rows->list[r] * pitch;
+        trainer->kernels->add_chain(rows->first[r], rows->next, pitch, pitch, trainer->x, gradient);
+        if (trainer->clip > 0)
+            add_squares(gradient, pitch, sums);
+    }
+    trainer->norms[chunk] = sum_of(sums);
 }
 
 /* A chunk of the table's gradient, or of the others'. */
@@ -370,11 +451,16 @@ static void gather_chunk(void *context, size_t chunk, int worker)
     const sasrec_trainer *trainer = context;
     const model_state *state = trainer->state;
     size_t tables = table_chunks(trainer), pitch = state->pitch, first, count;
+    double sums[NN_LANES] = {0};
     float *gradient;
     (void)worker;
+    if (chunk < tables && !trainer->rows.all) {
+        gather_rows(trainer, chunk);
+        return;
+    }
     if (chunk < tables) {
-        first = chunk * ROWS;
-        count = state->items - first < ROWS ? state->items - first : ROWS;
+        first = chunk * SASREC_ROWS;
+        count = state->items - first < SASREC_ROWS ? state->items - first : SASREC_ROWS;
         gradient = trainer->gradient + first * pitch;
         trainer->kernels->scatter(trainer->count, trainer->inputs, (uint32_t)first, (uint32_t)count, pitch, pitch,
                                   trainer->x, gradient);
@@ -390,45 +476,32 @@ static void gather_chunk(void *context, size_t chunk, int worker)
         }
     }
     if (trainer->clip > 0)
-        trainer->norms[chunk] = squares(gradient, count);
+        add_squares(gradient, count, sums);
+    trainer->norms[chunk] = sum_of(sums);
 }
 
-/* Which rows of the table have a gradient. */
-static void touch(sasrec_trainer *trainer)
+/* No gradient in the table. */
+static void forget_gradient(const sasrec_trainer *trainer)
 {
-    size_t count = 0;
-    const uint32_t *rows = nn_next_touched(trainer->loss, &count);
-    if (!rows) {
-        memset(trainer->touched, 1, trainer->state->items * sizeof *trainer->touched);
-        return;
-    }
-    memset(trainer->touched, 0, trainer->state->items * sizeof *trainer->touched);
-    for (size_t i = 0; i < count; i++)
-        trainer->touched[rows[i]] = true;
-    for (size_t i = 0; i < trainer->count; i++)
-        trainer->touched[trainer->inputs[i]] = true;
+    size_t pitch = trainer->state->pitch;
+    if (trainer->rows.all)
+        memset(trainer->gradient, 0, trainer->table_count * sizeof *trainer->gradient);
+    for (size_t r = 0; r < trainer->rows.count; r++)
+        memset(trainer->gradient + trainer->rows.list[r] * pitch, 0, pitch * sizeof *trainer->gradient);
 }
 
 double sasrec_trainer_gradient(sasrec_trainer *trainer, const sasrec_part *const *parts, size_t count)
 {
-    const model_state *state = trainer->state;
-    int threads = state->device->threads;
-    const nn_next_negatives negatives = {trainer->negatives, trainer->drawn,
-                                         trainer->source ? trainer->source->log_q : NULL};
     trainer->key = trainer->seed + trainer->steps * 0xd1342543de82ef95U;
     lay_out(trainer, parts, count);
     draw_negatives(trainer, parts, count);
-    forage_parallel_for(threads, trainer->group_count, forward_group, trainer);
-    double loss = nn_next_run(trainer->loss, trainer->count, trainer->h, trainer->targets,
-                              trainer->negatives ? &negatives : NULL, state->table, trainer->d_h, trainer->gradient);
-    if (!isfinite(loss)) {
-        memset(trainer->gradient, 0, trainer->table_count * sizeof *trainer->gradient);
-        return loss;
-    }
-    forage_parallel_for(threads, trainer->group_count, backward_group, trainer);
-    forage_parallel_for(threads, table_chunks(trainer) + dense_chunks(trainer), gather_chunk, trainer);
-    if (trainer->lazy)
-        touch(trainer);
+    sasrec_rows_look(trainer);
+    double loss = learn(trainer);
+    if (isfinite(loss))
+        forage_parallel_for(trainer->state->device->threads, table_chunks(trainer) + dense_chunks(trainer),
+                            gather_chunk, trainer);
+    else
+        forget_gradient(trainer);
     return loss;
 }
 
@@ -443,18 +516,29 @@ static void update(const sasrec_trainer *trainer, const nn_adam_step *step, size
     trainer->kernels->adam(count, step, gradient, NULL, weights, trainer->mean + first, trainer->square + first);
 }
 
+/* Rows [first, first + count) of the table, and their gradient goes back to 0. */
 static void update_rows(const sasrec_trainer *trainer, size_t first, size_t count)
 {
-    const model_state *state = trainer->state;
-    size_t pitch = state->pitch, rows = trainer->lazy ? 1 : BLOCK_ROWS;
-    for (size_t begin = first, end; begin < first + count; begin = end) {
-        end = first + count - begin < rows ? first + count : begin + rows;
-        size_t at = begin * pitch, numbers = (end - begin) * pitch;
-        if (trainer->lazy && !trainer->touched[begin])
-            continue;
-        update(trainer, &trainer->table_step, at, numbers, trainer->gradient + at, state->table + at);
-        memset(trainer->gradient + at, 0, numbers * sizeof *trainer->gradient);
+    size_t at = first * trainer->state->pitch, numbers = count * trainer->state->pitch;
+    update(trainer, &trainer->table_step, at, numbers, trainer->gradient + at, trainer->state->table + at);
+    memset(trainer->gradient + at, 0, numbers * sizeof *trainer->gradient);
+}
+
+static void update_table(const sasrec_trainer *trainer, size_t chunk)
+{
+    size_t begin, end, last = (chunk + 1) * SASREC_ROWS, items = trainer->state->items;
+    if (!trainer->rows.all) {
+        sasrec_rows_chunk(trainer, chunk, &begin, &end);
+        for (size_t r = begin; r < end; r++) {
+            if (r + AHEAD < end)
+                sasrec_rows_fetch(trainer, trainer->rows.list[r + AHEAD]);
+            update_rows(trainer, trainer->rows.list[r], 1);
+        }
+        return;
     }
+    last = last < items ? last : items;
+    for (size_t row = chunk * SASREC_ROWS; row < last; row += BLOCK_ROWS)
+        update_rows(trainer, row, last - row < BLOCK_ROWS ? last - row : BLOCK_ROWS);
 }
 
 static void update_chunk(void *context, size_t chunk, int worker)
@@ -464,8 +548,7 @@ static void update_chunk(void *context, size_t chunk, int worker)
     size_t tables = table_chunks(trainer), encoder = encoder_chunks(trainer), weights = state->encoder->value_count;
     (void)worker;
     if (chunk < tables) {
-        size_t first = chunk * ROWS;
-        update_rows(trainer, first, state->items - first < ROWS ? state->items - first : ROWS);
+        update_table(trainer, chunk);
     } else if (chunk < tables + encoder) {
         size_t first = (chunk - tables) * PIECE, count = weights - first < PIECE ? weights - first : PIECE;
         update(trainer, &trainer->dense_step, trainer->table_count + first, count, trainer->dense + first,
@@ -507,6 +590,7 @@ double sasrec_trainer_step(sasrec_trainer *trainer, const sasrec_part *const *pa
     }
     forage_parallel_for(state->device->threads, table_chunks(trainer) + encoder_chunks(trainer) + 1, update_chunk,
                         trainer);
+    sasrec_rows_moved(trainer, &trainer->table_step);
     nn_encoder_refresh(state->encoder);
     return loss;
 }

@@ -132,6 +132,9 @@ typedef struct nn_kernels {
     /* `origin` NULL: 0. */
     void (*adam)(size_t count, const nn_adam_step *step, const float *g, const float *origin, float *w, float *m,
                  float *v);
+    /* `steps` of it one after the other, which differ in rate, root and shrink alone, where g is 0: the same bytes as
+     * from so many calls of `adam` without an origin, for finite numbers. `count` is a multiple of NN_LANES. */
+    void (*adam_idle)(size_t count, size_t steps, const nn_adam_step *step, float *w, float *m, float *v);
 } nn_kernels;
 
 /* The table for `isa` (never NULL). */

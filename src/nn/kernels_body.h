@@ -302,6 +302,72 @@ KERNEL_TARGET static void KERNEL(adam)(size_t count, const nn_adam_step *step, c
     }
 }
 
+/* Steps [first, last) of NN_LANES numbers without a gradient and without l2. */
+KERNEL_TARGET static inline __attribute__((always_inline)) void
+KERNEL(idle)(size_t first, size_t last, const nn_adam_step *restrict step, bool near, float *restrict weight,
+             float *restrict mean, float *restrict square)
+{
+    const float beta1 = step->beta1, beta2 = step->beta2, epsilon = step->epsilon;
+    for (size_t t = first; t < last; t++) {
+        float rate = step[t].rate, root = step[t].root, shrink = step[t].shrink;
+#pragma GCC unroll 1 /* or gcc unrolls it, and takes one number at a time */
+        for (size_t l = 0; l < NN_LANES; l++) {
+            mean[l] = mean[l] * beta1 + 0.0F; /* -0 becomes 0, as in `adam` */
+            square[l] *= beta2;
+            float size = near ? KERNEL_ROOT(square[l]) : sqrtf(square[l]);
+            weight[l] = weight[l] * shrink - rate * mean[l] / (size * root + epsilon);
+        }
+    }
+}
+
+/* The same with l2. */
+KERNEL_TARGET static inline __attribute__((always_inline)) void
+KERNEL(decay)(size_t steps, const nn_adam_step *restrict step, float *restrict weight, float *restrict mean,
+              float *restrict square)
+{
+    const float beta1 = step->beta1, beta2 = step->beta2, epsilon = step->epsilon, l2 = step->l2;
+    const float rest1 = 1.0F - beta1, rest2 = 1.0F - beta2;
+    for (size_t t = 0; t < steps; t++) {
+        float rate = step[t].rate, root = step[t].root, shrink = step[t].shrink;
+#pragma GCC unroll 1
+        for (size_t l = 0; l < NN_LANES; l++) {
+            float gradient = 0.0F + l2 * weight[l];
+            mean[l] = mean[l] * beta1 + gradient * rest1;
+            square[l] = square[l] * beta2 + gradient * gradient * rest2;
+            weight[l] = weight[l] * shrink - rate * mean[l] / (sqrtf(square[l]) * root + epsilon);
+        }
+    }
+}
+
+KERNEL_TARGET static void KERNEL(adam_idle)(size_t count, size_t steps, const nn_adam_step *restrict step,
+                                            float *restrict w, float *restrict m, float *restrict v)
+{
+    for (size_t i = 0; i < count && steps; i += NN_LANES) {
+        float weight[NN_LANES], mean[NN_LANES], square[NN_LANES];
+        memcpy(weight, w + i, sizeof weight);
+        memcpy(mean, m + i, sizeof mean);
+        memcpy(square, v + i, sizeof square);
+        if (step->l2 != 0.0F)
+            KERNEL(decay)(steps, step, weight, mean, square);
+        for (size_t t = 0, last; step->l2 == 0.0F && t < steps; t = last) {
+            /* What is near at first is near NN_NEAR_STEPS later. */
+            uint32_t far = step->beta2 < 0.99F, bits[NN_LANES];
+            last = steps - t < NN_NEAR_STEPS ? steps : t + NN_NEAR_STEPS;
+            memcpy(bits, square, sizeof bits);
+#pragma GCC unroll 1
+            for (size_t l = 0; l < NN_LANES; l++)
+                far |= (bits[l] - NN_NEAR_LEAST > NN_NEAR_MOST - NN_NEAR_LEAST) & (bits[l] != 0);
+            if (far)
+                KERNEL(idle)(t, last, step, false, weight, mean, square);
+            else
+                KERNEL(idle)(t, last, step, true, weight, mean, square);
+        }
+        memcpy(w + i, weight, sizeof weight);
+        memcpy(m + i, mean, sizeof mean);
+        memcpy(v + i, square, sizeof square);
+    }
+}
+
 #include "nn/sequence_body.h"
 
 static const nn_kernels KERNEL(table) = {
@@ -323,6 +389,7 @@ static const nn_kernels KERNEL(table) = {
     .scale = KERNEL(scale),
     .add = KERNEL(add),
     .adam = KERNEL(adam),
+    .adam_idle = KERNEL(adam_idle),
     .norm = KERNEL(norm),
     .norm_back = KERNEL(norm_back),
     .bias = KERNEL(bias),

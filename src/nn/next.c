@@ -278,10 +278,9 @@ static double run_groups(nn_next *next)
     return total;
 }
 
-double nn_next_run(nn_next *next, size_t count, const float *h, const uint32_t *targets,
+void nn_next_begin(nn_next *next, size_t count, const float *h, const uint32_t *targets,
                    const nn_next_negatives *negatives, const float *table, float *d_h, float *d_table)
 {
-    double total;
     next->count = count;
     next->h = h;
     next->targets = targets;
@@ -292,6 +291,18 @@ double nn_next_run(nn_next *next, size_t count, const float *h, const uint32_t *
     next->gradients = true;
     next->full = next->spec.kind == NN_NEXT_SOFTMAX;
     next->log_q = next->spec.kind == NN_NEXT_SAMPLED ? negatives->log_q : NULL;
+}
+
+double nn_next_end(nn_next *next)
+{
+    return next_own_end(next) / (double)next->count;
+}
+
+double nn_next_run(nn_next *next, size_t count, const float *h, const uint32_t *targets,
+                   const nn_next_negatives *negatives, const float *table, float *d_h, float *d_table)
+{
+    double total;
+    nn_next_begin(next, count, h, targets, negatives, table, d_h, d_table);
     if (next->full) {
         next->grid = next_grid_of(next->spec.items);
         next->rows = table;

@@ -70,6 +70,14 @@ double nn_next_memory(const nn_next_spec *spec);
 double nn_next_run(nn_next *next, size_t count, const float *h, const uint32_t *targets,
                    const nn_next_negatives *negatives, const float *table, float *d_h, float *d_table);
 
+/* The same in parts, where positions have negatives of their own (spec->own): `begin` with what nn_next_run takes;
+ * `positions` for each of them once, when their h is there, by any threads at once, which makes their d_h; then `end`,
+ * which makes d_table and returns the loss. */
+void nn_next_begin(nn_next *next, size_t count, const float *h, const uint32_t *targets,
+                   const nn_next_negatives *negatives, const float *table, float *d_h, float *d_table);
+void nn_next_positions(nn_next *next, size_t first, size_t count);
+double nn_next_end(nn_next *next);
+
 /* Which rows of d_table the last nn_next_run added to, each once, in an order that depends on its input alone:
  * targets and negatives. Valid until the next run. Softmax: NULL and `count` = items, for it adds to all of them. */
 const uint32_t *nn_next_touched(const nn_next *next, size_t *count);

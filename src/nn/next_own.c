@@ -57,12 +57,17 @@ static double position(const nn_next *next, size_t p)
     return total * each + check;
 }
 
+void nn_next_positions(nn_next *next, size_t first, size_t count)
+{
+    for (size_t p = first; p < first + count; p++)
+        next->losses[p] = position(next, p);
+}
+
 static void do_positions(void *context, size_t piece, int worker)
 {
-    const nn_next *next = context;
+    nn_next *next = context;
     (void)worker;
-    for (size_t p = piece * PIECE; p < least((piece + 1) * PIECE, next->count); p++)
-        next->losses[p] = position(next, p);
+    nn_next_positions(next, piece * PIECE, least(next->count - piece * PIECE, PIECE));
 }
 
 static void do_rows(void *context, size_t piece, int worker)
@@ -122,11 +127,15 @@ static void sort_uses(nn_next *next)
 
 double next_own_run(nn_next *next)
 {
-    int threads = next->spec.threads;
+    forage_parallel_for(next->spec.threads, (next->count + PIECE - 1) / PIECE, do_positions, next);
+    return next_own_end(next);
+}
+
+double next_own_end(nn_next *next)
+{
     double total = 0;
-    forage_parallel_for(threads, (next->count + PIECE - 1) / PIECE, do_positions, next);
     sort_uses(next);
-    forage_parallel_for(threads, (next->touched_count + ROWS_PIECE - 1) / ROWS_PIECE, do_rows, next);
+    forage_parallel_for(next->spec.threads, (next->touched_count + ROWS_PIECE - 1) / ROWS_PIECE, do_rows, next);
     for (size_t p = 0; p < next->count; p++)
         total += next->losses[p];
     return total;

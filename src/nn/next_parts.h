@@ -83,8 +83,10 @@ struct nn_next {
 
 /* Scores, losses and gradients of the group's positions with all rows of the grid. */
 void next_tiles_run(nn_next *next);
-/* Everything, where positions have their own negatives; returns the check. */
+/* The sum of the losses, where positions have their own negatives: all of it, or what is left when positions are done.
+ */
 double next_own_run(nn_next *next);
+double next_own_end(nn_next *next);
 /* The weight of the positive's term. */
 double next_beta(const nn_next *next);
 /* log(1 + exp(z)) */

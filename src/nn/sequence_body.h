@@ -229,13 +229,17 @@ KERNEL_TARGET static void KERNEL(add_rows)(size_t rows, size_t stride, const flo
 KERNEL_TARGET static void KERNEL(turn)(size_t rows, size_t columns, size_t pitch, const float *restrict in,
                                        size_t stride, float *restrict out)
 {
-    size_t i = 0, whole = columns / 4 * 4;
-    for (; i + 4 <= rows; i += 4) {
+    const nn_four zero = {0};
+    size_t whole = columns / 4 * 4;
+    for (size_t i = 0; i < stride; i += 4) {
         const float *from = in + i * pitch;
-        for (size_t c = 0; c < whole; c += 4) {
-            nn_four row[4], pair[4];
-            for (size_t r = 0; r < 4; r++)
-                memcpy(&row[r], from + r * pitch + c, sizeof row[r]);
+        size_t some = i < rows ? rows - i : 0;
+        for (size_t c = 0; c < whole && some; c += 4) {
+            nn_four row[4] = {zero, zero, zero, zero}, pair[4];
+            for (size_t r = 0; r < 4; r++) {
+                if (r < some)
+                    memcpy(&row[r], from + r * pitch + c, sizeof row[r]);
+            }
             pair[0] = NN_SHUFFLE(row[0], row[1], 0, 4, 1, 5);
             pair[1] = NN_SHUFFLE(row[2], row[3], 0, 4, 1, 5);
             pair[2] = NN_SHUFFLE(row[0], row[1], 2, 6, 3, 7);
@@ -247,16 +251,11 @@ KERNEL_TARGET static void KERNEL(turn)(size_t rows, size_t columns, size_t pitch
             for (size_t r = 0; r < 4; r++)
                 memcpy(out + (c + r) * stride + i, &row[r], sizeof row[r]);
         }
-        for (size_t c = whole; c < columns; c++) {
-            for (size_t r = 0; r < 4; r++)
+        for (size_t c = some ? whole : 0; c < columns; c++) {
+            memcpy(out + c * stride + i, &zero, sizeof zero);
+            for (size_t r = 0; r < 4 && r < some; r++)
                 out[c * stride + i + r] = from[r * pitch + c];
         }
-    }
-    for (size_t c = 0; c < columns; c++) {
-        for (size_t r = i; r < rows; r++)
-            out[c * stride + r] = in[r * pitch + c];
-        for (size_t r = rows; r < stride; r++)
-            out[c * stride + r] = 0.0F;
     }
 }
 

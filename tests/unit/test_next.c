@@ -530,6 +530,38 @@ static void threads_and_earlier_steps_change_nothing(void **state)
 }
 
 /* Rows that are listed have a gradient added; the others are not written. */
+/* Positions in pieces, the last ones first. */
+static void parts_are_the_whole(void **state)
+{
+    (void)state;
+    forage_rng rng;
+    forage_rng_seed(&rng, 12);
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        if (!kinds[kind].own)
+            continue;
+        enum { POSITIONS = 53, PIECE = 10 };
+        step s = step_of(kind, POSITIONS, 40, 20, 3);
+        nn_next_spec spec = s.spec;
+        spec.threads = 1;
+        nn_next *next = loss_for(spec);
+        fill(&rng, &s, 1, 0.7);
+        run_on(&s, next);
+        float *d_h = zeros(POSITIONS * s.stride, sizeof *d_h), *d_table = zeros(40 * s.stride, sizeof *d_table);
+        nn_next_begin(next, POSITIONS, s.h, s.targets, &s.negatives, s.table, d_h, d_table);
+        for (size_t end = POSITIONS, first; end > 0; end = first) {
+            first = end > PIECE ? end - PIECE : 0;
+            nn_next_positions(next, first, end - first);
+        }
+        assert_true(nn_next_end(next) == s.loss);
+        assert_memory_equal(d_h, s.d_h, POSITIONS * s.stride * sizeof *d_h);
+        assert_memory_equal(d_table, s.d_table, 40 * s.stride * sizeof *d_table);
+        forage_free(d_h);
+        forage_free(d_table);
+        nn_next_free(next);
+        free_step(&s);
+    }
+}
+
 static void touched_rows_are_listed(void **state)
 {
     (void)state;
@@ -654,6 +686,7 @@ int main(void)
         cmocka_unit_test(great_scores),
         cmocka_unit_test(what_is_no_number_shows),
         cmocka_unit_test(threads_and_earlier_steps_change_nothing),
+        cmocka_unit_test(parts_are_the_whole),
         cmocka_unit_test(touched_rows_are_listed),
         cmocka_unit_test(evaluation_is_the_full_softmax),
         cmocka_unit_test(allocations_may_fail),

@@ -351,6 +351,7 @@ static void lazy_updates_move_what_was_looked_at(void **state)
         assert_non_null(before);
         memcpy(before, b.state->table, 40 * row * sizeof *before);
         (void)sasrec_trainer_step(b.trainer, b.chosen, 2, 0.01);
+        sasrec_trainer_settle(b.trainer);
         for (size_t i = 0; i < 40; i++) {
             bool same = memcmp(before + i * row, b.state->table + i * row, row * sizeof *before) == 0;
             moved += !same;
@@ -365,6 +366,100 @@ static void lazy_updates_move_what_was_looked_at(void **state)
         forage_free(b.negatives.items);
         forage_free(b.negatives.log_q);
         bench_close(&b);
+    }
+}
+
+/* ---- rows that wait ---- */
+
+enum { WAITING_ITEMS = 70, WAITING_PARTS = 4 };
+
+static void open_waiting(bench *b, const char *params, int threads)
+{
+    static const uint32_t lengths[WAITING_PARTS] = {2, 5, 8, 3};
+    forage_error error = {0};
+    uint32_t items[PARTS * LONGEST] = {0};
+    bench_open(b, WAITING_ITEMS, params, threads);
+    must(model_sasrec.create(&b->setup, &b->state, &error), &error);
+    give_negatives(b, WAITING_ITEMS, 3);
+    bench_learn_from(b, items, lengths, WAITING_PARTS);
+}
+
+/* Others in each step, never all. */
+static void other_items(bench *b, forage_rng *rng)
+{
+    for (size_t i = 0; i < 18; i++)
+        b->items[i] = (uint32_t)(forage_rng_integers(rng, 8) * forage_rng_integers(rng, 8));
+}
+
+static void close_waiting(bench *b)
+{
+    forage_free(b->negatives.items);
+    forage_free(b->negatives.log_q);
+    bench_close(b);
+}
+
+/* A step, and a pass over the whole table beside it. */
+static void step_densely(bench *b, double rate)
+{
+    sasrec_trainer *trainer = b->trainer;
+    size_t numbers = trainer->table_count, bytes = numbers * sizeof(float);
+    float *copies[4];
+    float *const of[4] = {b->state->table, trainer->mean, trainer->square, trainer->gradient};
+    (void)sasrec_trainer_gradient(trainer, b->chosen, WAITING_PARTS);
+    for (size_t i = 0; i < 4; i++) {
+        copies[i] = forage_alloc(numbers, sizeof(float));
+        assert_non_null(copies[i]);
+        memcpy(copies[i], of[i], bytes);
+    }
+    memset(trainer->gradient, 0, bytes);
+    assert_true(isfinite(sasrec_trainer_step(trainer, b->chosen, WAITING_PARTS, rate)));
+    sasrec_trainer_settle(trainer);
+    trainer->kernels->scale(numbers, trainer->shrink, copies[3]);
+    trainer->kernels->adam(numbers, &trainer->table_step, copies[3], NULL, copies[0], copies[1], copies[2]);
+    for (size_t i = 0; i < 4; i++) {
+        if (i < 3)
+            assert_memory_equal(copies[i], of[i], bytes);
+        forage_free(copies[i]);
+    }
+}
+
+/* Rows that move when they are looked at end where passes over the whole table lead, to the byte. */
+static void rows_that_wait_miss_nothing(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {
+        "loss=bce negatives=1 embedding-size=12",
+        "loss=sampled negatives=3 embedding-size=16 clip=0.05",
+        "loss=gbce negatives=3 embedding-size=20 embedding-decay=0.02",
+        "loss=bce negatives=2 embedding-size=16 embedding-decay=0.02 decay=decoupled beta2=0.9",
+    };
+    for (size_t k = 0; k < 4; k++) {
+        char params[200];
+        forage_rng rng, same;
+        bench dense, waiting;
+        (void)snprintf(params, sizeof params, "%s max-length=8 inner-size=8 blocks=1", kinds[k]);
+        open_waiting(&dense, params, 1);
+        open_waiting(&waiting, params, 2);
+        forage_rng_seed(&rng, k);
+        same = rng;
+        size_t steps = k ? 40 : SASREC_STEPS_KEPT + 40; /* more than are kept */
+        for (size_t step = 0; step < steps; step++) {
+            double rate = 0.01 / (1 + 0.1 * (double)step);
+            other_items(&dense, &rng);
+            other_items(&waiting, &same);
+            step_densely(&dense, rate);
+            (void)sasrec_trainer_step(waiting.trainer, waiting.chosen, WAITING_PARTS, rate);
+            if (step == 17)
+                sasrec_trainer_settle(waiting.trainer);
+        }
+        size_t bytes = dense.trainer->table_count * sizeof(float);
+        assert_true(memcmp(dense.state->table, waiting.state->table, bytes) != 0);
+        sasrec_trainer_settle(waiting.trainer);
+        assert_memory_equal(dense.state->table, waiting.state->table, bytes);
+        assert_memory_equal(dense.trainer->mean, waiting.trainer->mean, bytes);
+        assert_memory_equal(dense.trainer->square, waiting.trainer->square, bytes);
+        close_waiting(&dense);
+        close_waiting(&waiting);
     }
 }
 
@@ -455,7 +550,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_are_those_of_pytorch),           cmocka_unit_test(gradients_are_differences_of_the_loss),
         cmocka_unit_test(lazy_updates_move_what_was_looked_at), cmocka_unit_test(the_newest_items_count),
-        cmocka_unit_test(rows_score_as_the_catalogue_does),
+        cmocka_unit_test(rows_score_as_the_catalogue_does),     cmocka_unit_test(rows_that_wait_miss_nothing),
     };
     return cmocka_run_group_tests_name("sasrec", tests, NULL, NULL);
 }
