@@ -21,8 +21,8 @@ typedef int nn_four_places __attribute__((vector_size(16)));
  * 0.99 times themselves so many times. */
 enum { NN_NEAR_LEAST = 31 << 23, NN_NEAR_MOST = 223 << 23, NN_NEAR_STEPS = 128 };
 
-/* The square root of a number that is near, or 0. */
-#define KERNEL_ROOT(x) sqrtf(x)
+/* The square root of x; `near`: which is near, or 0. */
+#define KERNEL_ROOT(near, x) sqrtf(x)
 
 #define KERNEL_TARGET
 #define KERNEL(name) portable_##name
@@ -71,7 +71,7 @@ KERNEL_TARGET static inline __attribute__((always_inline)) float near_root(float
     return __builtin_fmaf(__builtin_fmaf(-root, root, x), inverse, root);
 }
 #undef KERNEL_ROOT
-#define KERNEL_ROOT(x) near_root(x)
+#define KERNEL_ROOT(near, x) ((near) ? near_root(x) : sqrtf(x))
 #include "nn/kernels_body.h"
 #undef KERNEL_TARGET
 #undef KERNEL

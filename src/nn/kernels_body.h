@@ -302,11 +302,12 @@ KERNEL_TARGET static void KERNEL(adam)(size_t count, const nn_adam_step *step, c
     }
 }
 
-/* Steps [first, last) of NN_LANES numbers without a gradient and without l2. */
+/* Steps [first, last) of NN_LANES numbers without a gradient and without l2; `near`: their squares stay near 1. */
 KERNEL_TARGET static inline __attribute__((always_inline)) void
 KERNEL(idle)(size_t first, size_t last, const nn_adam_step *restrict step, bool near, float *restrict weight,
              float *restrict mean, float *restrict square)
 {
+    (void)near;
     const float beta1 = step->beta1, beta2 = step->beta2, epsilon = step->epsilon;
     for (size_t t = first; t < last; t++) {
         float rate = step[t].rate, root = step[t].root, shrink = step[t].shrink;
@@ -314,7 +315,7 @@ KERNEL(idle)(size_t first, size_t last, const nn_adam_step *restrict step, bool 
         for (size_t l = 0; l < NN_LANES; l++) {
             mean[l] = mean[l] * beta1 + 0.0F; /* -0 becomes 0, as in `adam` */
             square[l] *= beta2;
-            float size = near ? KERNEL_ROOT(square[l]) : sqrtf(square[l]);
+            float size = KERNEL_ROOT(near, square[l]);
             weight[l] = weight[l] * shrink - rate * mean[l] / (size * root + epsilon);
         }
     }
