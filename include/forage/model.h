@@ -165,7 +165,9 @@ typedef struct forage_fit_options {
     bool keep_good;
 
     /* A fitted model of the same kind to go on from, or NULL: what it learned about users and items is where fitting
-     * begins (an incremental refit). Borrowed. FORAGE_UNSUPPORTED for a model that cannot. */
+     * begins (an incremental refit). With `fields` "auto" the new model reads what that one reads, numbers scaled as
+     * there. Borrowed. FORAGE_UNSUPPORTED for a model that cannot; FORAGE_INVALID, naming the parameter, where both
+     * have not the same shape. */
     const forage_model *start;
 } forage_fit_options;
 
@@ -188,11 +190,12 @@ FORAGE_API forage_status forage_model_load(const char *path, const forage_device
                                            forage_error *error);
 /* A model that knows all that `model` knows, and the users and items of `count` rows of `dataset` (NULL: of all rows)
  * as well, without being fitted again: who is new is placed by their events as well as those allow, and so is who is
- * known, by what was added to theirs. Nobody is lost: ids that the rows do not name keep their places, their codes and
- * what the model knew of their events. An event that is named again counts once, so rows may hold the new ones alone or
- * all that there are; an edge of a graph weighs what the rows say where they name it. Device and parameters are those
- * of `model`, which stays as it is. `source` names the log in messages (may be NULL). FORAGE_UNSUPPORTED for a model
- * that must be fitted again; else as forage_model_fit. */
+ * known, by what was added to theirs. (A model that reads histories knows users by theirs; new items of it count as the
+ * average of the others until it is fitted again.) Nobody is lost: ids that the rows do not name keep their places,
+ * their codes and what the model knew of their events. An event that is named again counts once, so rows may hold the
+ * new ones alone or all that there are; an edge of a graph weighs what the rows say where they name it. Device and
+ * parameters are those of `model`, which stays as it is. `source` names the log in messages (may be NULL).
+ * FORAGE_UNSUPPORTED for a model that must be fitted again; else as forage_model_fit. */
 FORAGE_API forage_status forage_model_extend(const forage_model *model, const forage_dataset *dataset,
                                              const uint32_t *rows, size_t count, const char *source,
                                              forage_model **extended, forage_error *error);

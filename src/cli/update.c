@@ -39,7 +39,9 @@ static bool parse(update *u, int argc, char **argv, int *code)
         .usage = "forage update MODELFILE --data FILE --output FILE [options]",
         .description =
             "Makes a model that also knows the users, items and events of a log, in the time it takes to read them: "
-            "nothing is learned, who is new is placed by what they chose. Nothing is lost that the model knew. "
+            "nothing is learned, who is new is placed by what they chose; in a model of sequences, which knows users "
+            "by "
+            "what they did, a new item is the average of the others. Nothing is lost that the model knew. "
             "'forage train MODEL --from MODELFILE' learns from them as well, now and then.",
         .groups = groups,
         .group_count = 2,

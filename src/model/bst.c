@@ -325,10 +325,12 @@ forage_status bst_resolve(model_state *state, const forage_examples *examples, f
 {
     const char *position = forage_params_text(state->params, "position");
     bool known = examples->time && examples->past && examples->past->time;
-    if (strcmp(position, "time") == 0 && state->kind == BST_TRANSFORMER && !known)
-        return forage_fail_at(error, FORAGE_INVALID, NULL, 0, "position",
-                              "this log does not say when its events were; order and none need no times");
-    state->timed = strcmp(position, "time") == 0 || (strcmp(position, "auto") == 0 && known);
+    if (!state->settled)
+        state->timed = strcmp(position, "time") == 0 || (strcmp(position, "auto") == 0 && known);
+    if (state->timed && state->kind == BST_TRANSFORMER && !known)
+        return forage_fail_at(
+            error, FORAGE_INVALID, NULL, 0, "position", "this log does not say when its events were%s",
+            state->settled ? ", by which the model to go on from knows them" : "; order and none need no times");
     for (size_t t = 0; t < state->table_count; t++) {
         bst_table *table = &state->tables[t];
         if (table->kind != BST_POSITION)
@@ -539,6 +541,7 @@ const model_type model_bst = {
     .save = save,
     .load = load,
     .vectors = vectors,
+    .extend = bst_extend,
     .reads_refusals = reads_refusals,
     .describe = describe,
     .weight_count = weight_count,

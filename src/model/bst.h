@@ -6,6 +6,7 @@
  *   bst_fit.c     the loop of fitting
  *   bst_train.c   one step: forward, backward, Adam
  *   bst_score.c   scoring
+ *   bst_extend.c  going on in a world that has grown
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -51,6 +52,7 @@ struct model_state {
     bst_encoder kind;
     bst_output output;
     bool timed;     /* positions are gaps of time, else places */
+    bool settled;   /* and that is so, because an older model had it so */
     size_t length;  /* events of a history at most */
     size_t limit;   /* tokens of a sequence at most: those, and the target */
     size_t width;   /* of a token */
@@ -159,6 +161,11 @@ void bst_refresh_copies(model_state *state);
 void bst_refresh(model_state *state);
 /* Before the first step of a fit: whether positions are times. */
 forage_status bst_resolve(model_state *state, const forage_examples *examples, forage_error *error);
+
+/* ---- bst_extend.c ---- */
+
+forage_status bst_extend(model_state *state, const model_state *old, const uint32_t *user_map, const uint32_t *item_map,
+                         const forage_examples *events, forage_error *error);
 
 /* ---- bst_fit.c ---- */
 

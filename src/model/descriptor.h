@@ -220,10 +220,11 @@ typedef struct model_type {
     double (*fit_memory)(const model_setup *setup, const model_fit_input *input);
     /* Optional: takes over what `old` has learned into a state that was just created for a schema that knows further
      * users and items. user_map[code of new] is the code of old, or FORAGE_NONE (NULL where a model that reads
-     * histories has no field of users); the same of items. `events` are to be known of from now on, beside what `old`
-     * knows of events; one that both know counts once, as `events` have it. Without fitting, new users and items are
-     * placed as well as their events allow; a fit that begins from there is an incremental one, which learns from its
-     * examples alone. Users and items of `old` that the schema has not are left behind. */
+     * histories has no field of them); the same of items. Other fields are the model's to compare (grow.h). `events`
+     * are to be known of from now on, beside what `old` knows of events; one that both know counts once, as `events`
+     * have it. Without fitting, new users and items are placed as well as their events allow; a fit that begins from
+     * there is an incremental one, which learns from its examples alone. Users and items of `old` that the schema has
+     * not are left behind. */
     forage_status (*extend)(model_state *state, const model_state *old, const uint32_t *user_map,
                             const uint32_t *item_map, const forage_examples *events, forage_error *error);
 

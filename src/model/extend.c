@@ -3,24 +3,9 @@
  * fit begins.
  */
 #include "model/front.h"
+#include "model/grow.h"
 
 #include <string.h>
-
-/* The code in `from` of each code of `field`, FORAGE_NONE for those that it has not. */
-static forage_status map_codes(const forage_field *field, const forage_field *from, uint32_t **map, forage_error *error)
-{
-    *map = forage_alloc(field->cardinality + 1, sizeof **map);
-    if (!*map)
-        return forage_fail(error, FORAGE_NO_MEMORY, "no memory to compare %zu ids", field->cardinality);
-    for (uint32_t code = 0; code < field->cardinality; code++) {
-        char buffer[24];
-        size_t length;
-        const char *id = forage_vocabulary_id(field->vocabulary, code, buffer, &length);
-        uint32_t old = forage_vocabulary_find(from->vocabulary, id, length);
-        (*map)[code] = old < from->cardinality ? old : FORAGE_NONE;
-    }
-    return FORAGE_OK;
-}
 
 forage_status model_extend_state(forage_model *model, const forage_model *from, const forage_examples *events,
                                  forage_error *error)
@@ -35,13 +20,15 @@ forage_status model_extend_state(forage_model *model, const forage_model *from, 
     for (size_t i = 0; i < 2; i++) {
         forage_owner owner = i ? FORAGE_OF_ITEM : FORAGE_OF_USER;
         size_t field = model_schema_id(&model->schema, owner), other = model_schema_id(&from->schema, owner);
-        if (owner == FORAGE_OF_USER && field == SIZE_MAX && other == SIZE_MAX && model_reads_history(model->type))
+        if (field == SIZE_MAX && other == SIZE_MAX && model_reads_history(model->type))
             continue;
         if (field == SIZE_MAX || other == SIZE_MAX) {
-            status = forage_fail(error, FORAGE_UNSUPPORTED, "both models must read the ids of users and items");
+            status = forage_fail(error, FORAGE_UNSUPPORTED, "the ids of %s must be read by both models",
+                                 owner == FORAGE_OF_ITEM ? "items" : "users");
             goto end;
         }
-        FORAGE_TRY_GOTO(map_codes(&model->schema.fields[field], &from->schema.fields[other], &maps[i], error), end);
+        FORAGE_TRY_GOTO(model_map_codes(&model->schema.fields[field], &from->schema.fields[other], &maps[i], error),
+                        end);
     }
     status = model->type->extend(model->state, from->state, maps[0], maps[1], events, error);
 end:

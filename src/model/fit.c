@@ -470,6 +470,19 @@ static forage_status look_back(fit_task *task, const forage_dataset *dataset, co
     return FORAGE_OK;
 }
 
+static forage_status read_schema(fit_task *task, const forage_dataset *dataset, const forage_split *split,
+                                 forage_error *error)
+{
+    forage_model *model = task->model;
+    const forage_fit_options *options = task->options;
+    const forage_model *from = options->start;
+    if (!from || from->type != model->type || !model->type->extend) /* which model_extend_state will say */
+        return model_schema_build(model->type, options->fields, dataset, split->train, split->train_count,
+                                  &model->schema, error);
+    const model_schema_start start = {&from->schema, model->type, options->fields, options->source};
+    return model_schema_again(&start, dataset, split->train, split->train_count, &model->schema, error);
+}
+
 static forage_status prepare(fit_task *task, const forage_dataset *dataset, const forage_split *split,
                              forage_error *error)
 {
@@ -477,8 +490,7 @@ static forage_status prepare(fit_task *task, const forage_dataset *dataset, cons
     const char *source = task->options->source;
     int threads = model->device.threads;
     bool with_time = (model->type->reads & MODEL_READS_TIME) != 0;
-    FORAGE_TRY(model_schema_build(model->type, task->options->fields, dataset, split->train, split->train_count,
-                                  &model->schema, error));
+    FORAGE_TRY(read_schema(task, dataset, split, error));
     FORAGE_TRY(model_columns_create(&model->schema, dataset, source, &task->columns, error));
     FORAGE_TRY(model_coded_create(&task->columns, dataset, split->train, split->train_count, with_time, threads,
                                   &task->train, error));

@@ -51,6 +51,17 @@ forage_status model_schema_numbered(size_t users, size_t items, forage_schema *s
  * were. */
 forage_status model_schema_extend(const forage_schema *from, const forage_dataset *dataset, const uint32_t *rows,
                                   size_t count, const char *source, forage_schema *schema, forage_error *error);
+/* The schema of a fit that goes on from a model of the same type with the schema `from`. With `fields` NULL or "auto"
+ * it reads what that one reads. Fields stand in its order. What ids and categories mean is settled by the rows, as
+ * always; numbers are scaled as they were, so that what was learned of them holds. */
+typedef struct model_schema_start {
+    const forage_schema *from;
+    const model_type *type;
+    const char *fields, *source;
+} model_schema_start;
+
+forage_status model_schema_again(const model_schema_start *start, const forage_dataset *dataset, const uint32_t *rows,
+                                 size_t count, forage_schema *schema, forage_error *error);
 void model_schema_release(forage_schema *schema);
 /* The column of the dataset behind a field (NULL for ids); fails naming it if it is not there. */
 forage_status model_schema_column(const forage_field *field, const forage_dataset *dataset, const char *source,

@@ -425,6 +425,7 @@ const model_type model_sasrec = {
     .catalogue = &sasrec_catalogue,
     .session = &sasrec_session,
     .vectors = vectors,
+    .extend = sasrec_extend,
     .fit_memory = sasrec_fit_memory,
     .describe = describe,
     .weight_count = weight_count,

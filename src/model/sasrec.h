@@ -1,6 +1,6 @@
 /*
- * sasrec.h: what the files of the next-item transformer share: the state (sasrec.c), its file (sasrec_file.c) and its
- * fit (sasrec_fit.c).
+ * sasrec.h: what the files of the next-item transformer share: the state (sasrec.c), its file (sasrec_file.c), its
+ * fit (sasrec_fit.c), and how it goes on in a world that has grown (sasrec_extend.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -71,6 +71,10 @@ forage_status sasrec_load(const model_setup *setup, const nn_checkpoint *checkpo
                           forage_error *error);
 forage_status sasrec_recognise(const nn_checkpoint *checkpoint, forage_params *values, size_t *users, size_t *items,
                                bool *mine, forage_error *error);
+
+/* sasrec_extend.c */
+forage_status sasrec_extend(model_state *state, const model_state *old, const uint32_t *user_map,
+                            const uint32_t *item_map, const forage_examples *events, forage_error *error);
 
 /* sasrec_fit.c */
 double sasrec_fit_memory(const model_setup *setup, const model_fit_input *input);

@@ -399,3 +399,69 @@ forage_status model_schema_extend(const forage_schema *from, const forage_datase
         model_schema_release(schema);
     return status;
 }
+
+static bool same_column(const forage_field *a, const forage_field *b)
+{
+    return a->owner == b->owner && a->is_id == b->is_id && (a->is_id || strcmp(a->name, b->name) == 0);
+}
+
+/* The fields of both stand in the order of `from`; numbers mean what they meant, unless they never varied. */
+static void go_on_as(const forage_schema *from, forage_schema *schema)
+{
+    for (size_t f = 0; f < from->field_count; f++) {
+        const forage_field *old = &from->fields[f];
+        size_t g = f;
+        while (g < schema->field_count && !same_column(&schema->fields[g], old))
+            g++;
+        if (g >= schema->field_count)
+            return; /* they are not the same fields, which the model will find */
+        forage_field found = schema->fields[g];
+        schema->fields[g] = schema->fields[f];
+        if (found.type == FORAGE_NUMERIC && old->type == FORAGE_NUMERIC && old->deviation > 0) {
+            found.mean = old->mean;
+            found.deviation = old->deviation;
+        }
+        schema->fields[f] = found;
+    }
+}
+
+static forage_status read_again(const forage_field *from, const forage_dataset *dataset, const uint32_t *rows,
+                                size_t count, const char *source, forage_schema *schema, forage_error *error)
+{
+    const forage_column *column;
+    forage_field *field;
+    FORAGE_TRY(model_schema_column(from, dataset, source, &column, error));
+    FORAGE_TRY(add_field(schema, from->name, from->owner, from->type, from->is_id, &field, error));
+    if (from->is_id)
+        return code_ids(field, dataset, rows, count, error);
+    if (from->type == FORAGE_NUMERIC) {
+        if (column->type == FORAGE_NUMERIC)
+            measure(field, column->values, dataset, rows, count);
+        field->cardinality = 0;
+    } else {
+        FORAGE_TRY(column->type == FORAGE_CATEGORICAL ? take_values(column->vocabulary, column->codes, field, dataset,
+                                                                    rows, count, &field->vocabulary, error)
+                                                      : copy_values(from, field, error));
+        field->cardinality = forage_vocabulary_count(field->vocabulary);
+    }
+    return FORAGE_OK;
+}
+
+forage_status model_schema_again(const model_schema_start *start, const forage_dataset *dataset, const uint32_t *rows,
+                                 size_t count, forage_schema *schema, forage_error *error)
+{
+    const forage_schema *from = start->from;
+    forage_status status = FORAGE_OK;
+    *schema = (forage_schema){0};
+    if (start->fields && strcmp(start->fields, "auto") != 0) {
+        status = model_schema_build(start->type, start->fields, dataset, rows, count, schema, error);
+    } else {
+        for (size_t f = 0; status == FORAGE_OK && f < from->field_count; f++)
+            status = read_again(&from->fields[f], dataset, rows, count, start->source, schema, error);
+    }
+    if (status == FORAGE_OK)
+        go_on_as(from, schema);
+    else
+        model_schema_release(schema);
+    return status;
+}

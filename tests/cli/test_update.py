@@ -123,4 +123,55 @@ def test_refit():
     refused("train", "popular", "--data", "old.csv", "--from", "popular", "--output", "p", says=["popular cannot go on"])
 
 
+def sequences(name, users, items, shift):
+    """Users go round the items; a click or two between are refusals."""
+    rows = ["user_id,item_id,clicked,shelf,price"]
+    for at in range(8):
+        for user in range(users):
+            item = (user + shift + at) % items
+            rows.append(f"u{user},i{item},{int(at % 3 != 1)},s{item // 4},{item}.5")
+    pathlib.Path(name).write_text("\n".join(rows) + "\n")
+
+
+NEXT = {"sasrec": ("--embedding-size", 8, "--max-length", 5), "bst": ("--embedding-size", 8, "--heads", 2, "--layers", "9")}
+
+
+def test_models_of_sequences():
+    sequences("old.csv", 12, 8, 0)
+    sequences("new.csv", 15, 12, 1)  # in another order, with items and users, a shelf and dearer items that are new
+    for model, shape in NEXT.items():
+        forage("train", model, "--data", "old.csv", "--epochs", 2, *shape, "--output", "seq")
+        refused("recommend", "seq", "--data", "new.csv", "--history", "i1,i9", says=["'i8'", "'forage update' makes it known"])
+        result = forage("update", "seq", *CALL, "--json").json()
+        # Of users there is nothing to be known but what they do.
+        assert (result["new_users"], result["new_items"]) == (0, 4), result
+        told = forage("recommend", "more", "--data", "new.csv", "--history", "i1,i9", "--k", 12, "--json").json()
+        items = told["users"][0]["items"]
+        score = {item["item"]: item["score"] for item in items}
+        assert len(items) == 12
+        if model == "sasrec":  # all that is new is the average, so far
+            assert max(abs(score[f"i{n}"] - score["i8"]) for n in (9, 10, 11)) < 1e-6
+        forage("update", "seq", "--data", "old.csv", "--output", "same")
+        assert pathlib.Path("same").read_bytes() == pathlib.Path("seq").read_bytes()
+        # Learning on: from there, or from what was updated.
+        call = ("train", model, "--data", "new.csv", *shape, "--output", "refit")
+        for start in ("seq", "more"):
+            forage(*call, "--from", start, "--epochs", 1, "--learning-rate", 0)
+            again = forage("recommend", "refit", "--data", "new.csv", "--history", "i1,i9", "--k", 12, "--json").json()
+            again = {item["item"]: item["score"] for item in again["users"][0]["items"]}
+            assert all(abs(again[item] - score[item]) < 1e-5 for item in score), (model, start, again, score)
+        forage(*call, "--from", "seq", "--epochs", 2)
+        once = pathlib.Path("refit").read_bytes()
+        forage(*call, "--from", "seq", "--epochs", 2, "--threads", 1)
+        assert pathlib.Path("refit").read_bytes() == once
+        forage(*call, "--epochs", 2)
+        assert pathlib.Path("refit").read_bytes() != once
+        # What does not fit together.
+        refused("train", model, "--data", "new.csv", *shape, "--embedding-size", 16, "--from", "seq", "--output", "none",
+                says=["embedding-size", "fitted with 8, not with 16"], code=2)
+        other = "bst" if model == "sasrec" else "sasrec"
+        refused("train", other, "--data", "new.csv", "--from", "seq", "--output", "none", says=[model, other])
+        assert not os.path.exists("none")
+
+
 cli.main(globals())

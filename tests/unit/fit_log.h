@@ -191,7 +191,8 @@ static inline void check_resumed(const task *fresh, size_t least)
     for (; status == FORAGE_INTERRUPTED; stops += status == FORAGE_INTERRUPTED) {
         task part = *fresh;
         part.threads = 1 + (int)(stops % 3);
-        part.options = (forage_fit_options){.state_path = path, .resume = true, .progress = &progress};
+        part.options = (forage_fit_options){
+            .state_path = path, .resume = true, .progress = &progress, .start = fresh->options.start};
         status = fit(&part, &error);
         if (status == FORAGE_OK) {
             assert_int_equal(part.report.epoch_count, whole.report.epoch_count);
