@@ -390,6 +390,15 @@ FORAGE_API size_t forage_histories_before(const forage_histories *histories, con
  * choices, for one with parts of its own, and where somebody chose every item; the dataset is then as it was. */
 FORAGE_API forage_status forage_dataset_impressions(forage_dataset *dataset, uint64_t seed, forage_error *error);
 
+/* A moment of a log, from a text as its column of times has them: a date in a log of dates, else a number (one with
+ * decimals is seconds, kept as microseconds). FORAGE_INVALID for a text of another kind, for a dataset without times
+ * and for a moment before all of its events. Any thread. */
+FORAGE_API forage_status forage_time_parse(const char *text, const forage_dataset *dataset, int64_t *time,
+                                           forage_error *error);
+/* The dataset as it was at that moment: drops the events later than `now`, in place; the others, all users and items
+ * and their attributes stay as they are. Returns how many were dropped; none in a dataset without times. */
+FORAGE_API size_t forage_dataset_until(forage_dataset *dataset, int64_t now);
+
 /* ------------------------------------------------------------------ *
  * Graphs: who met what, as a bipartite graph
  * ------------------------------------------------------------------ */

@@ -60,6 +60,9 @@ static bool parse(recommendation *r, int argc, char **argv, int *code)
         {"context", CLI_LIST, &r->context, "NAME=VALUE",
          "a context column that the model reads, such as position=1; may be given several times. Others count as "
          "missing"},
+        {"now", CLI_TEXT, &r->now_text, "TIME",
+         "when items are ranked, in the log's own unit of time, or a date where it has dates: the log counts as it was "
+         "then, later events are left out; default: the time of the latest event"},
         {"device", CLI_TEXT, &r->device_name, "NAME", "auto or cpu"},
         {"threads", CLI_INTEGER, &r->threads, "N", "threads; default: one per core"},
         {"json", CLI_FLAG, &r->json, NULL, "print one JSON object"},
@@ -80,6 +83,7 @@ static bool parse(recommendation *r, int argc, char **argv, int *code)
             "  forage recommend graph.safetensors --data train.txt --history 17,4,256 --exclude-seen\n"
             "  forage recommend mlp.safetensors --data log.csv --user 17 --only 'category=Dog Toy' --exclude 4\n"
             "  forage recommend graph.safetensors --data train.txt --similar-items 17\n"
+            "  forage recommend next.safetensors --data log.csv --user 17 --now 2019-11-24T18:30Z\n"
             "  forage recommend obd.safetensors --data men.csv --context position=1",
         .least = 1,
         .most = 1,
@@ -97,6 +101,8 @@ static bool parse(recommendation *r, int argc, char **argv, int *code)
     else if ((r->users.count > 0) + (r->history.count > 0) + similar(r) > 1)
         *code =
             cli_misused("--user, --history and --similar-items or --similar-users ask different things: one at a time");
+    else if (r->now_text && similar(r))
+        *code = cli_misused("option --now: vectors that are alike are so at any time");
     else
         return true;
     return false;
@@ -118,6 +124,19 @@ static forage_status set_context(recommendation *r, forage_error *error)
     return FORAGE_OK;
 }
 
+/* The log as it was at the moment of --now. */
+static forage_status go_back(recommendation *r, int64_t *now, forage_error *error)
+{
+    if (!r->now_text)
+        return FORAGE_OK;
+    forage_error inner = {0};
+    forage_status status = forage_time_parse(r->now_text, r->dataset, now, &inner);
+    if (status != FORAGE_OK)
+        return forage_fail_at(error, status, r->data, 0, r->dataset->time_name, "option --now: %s", inner.message);
+    (void)forage_dataset_until(r->dataset, *now);
+    return FORAGE_OK;
+}
+
 static bool reads_users(const forage_model *model)
 {
     const forage_schema *schema = forage_model_schema(model);
@@ -131,13 +150,17 @@ static bool reads_users(const forage_model *model)
 static forage_status prepare(recommendation *r, forage_error *error)
 {
     const forage_progress *progress = cli_progress(r->quiet);
+    int64_t now = 0;
     FORAGE_TRY(cli_log_options(&r->read, error));
     if (r->unknown_text)
         FORAGE_TRY(forage_unknown_parse(r->unknown_text, &r->unknown, error));
     FORAGE_TRY(forage_device_open(r->device_name ? r->device_name : "auto", (int)r->threads, &r->device, error));
     FORAGE_TRY(forage_model_load(r->path, &r->device, &r->model, error));
     FORAGE_TRY(forage_dataset_load(r->data, &r->read, progress, &r->dataset, error));
+    FORAGE_TRY(go_back(r, &now, error));
     FORAGE_TRY(forage_model_bind(r->model, r->dataset, r->unknown, r->data, &r->binding, error));
+    if (r->now_text)
+        FORAGE_TRY(forage_binding_time(r->binding, now, error));
     r->reads_history = forage_model_capabilities(forage_model_info_of(r->model)) & FORAGE_READS_HISTORY;
     FORAGE_TRY(set_context(r, error));
     FORAGE_TRY(recommend_filter(r, error));
@@ -316,8 +339,8 @@ static int run(int argc, char **argv)
             json_decref(users);
             code = cli_fail(&error);
         } else if (users) {
-            code = cli_print_json(json_pack("{s:s, s:s, s:I, s:o}", "model", forage_model_info_of(r.model)->name,
-                                            "device", r.device.name, "k", (json_int_t)r.k,
+            code = cli_print_json(json_pack("{s:s, s:s, s:I, s:s?, s:o}", "model", forage_model_info_of(r.model)->name,
+                                            "device", r.device.name, "k", (json_int_t)r.k, "now", r.now_text,
                                             similar(&r) ? "similar" : "users", users));
         } else {
             code = CLI_GOOD;

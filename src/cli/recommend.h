@@ -13,7 +13,7 @@ typedef struct tally {
 
 typedef struct recommendation {
     forage_read_options read;
-    const char *path, *data, *unknown_text, *device_name;
+    const char *path, *data, *unknown_text, *device_name, *now_text;
     cli_list users, context, history, similar_items, similar_users, only, exclude;
     int64_t k, threads;
     bool exclude_seen, exclude_chosen, json, quiet;

@@ -316,26 +316,6 @@ static forage_status add_propensities(data_builder *builder, const forage_rows *
 
 enum { SECONDS_TO_MICROSECONDS = 1000000 };
 
-/* What a time is, by its text. DATA_TIME_NONE: nothing that is understood. */
-static data_time_kind time_of(forage_text text, int64_t *time)
-{
-    double real;
-    if (forage_parse_i64(text.bytes, text.length, time))
-        return DATA_TIME_WHOLE;
-    if (forage_parse_real(text.bytes, text.length, &real)) {
-        if (real == floor(real) && fabs(real) < 9.2e18) {
-            *time = (int64_t)real; /* "978300760.0", "1.5e15" */
-            return DATA_TIME_WHOLE;
-        }
-        double scaled = real * SECONDS_TO_MICROSECONDS;
-        if (!(fabs(scaled) < 9.2e18))
-            return DATA_TIME_NONE;
-        *time = llround(scaled);
-        return DATA_TIME_FRACTION;
-    }
-    return data_parse_iso8601(text.bytes, text.length, time) ? DATA_TIME_CALENDAR : DATA_TIME_NONE;
-}
-
 /* The first number with a fraction after whole ones: all become microseconds. */
 static forage_status whole_to_fraction(data_builder *builder, const forage_rows *rows, size_t c, size_t row,
                                        forage_error *error)
@@ -359,7 +339,7 @@ static forage_status add_times(data_builder *builder, const forage_rows *rows, s
 {
     for (size_t r = 0; r < rows->count; r++) {
         int64_t time = 0;
-        data_time_kind kind = time_of(data_text_at(rows, c, r), &time);
+        data_time_kind kind = data_time_of(data_text_at(rows, c, r), &time);
         if (kind == DATA_TIME_NONE)
             return data_bad_field(builder, rows, c, r, "is neither a number nor a time as 2019-11-24 00:03:13+00:00",
                                   error);

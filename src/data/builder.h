@@ -13,6 +13,9 @@ typedef enum data_time_kind {
     DATA_TIME_CALENDAR, /* dates, kept as microseconds since 1970 */
 } data_time_kind;
 
+/* time.c: what a time is, by its text. DATA_TIME_NONE: nothing that is understood. */
+data_time_kind data_time_of(forage_text text, int64_t *time);
+
 typedef enum data_column_state {
     DATA_UNDECIDED, /* codes so far, all of them numbers */
     DATA_CODES,     /* categorical */

@@ -88,6 +88,41 @@ def test_unknown_items():
     assert all(item != "cape" for item, _ in nobody)
 
 
+def test_now():
+    """--now: the log as it was at that moment, histories and reasons and what was seen."""
+    lines = histories()
+    write_log("log.csv", lines, time=lambda place: 10 + place, shuffle=True)
+    forage("train", "sasrec", "--data", "log.csv", *SHORT, "--output", "seq")
+    call, line = ("--data", "log.csv", "--user", "u7"), lines["u7"]
+    for events in (1, 3, len(line)):
+        answer = forage("recommend", "seq", *call, "--now", 9 + events, "--json").json()
+        assert answer["now"] == str(9 + events) and answer["users"][0]["folded_in"] == events
+        assert ranking(*call, "--now", 9 + events) == ranking("--data", "log.csv", "--history", ",".join(line[:events]))
+        kept = {item for item, _ in ranking(*call, "--now", 9 + events, "--exclude-seen", "--k", 40)}
+        assert not kept & set(line[:events]) and kept >= set(line[events:]) - set(line[:events])
+    assert forage("recommend", "seq", *call, "--json").json()["now"] is None
+    assert ranking(*call, "--now", 1000) == ranking(*call)
+    # What speaks for an item is what was known then: at first nobody had chosen two.
+    assert "because of" in forage("recommend", "seq", *call).out
+    assert "because of" not in forage("recommend", "seq", *call, "--now", 10).out
+    # bst sees how long ago things were.
+    clicks = "".join("%s,%s,%d,2024-03-%02d\n" % (user, item, place % 3 > 0, place + 1) for user, line in lines.items() for place, item in enumerate(line))
+    pathlib.Path("days.csv").write_text("user_id,item_id,clicked,time\n" + clicks)
+    forage("train", "bst", "--data", "days.csv", "--epochs", 2, "--embedding-size", 8, "--layers", "8", "--learning-rate", 0.02, "--output", "seq")
+    days = ("--data", "days.csv", "--user", "u7")
+    then, soon, late = (ranking(*days, "--now", day) for day in ("2024-03-03", "2024-04-01T10:00Z", "2025-04-01"))
+    assert then != soon and soon != late
+    assert ranking(*days, "--now", "2024-03-03T00:30+00:30") == then
+    # Slips.
+    refused("recommend", "seq", *days, "--now", 17, says=["days.csv", "time", "--now", "'17' is a number", "dates"], code=2)
+    refused("recommend", "seq", *days, "--now", "noon", says=["--now", "'noon'", "neither a number nor a time"], code=2)
+    refused("recommend", "seq", *days, "--now", "2023-12-31", says=["--now", "before all events"], code=2)
+    refused("recommend", "seq", "--data", "log.csv", "--similar-items", "i3", "--now", 12, says=["--now"], code=2)
+    write_log("timeless.csv", lines)
+    forage("train", "sasrec", "--data", "log.csv", *SHORT, "--output", "seq")
+    refused("recommend", "seq", "--data", "timeless.csv", "--user", "u7", "--now", 5, says=["timeless.csv", "--now", "no times"], code=2)
+
+
 def test_evaluation_sees_the_past_alone():
     """What evaluate says is what recommend --history does with all that came before, and nothing more."""
     lines = histories()

@@ -251,6 +251,96 @@ static void test_times(void **state)
         assert_false(data_parse_iso8601(bad[i], strlen(bad[i]), &time));
 }
 
+static void moment_refused(const char *text, const forage_dataset *log, const char *says)
+{
+    forage_error error = {0};
+    int64_t time;
+    assert_int_equal(forage_time_parse(text, log, &time, &error), FORAGE_INVALID);
+    if (!strstr(error.message, says))
+        fail_msg("'%s' is not in '%s'", says, error.message);
+}
+
+static int64_t moment(const char *text, const forage_dataset *log)
+{
+    int64_t time = 0;
+    assert_int_equal(forage_time_parse(text, log, &time, NULL), FORAGE_OK);
+    return time;
+}
+
+static void test_moments(void **state)
+{
+    (void)state;
+    forage_dataset *log = load("log.csv", "item,ts\na,5\nb,7\n", NULL);
+    assert_int_equal(moment("5", log), 5);
+    assert_int_equal(moment("6.0", log), 6);
+    assert_int_equal(moment("1e3", log), 1000);
+    moment_refused("4", log, "'4' is before all events of the log");
+    moment_refused("", log, "'' is neither a number nor a time");
+    moment_refused("nan", log, "neither a number nor a time");
+    moment_refused("5 o'clock", log, "neither a number nor a time");
+    moment_refused("2019-11-24", log, "is a date, but the log's times are numbers");
+    forage_dataset_free(log);
+    log = load("log.csv", "item,ts\na,5\nb,6.25\n", NULL);
+    assert_int_equal(moment("6.5", log), 6500000);
+    moment_refused("4.5", log, "before all events");
+    forage_dataset_free(log);
+    log = load("log.csv", "item,ts\na,1970-01-02\nb,1970-01-03T12:00Z\n", NULL);
+    assert_int_equal(moment("1970-01-02", log), INT64_C(86400000000));
+    assert_int_equal(moment("1970-01-02T01:00+01:00", log), INT64_C(86400000000));
+    moment_refused("1970-01-02T00:59+01:00", log, "before all events");
+    moment_refused("86400000000", log, "is a number, but the log's times are dates");
+    forage_dataset_free(log);
+    log = load("log.csv", "item\na\n", NULL);
+    moment_refused("5", log, "has no times");
+    assert_int_equal(forage_dataset_until(log, -5), 0);
+    assert_int_equal(log->count, 1);
+    forage_dataset_free(log);
+}
+
+/* All columns lose the same rows, the parts each their own. */
+static void test_as_it_was(void **state)
+{
+    static const char header[] = "user,item,time,clicked,propensity,place,height\n";
+    char files[3][200];
+    (void)state;
+    (void)snprintf(files[0], sizeof files[0], "%su1,a,5,1,0.5,x,1.5\nu2,b,9,0,0.25,y,2.5\nu1,c,6,0,0.125,z,\n", header);
+    (void)snprintf(files[1], sizeof files[1], "%su3,a,7,1,0.5,x,4.5\nu2,d,8,1,0.75,y,5.5\n", header);
+    (void)snprintf(files[2], sizeof files[2], "%su1,b,10,1,0.5,x,6.5\n", header);
+    const forage_read_options options = {.validation = file_of("validation.csv", files[1], strlen(files[1])),
+                                         .test = file_of("test.csv", files[2], strlen(files[2])),
+                                         .context = "place,height"};
+    forage_dataset *log = load("log.csv", files[0], &options);
+    assert_int_equal(forage_dataset_until(log, 10), 0);
+    assert_int_equal(forage_dataset_until(log, 7), 3);
+    assert_int_equal(forage_dataset_validate(log, NULL), FORAGE_OK);
+    assert_int_equal(log->count, 3);
+    assert_int_equal(log->train_rows, 2);
+    assert_int_equal(log->validation_rows, 1);
+    assert_int_equal(log->test_rows, 0);
+    static const struct {
+        const char *user, *item, *place;
+        int64_t time;
+        float value, propensity, height;
+    } rows[] = {
+        {"u1", "a", "x", 5, 1, 0.5F, 1.5F}, {"u1", "c", "z", 6, 0, 0.125F, NAN}, {"u3", "a", "x", 7, 1, 0.5F, 4.5F}};
+    const forage_column *place = forage_table_find(&log->context, "place"),
+                        *height = forage_table_find(&log->context, "height");
+    for (size_t row = 0; row < 3; row++) {
+        char buffer[24];
+        assert_string_equal(forage_vocabulary_id(log->users, log->user[row], buffer, NULL), rows[row].user);
+        assert_string_equal(forage_vocabulary_id(log->items, log->item[row], buffer, NULL), rows[row].item);
+        assert_string_equal(forage_vocabulary_id(place->vocabulary, place->codes[row], buffer, NULL), rows[row].place);
+        assert_int_equal(log->time[row], rows[row].time);
+        assert_true(log->value[row] == rows[row].value && log->propensity[row] == rows[row].propensity);
+        assert_true(row == 1 ? isnan(height->values[row]) : height->values[row] == rows[row].height);
+    }
+    assert_int_equal(forage_vocabulary_count(log->items), 4); /* who came later is known all the same */
+    assert_int_equal(forage_dataset_until(log, 0), 3);
+    assert_int_equal(log->count, 0);
+    assert_int_equal(forage_dataset_validate(log, NULL), FORAGE_OK);
+    forage_dataset_free(log);
+}
+
 static void test_lists(void **state)
 {
     (void)state;
@@ -507,6 +597,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_simulated_log), cmocka_unit_test(test_names_and_types),
         cmocka_unit_test(test_late_text),     cmocka_unit_test(test_times),
+        cmocka_unit_test(test_moments),       cmocka_unit_test(test_as_it_was),
         cmocka_unit_test(test_lists),         cmocka_unit_test(test_further_files),
         cmocka_unit_test(test_bad_input),     cmocka_unit_test(test_permuted_splits),
         cmocka_unit_test(test_splits),
