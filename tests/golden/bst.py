@@ -2,17 +2,22 @@
 """Numbers of bst from PyTorch (Debian: python3-torch), for tests/unit/test_bst.c.
 
     bst.py write FOLDER      writes the golden file (FOLDER: tests/golden)
+    bst.py test PROGRAM      reads models that the test program fits and saves, and scores its log with them
 
-bst.safetensors: one small log of impressions, and four models over it.
+bst.safetensors: one small log of impressions, and six models over it.
     past.offsets, .item, .category, .price, .reward, .time, .begin, .end     what came before each example
     item, category, price, gender, age, device, reward, time                 the examples
     a.*  tokens added up, positions are times, the target's output alone, clicks alone are history
     b.*  tokens side by side, positions are places, all outputs side by side, refusals are history too; two blocks
     c.*  no transformer: the mean of the history beside the target
     d.*  the means of what was chosen and of what was refused
+    e.*  tokens added up, positions are places, the mean of all outputs; two blocks
+    f.*  tokens side by side, positions are times, the target's output alone, refusals are history too
 Of each: the weights under the names of our checkpoints, "logits", "loss" (the mean), and "grad." + name for each weight.
 """
+import subprocess
 import sys
+import tempfile
 
 try:
     import numpy as np
@@ -22,7 +27,7 @@ except ImportError:
     print("python3-torch is not here: skipped")
     sys.exit(77)
 
-from embedding_mlp import write_safetensors
+from embedding_mlp import read_safetensors, write_safetensors
 
 ITEMS, CATEGORIES, GENDERS, DEVICES, USERS, EVENTS, EXAMPLES = 9, 4, 2, 3, 6, 40, 37
 SETTINGS = {
@@ -34,6 +39,19 @@ SETTINGS = {
               heads=1, inner=1, layers=[6, 3]),
     "d": dict(width=5, combine="sum", position=None, output="means-of-history", history="all", length=6, blocks=0,
               heads=1, inner=1, layers=[6, 3]),
+    "e": dict(width=6, combine="sum", position="order", output="mean", history="positive", length=5, blocks=2,
+              heads=3, inner=7, layers=[6]),
+    "f": dict(width=4, combine="concat", position="time", output="target", history="all", length=6, blocks=1,
+              heads=4, inner=9, layers=[7, 4]),
+}
+# What the test program saves, of the log's items alone.
+SAVED = {
+    "a": dict(width=12, combine="sum", position="time", output="target", history="positive", length=12, blocks=1,
+              heads=3, inner=20, layers=[8, 6]),
+    "b": dict(width=8, combine="concat", position="order", output="concat", history="all", length=6, blocks=2,
+              heads=2, inner=11, layers=[9]),
+    "c": dict(width=8, combine="sum", position="time", output="mean", history="positive", length=5, blocks=1,
+              heads=2, inner=9, layers=[5]),
 }
 
 
@@ -103,7 +121,7 @@ class Model(nn.Module):
             layer = nn.TransformerEncoderLayer(token, s["heads"], s["inner"], dropout=0.0, batch_first=True,
                                                activation=nn.functional.leaky_relu)
             self.encoder = nn.TransformerEncoder(layer, s["blocks"], enable_nested_tensor=False)
-        slots = {"target": 1, "concat": s["length"] + 1, "mean-of-history": 2, "means-of-history": 3}[s["output"]]
+        slots = {"target": 1, "mean": 1, "concat": s["length"] + 1, "mean-of-history": 2, "means-of-history": 3}[s["output"]]
         self.mlp = Layers(s["width"], slots * token, s["layers"])
         self.token = token
 
@@ -144,6 +162,8 @@ class Model(nn.Module):
         h = self.encoder(x[None])[0]
         if s["output"] == "target":
             return h[-1]
+        if s["output"] == "mean":
+            return h.mean(dim=0)
         return torch.cat([torch.zeros((s["length"] + 1 - len(h)) * self.token), h.flatten()])
 
     def forward(self, log):
@@ -170,9 +190,86 @@ def write(folder):
     write_safetensors(f"{folder}/bst.safetensors", tensors)
 
 
+class Saved(nn.Module):
+    """A model of items alone, under the names of our files."""
+
+    def __init__(self, s, items):
+        super().__init__()
+        self.s, self.items = s, items
+        refusals = s["history"] == "all"
+        self.item_embedding = nn.Embedding((2 if refusals else 1) * items, s["width"])
+        if s["position"] == "time":
+            self.sequence_time = nn.Embedding(66, s["width"])
+        else:
+            self.sequence_position = nn.Embedding(s["length"] + 1, s["width"])
+        if refusals:
+            self.sequence_outcome = nn.Embedding(3, s["width"])
+        self.token = s["width"] * ((3 if refusals else 2) if s["combine"] == "concat" else 1)
+        layer = nn.TransformerEncoderLayer(self.token, s["heads"], s["inner"], dropout=0.0, batch_first=True,
+                                           activation=nn.functional.leaky_relu)
+        self.encoder = nn.TransformerEncoder(layer, s["blocks"], enable_nested_tensor=False)
+        columns = [self.token * (s["length"] + 1 if s["output"] == "concat" else 1)] + s["layers"]
+        self.mlp = nn.Module()
+        for i in range(len(s["layers"])):
+            setattr(self.mlp, f"fc{i + 1}", nn.Linear(columns[i], columns[i + 1]))
+        self.mlp.output = nn.Linear(columns[-1], 1)
+
+    def forward(self, log, row):
+        s = self.s
+        past = [e for e in np.flatnonzero((log["user"] == log["user"][row]) & (log["time"] < log["time"][row]))
+                if s["history"] == "all" or log["value"][e]]
+        past = sorted(past, key=lambda e: log["time"][e])[-s["length"]:]
+        refused = torch.tensor([int(s["history"] == "all" and not log["value"][e]) for e in past] + [0])
+        items = torch.tensor([log["item"][e] for e in past] + [log["item"][row]])
+        parts = [self.item_embedding(items + self.items * refused)]
+        if s["position"] == "time":
+            gaps = [1 + int(np.floor(np.log2(1 + log["time"][row] - log["time"][e]))) for e in past]
+            parts.append(self.sequence_time(torch.tensor(gaps + [0])))
+        else:
+            parts.append(self.sequence_position(torch.arange(len(past), -1, -1)))
+        if s["history"] == "all":
+            parts.append(self.sequence_outcome(torch.tensor([1 + int(log["value"][e]) for e in past] + [0])))
+        x = torch.cat(parts, dim=1) if s["combine"] == "concat" else sum(parts)
+        h = self.encoder(x[None])[0]
+        if s["output"] == "concat":
+            z = torch.cat([torch.zeros((s["length"] + 1 - len(h)) * self.token), h.flatten()])
+        else:
+            z = h[-1] if s["output"] == "target" else h.mean(dim=0)
+        for i in range(len(s["layers"])):
+            z = nn.functional.leaky_relu(getattr(self.mlp, f"fc{i + 1}")(z), 0.01)
+        return torch.sigmoid(self.mlp.output(z))[0]
+
+
+def check(settings, checkpoint, expected):
+    """The program's settings are those of tests/unit/test_bst.c."""
+    tensors, log = read_safetensors(checkpoint), read_safetensors(expected)
+    model = Saved(settings, int(log["item"].max()) + 1)
+    model.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()}, strict=True)
+    model.eval()
+    with torch.no_grad():
+        rows = range(0, len(log["item"]), 7)
+        worst = max(abs(float(model(log, row)) - float(log["scores"][row])) for row in rows)
+    spread = float(log["scores"].max() - log["scores"].min())
+    print(f"largest difference of a probability: {worst:.3g}; they span {spread:.3g}")
+    return worst < 2e-5 and spread > 0.1
+
+
+def test(program):
+    with tempfile.TemporaryDirectory() as scratch:
+        files = [scratch + "/model.safetensors", scratch + "/scores.safetensors"]
+        good = True
+        for key, settings in SAVED.items():
+            subprocess.run([program, key, *files], check=True)
+            good = check(settings, *files) and good
+    return 0 if good else 1
+
+
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     if len(sys.argv) == 3 and sys.argv[1] == "write":
         write(sys.argv[2])
+    elif len(sys.argv) == 3 and sys.argv[1] == "test":
+        sys.exit(test(sys.argv[2]))
     else:
         print(__doc__)
         sys.exit(2)

@@ -2,6 +2,9 @@
  * test_bst.c: the behaviour sequence transformer: forward and backward against PyTorch's numbers, the same bytes for
  * any number of threads, no look into the future, and that it learns what only a history tells.
  *
+ *     test_bst                              runs the tests
+ *     test_bst MODEL CHECKPOINT SCORES      fits model a, b or c, writes it, and the log with its scores, for PyTorch
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <setjmp.h>
@@ -15,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "learned.h"
 #include "model/bst.h"
 #include "model/front.h"
 
@@ -266,6 +270,10 @@ static void forward_and_backward_are_pytorchs(void **state)
               "inner=9 layers=8"},
         {"c", "embedding-size=5 encoder=mean max-length=6 layers=6,3"},
         {"d", "embedding-size=5 encoder=mean history=all max-length=6 layers=6,3"},
+        {"e",
+         "embedding-size=6 combine=sum position=order readout=mean max-length=5 blocks=2 heads=3 inner=7 layers=6"},
+        {"f", "embedding-size=4 combine=concat position=time readout=target history=all max-length=6 heads=4 inner=9 "
+              "layers=7,4"},
     };
     static const bst_settings plain = {.mlp = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}};
     for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
@@ -296,6 +304,119 @@ static void forward_and_backward_are_pytorchs(void **state)
         compare_gradients(&f, name, &plain, (double)loss);
         close_fixture(&f);
     }
+}
+
+/* ---- differences of the loss ------------------------------------------------------------------- */
+
+/* Ones where the state's tables have weights. */
+static float *learned_of_tables(const model_state *state)
+{
+    float *learned = array(state->value_count, sizeof *learned);
+    for (size_t t = 0; t < state->table_count; t++) {
+        const bst_table *table = &state->tables[t];
+        for (size_t i = 0; i < table->rows * table->width; i++)
+            learned[table->offset + i] = 1;
+    }
+    return learned;
+}
+
+/* How often the gradient's share of random directions is not what the loss on both sides says, in ten: a step may cross
+ * an edge of the activation. Every kind of dropout is that of the step, the same in all three. */
+static size_t count_off(fixture *f, bst_trainer *trainer, float *values, size_t count, const float *learned,
+                        const float *gradient, float *const unwanted[3])
+{
+    const double step = 5e-5;
+    forage_rng rng;
+    float *direction = array(count, sizeof *direction), *kept = array(count, sizeof *kept);
+    size_t off = 0;
+    forage_rng_seed(&rng, count);
+    memcpy(kept, values, count * sizeof *kept);
+    for (int n = 0; n < 10; n++) {
+        double along = 0, square = 1e-30, losses[2];
+        for (size_t i = 0; i < count; i++) {
+            direction[i] = learned[i] != 0 ? (float)forage_rng_normal(&rng) : 0;
+            square += (double)direction[i] * (double)direction[i];
+            assert_true(learned[i] != 0 || gradient[i] == 0);
+        }
+        for (size_t i = 0; i < count; i++) {
+            direction[i] /= (float)sqrt(square / (double)count); /* about 1 each */
+            along += (double)direction[i] * (double)gradient[i];
+        }
+        for (int side = 0; side < 2; side++) {
+            for (size_t i = 0; i < count; i++)
+                values[i] = kept[i] + (float)(side ? step : -step) * direction[i];
+            bst_refresh(f->state);
+            losses[side] = bst_trainer_gradient(trainer, &f->examples, f->rows, EXAMPLES, 9, unwanted[0], unwanted[1],
+                                                unwanted[2]) /
+                           EXAMPLES;
+        }
+        double slope = (losses[1] - losses[0]) / (2 * step);
+        off += !(fabs(slope - along) < 0.02 * fabs(along) + 2e-3);
+        assert_true(along != 0);
+        memcpy(values, kept, count * sizeof *kept);
+        bst_refresh(f->state);
+    }
+    forage_free(direction);
+    forage_free(kept);
+    return off;
+}
+
+static void gradients_are_differences_of_the_loss(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {
+        "embedding-size=6 position=time max-length=5 inner=11 layers=7,5",
+        "embedding-size=4 combine=concat readout=concat history=all max-length=4 blocks=2 heads=4 inner=9 layers=8",
+        "embedding-size=6 readout=mean position=order history=all max-length=6 heads=3 inner=9 layers=8",
+        "embedding-size=5 encoder=mean max-length=6 layers=6,3",
+        "embedding-size=5 encoder=mean history=all max-length=6 layers=6,3",
+        "embedding-size=5 encoder=none layers=6,3",
+    };
+    enum { SETTINGS = sizeof settings / sizeof settings[0] };
+    size_t off = 0;
+    for (size_t i = 0; i < 2 * SETTINGS; i++) {
+        const bst_settings dropped = {.mlp = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .dropout = 0.2},
+                                      .dropout = 0.3,
+                                      .embedding_dropout = 0.25,
+                                      .crop = 0.4},
+                           plain = {.mlp = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}};
+        fixture f;
+        forage_error error = {0};
+        forage_rng rng;
+        bst_trainer *trainer;
+        open_fixture(&f, settings[i / 2], 2);
+        model_state *s = f.state;
+        size_t counts[3] = {s->value_count, s->encoder ? s->encoder->value_count : 0, s->mlp->value_count};
+        float *values[3] = {s->values, s->encoder ? s->encoder->values : NULL, s->mlp->values};
+        float *learned[3] = {learned_of_tables(s), s->encoder ? learned_of(s->encoder) : NULL, learned_of_mlp(s->mlp)};
+        float *gradient[3], *unwanted[3];
+        forage_rng_seed(&rng, i);
+        for (size_t k = 0; k < 3; k++) {
+            gradient[k] = array(counts[k], sizeof(float));
+            unwanted[k] = array(counts[k], sizeof(float));
+            for (size_t v = 0; v < counts[k]; v++) /* so that no gradient is tiny */
+                values[k][v] += learned[k][v] * (float)(0.2 * forage_rng_normal(&rng));
+        }
+        bst_refresh(s);
+        must(bst_trainer_create(s, i % 2 ? &dropped : &plain, EXAMPLES, 2, &trainer, &error), &error);
+        (void)bst_trainer_gradient(trainer, &f.examples, f.rows, EXAMPLES, 9, gradient[0], gradient[1], gradient[2]);
+        for (size_t k = 0; k < 3; k++) {
+            size_t wrong =
+                counts[k] ? count_off(&f, trainer, values[k], counts[k], learned[k], gradient[k], unwanted) : 0;
+            if (wrong > 3)
+                fail_msg("%s: weights %zu: %zu of 10 slopes are not the gradient's", settings[i / 2], k, wrong);
+            off += wrong;
+        }
+        for (size_t k = 0; k < 3; k++) {
+            forage_free(gradient[k]);
+            forage_free(unwanted[k]);
+            forage_free(learned[k]);
+        }
+        bst_trainer_free(trainer);
+        close_fixture(&f);
+    }
+    if (off > 2 * SETTINGS * 30 / 20)
+        fail_msg("%zu slopes are not the gradient's", off);
 }
 
 /* ---- the same bytes --------------------------------------------------------------------------- */
@@ -586,10 +707,53 @@ static void impossible_settings_are_refused(void **state)
     }
 }
 
-int main(void)
+/* ---- for PyTorch to read ---------------------------------------------------------------------- */
+
+static int write_files(const char *which, const char *checkpoint, const char *path)
 {
+    static const char *const settings[] = {
+        "embedding-size=12 heads=3 max-length=12 inner=20 layers=8,6 position=time epochs=12 batch-size=32 "
+        "learning-rate=0.01",
+        "embedding-size=8 combine=concat position=order readout=concat history=all blocks=2 heads=2 inner=11 "
+        "max-length=6 layers=9 epochs=12 batch-size=32 learning-rate=0.01",
+        "embedding-size=8 readout=mean heads=2 max-length=5 inner=9 layers=5 position=time epochs=12 batch-size=32 "
+        "learning-rate=0.01",
+    };
+    static float mean[VISITS];
+    static int64_t user[VISITS], item[VISITS], value[VISITS];
+    const size_t count = VISITS;
+    forage_error error = {0};
+    nn_checkpoint *file = NULL;
+    assert_true(which[0] >= 'a' && which[0] <= 'c');
+    forage_dataset *log = visits();
+    forage_model *model = fit_visits(log, settings[which[0] - 'a'], NULL);
+    must(forage_model_save(model, checkpoint, &error), &error);
+    score_visits(model, log, mean);
+    for (size_t row = 0; row < VISITS; row++) {
+        user[row] = log->user[row];
+        item[row] = log->item[row];
+        value[row] = log->value[row] > 0;
+    }
+    must(nn_checkpoint_create(&file, &error), &error);
+    must(nn_checkpoint_add(file, "scores", NN_F32, 1, &count, mean, &error), &error);
+    must(nn_checkpoint_add(file, "user", NN_I64, 1, &count, user, &error), &error);
+    must(nn_checkpoint_add(file, "item", NN_I64, 1, &count, item, &error), &error);
+    must(nn_checkpoint_add(file, "value", NN_I64, 1, &count, value, &error), &error);
+    must(nn_checkpoint_add(file, "time", NN_I64, 1, &count, log->time, &error), &error);
+    must(nn_checkpoint_save(file, path, &error), &error);
+    nn_checkpoint_free(file);
+    forage_model_free(model);
+    forage_dataset_free(log);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4)
+        return write_files(argv[1], argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_and_backward_are_pytorchs),
+        cmocka_unit_test(gradients_are_differences_of_the_loss),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
         cmocka_unit_test(what_comes_later_changes_nothing),
         cmocka_unit_test(a_history_tells_what_nothing_else_does),
