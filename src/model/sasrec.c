@@ -52,10 +52,10 @@ static const forage_param params[] = {
      "probability of dropping a number while training: inputs, attention, inner units, outputs of layers; below 0: "
      "0.2, "
      "but 0.5 in a log of 1000 items and more with fewer than 64 events each"},
-    {"epochs", FORAGE_PARAM_INTEGER, "60", 1, 100000, NULL, "passes over all histories"},
+    {"epochs", FORAGE_PARAM_INTEGER, "100", 1, 100000, NULL, "passes over all histories"},
     {"batch-size", FORAGE_PARAM_INTEGER, "0", 0, 1 << 16, NULL,
-     "histories (or parts of them) per step; 0: 128, but in a small log as many as make 64 steps an epoch, and at "
-     "least 4"},
+     "histories (or parts of them) per step; 0: 128, but of long ones as many as have 2048 items, in a small log as "
+     "many as make 64 steps an epoch, and at least 4"},
     {"learning-rate", FORAGE_PARAM_REAL, "0.001", 0, 10, NULL, "step size of Adam"},
     {"schedule", FORAGE_PARAM_CHOICE, "constant", 0, 0, "constant|linear|cosine",
      "how the learning rate falls over the epochs (or the minutes that there are), to final-rate of itself"},

@@ -19,6 +19,7 @@ enum {
     STEPS_PER_CALL = 4, /* so that someone who waits is heard */
     AVERAGED = 512,     /* histories behind the average */
     USUAL_BATCH = 128,
+    USUAL_TOKENS = 2048, /* of a step: long histories make a batch of 128 so large that an epoch has too few steps */
     SMALL_BATCH = 4,
     SMALL_STEPS = 64, /* of an epoch at least, where batches would not become too small */
 };
@@ -69,15 +70,18 @@ static const uint32_t *items_of(const model_state *state, const forage_past *pas
     return past->codes[state->item_field];
 }
 
-/* The parts of all histories; with `parts` NULL only counts them. */
-static size_t list_parts(const model_state *state, const forage_past *past, bool all, sasrec_part *parts)
+/* The parts of all histories, and how many inputs they have together; with `parts` NULL only counts them. */
+static size_t list_parts(const model_state *state, const forage_past *past, bool all, sasrec_part *parts,
+                         size_t *tokens)
 {
     size_t count = 0;
+    *tokens = 0;
     for (size_t s = 0; s < past->sequences; s++) {
         size_t begin = past->offsets[s], left = past->offsets[s + 1] - begin;
         for (left = left ? left - 1 : 0; left > 0; count++) {
             size_t take = left < state->length ? left : state->length;
             left -= take;
+            *tokens += take;
             if (parts)
                 parts[count] = (sasrec_part){.items = items_of(state, past) + begin + left, .count = (uint32_t)take};
             if (!all)
@@ -92,11 +96,15 @@ static bool takes_all_parts(const model_state *state)
     return strcmp(forage_params_text(state->params, "parts"), "all") == 0;
 }
 
-static size_t batch_size(const model_state *state, size_t parts)
+/* Histories of a step. Where the parameter leaves it to the log: the usual number, but fewer of long ones, and in a
+ * small log. */
+static size_t batch_size(const model_state *state, size_t parts, size_t tokens)
 {
     size_t batch = (size_t)forage_params_integer(state->params, "batch-size");
     if (batch == 0) {
+        size_t by_tokens = tokens ? (size_t)((double)USUAL_TOKENS * (double)parts / (double)tokens) : USUAL_BATCH;
         batch = parts / SMALL_STEPS;
+        batch = batch < by_tokens ? batch : by_tokens;
         batch = batch < SMALL_BATCH ? SMALL_BATCH : batch > USUAL_BATCH ? USUAL_BATCH : batch;
     }
     return batch < parts ? batch : parts;
@@ -160,7 +168,8 @@ double sasrec_fit_memory(const model_setup *setup, const model_fit_input *input)
     if (!past || sasrec_measure(setup, &sizes, &spec, NULL) != FORAGE_OK ||
         nn_encoder_create(&spec, setup->device->isa, &sizes.encoder, NULL) != FORAGE_OK)
         return 0;
-    size_t parts = list_parts(&sizes, past, takes_all_parts(&sizes), NULL), batch = batch_size(&sizes, parts);
+    size_t tokens, parts = list_parts(&sizes, past, takes_all_parts(&sizes), NULL, &tokens);
+    size_t batch = batch_size(&sizes, parts, tokens);
     double events = (double)past->offsets[past->sequences], items = (double)sizes.items;
     double table = (items + (double)sizes.length) * (double)sizes.pitch * 4 + (double)sizes.encoder->value_count * 4;
     double bytes = table * 2 + (double)parts * (4 + sizeof(sasrec_part)) + (needs_owned(&sizes) ? 4 * events : 0) +
@@ -196,13 +205,14 @@ static forage_status read_params(model_fit *fit, forage_error *error)
     fit->epochs = (size_t)forage_params_integer(values, "epochs");
     fit->patience = (size_t)forage_params_integer(values, "patience");
     fit->rate = model_rate_read(values);
-    fit->part_count = list_parts(state, fit->input->train->past, takes_all_parts(state), NULL);
+    size_t tokens;
+    fit->part_count = list_parts(state, fit->input->train->past, takes_all_parts(state), NULL, &tokens);
     if (fit->part_count == 0)
         return forage_fail(error, FORAGE_FORMAT,
                            "no user has two training rows with a value above 0: there is nothing that comes next");
     if (fit->part_count > UINT32_MAX - 1)
         return forage_fail(error, FORAGE_UNSUPPORTED, "%zu histories are more than sasrec can number", fit->part_count);
-    fit->batch = batch_size(state, fit->part_count);
+    fit->batch = batch_size(state, fit->part_count, tokens);
     fit->steps = (fit->part_count + fit->batch - 1) / fit->batch;
     return FORAGE_OK;
 }
@@ -241,7 +251,8 @@ forage_status sasrec_fit_begin(model_state *state, const model_fit_input *input,
         status = out_of_memory(error);
         goto fail;
     }
-    (void)list_parts(state, input->train->past, takes_all_parts(state), made->parts);
+    size_t tokens;
+    (void)list_parts(state, input->train->past, takes_all_parts(state), made->parts, &tokens);
     if (made->owned)
         list_owned(made);
     FORAGE_TRY_GOTO(sasrec_negatives_create(state, input->train->past, &made->negatives, error), fail);
