@@ -217,6 +217,32 @@ static void patience_stops_and_keeps_the_best(void **state)
     forage_dataset_free(log);
 }
 
+/* Histories of a step, where the log decides: 64 steps and more in a small log, about 2,048 items a step of long ones.
+ */
+static void the_log_sets_the_batch_size(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t users, length, batch;
+    } cases[] = {{640, 12, 10}, {640, 257, 8}, {100, 5, 4}};
+    forage_error error = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        forage_dataset *log = walks(cases[i].users, 20, cases[i].length);
+        double losses[3];
+        for (size_t j = 0; j < 3; j++) {
+            char params[120];
+            (void)snprintf(params, sizeof params, "epochs=1 embedding-size=8 blocks=1 max-length=256 batch-size=%zu",
+                           j == 0 ? 0 : cases[i].batch + j - 1);
+            task t = {.kind = "sasrec", .log = log, .params = params};
+            must(fit(&t, &error), &error);
+            losses[j] = t.report.epochs[0].train_loss;
+            release(&t);
+        }
+        assert_true(losses[0] == losses[1] && losses[0] != losses[2]);
+        forage_dataset_free(log);
+    }
+}
+
 static void a_limit_of_time_ends_it(void **state)
 {
     (void)state;
@@ -519,6 +545,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(the_state_of_another_order_is_refused),
         cmocka_unit_test(patience_stops_and_keeps_the_best),
+        cmocka_unit_test(the_log_sets_the_batch_size),
         cmocka_unit_test(a_limit_of_time_ends_it),
         cmocka_unit_test(logs_without_a_next_item_are_refused),
         cmocka_unit_test(times_make_the_order),
