@@ -58,8 +58,8 @@ static const forage_param params[] = {
      "epochs without a lower validation loss before stopping; 0: never stop early, keep the last weights"},
     {"weight-decay", FORAGE_PARAM_REAL, "0", 0, 100, NULL, "weight decay of the transformer and the layers"},
     {"embedding-decay", FORAGE_PARAM_REAL, "-1", -1, 100, NULL,
-     "weight decay of the embeddings; below 0: 0, but 0.001 (combine concat: 0.0001) in a log of 1000 items and more "
-     "with fewer than 64 rows each"},
+     "weight decay of the embeddings; below 0: 0, but 0.001 in a log of 1000 items and more with fewer than 64 rows "
+     "each"},
     {"decay", FORAGE_PARAM_CHOICE, "l2", 0, 0, "l2|decoupled",
      "l2: a term of the gradient, as torch.optim.Adam; decoupled: shrinks the weights, as AdamW"},
     {"embedding-updates", FORAGE_PARAM_CHOICE, "dense", 0, 0, "dense|lazy",

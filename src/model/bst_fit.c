@@ -79,15 +79,13 @@ static bool fit_allocate(model_fit *fit)
     return fit->order && fit->chunk_losses && fit->scratch;
 }
 
-/* Where the parameter leaves it to the log. With as much as tokens whose parts are added up can bear, those whose parts
- * stand side by side go to zero before the layers above have learned anything, and nothing ever comes back. */
+/* Where the parameter leaves it to the log. */
 static double table_decay(const model_state *state, size_t events)
 {
     double given = forage_params_real(state->params, "embedding-decay");
     size_t id = model_schema_id(state->schema, FORAGE_OF_ITEM);
     bool sparse = id != SIZE_MAX && model_log_is_sparse(state->schema->fields[id].cardinality, events);
-    bool side_by_side = strcmp(forage_params_text(state->params, "combine"), "concat") == 0;
-    return given >= 0 ? given : !sparse ? 0 : side_by_side ? 0.0001 : 0.001;
+    return given >= 0 ? given : sparse ? 0.001 : 0;
 }
 
 static bst_settings read_settings(const forage_params *values, double embedding_decay)
