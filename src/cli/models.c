@@ -21,6 +21,14 @@ static const struct {
 
 enum { CAPABILITIES = sizeof capabilities / sizeof capabilities[0] };
 
+/* What a person is told. Models that know everybody by their history have no vectors of users. */
+static const char *text_of(size_t capability, unsigned can)
+{
+    if (capabilities[capability].bit == FORAGE_HAS_EMBEDDINGS && (can & FORAGE_READS_HISTORY))
+        return "has vectors for items";
+    return capabilities[capability].text;
+}
+
 static json_t *model_json(const forage_model_info *info)
 {
     json_t *able = json_array();
@@ -40,7 +48,7 @@ static void print_model(const forage_model_info *info)
     printf("%s (version %u): %s\n", info->name, info->version, info->summary);
     for (size_t c = 0; c < CAPABILITIES; c++) {
         if (can & capabilities[c].bit)
-            printf("  * %s\n", capabilities[c].text);
+            printf("  * %s\n", text_of(c, can));
     }
     cli_print_params(&info->table);
 }

@@ -40,8 +40,7 @@ static bool parse(recommendation *r, int argc, char **argv, int *code)
          "for whom; may be given several times. Not needed where the model reads no user"},
         {"history", CLI_LIST, &r->history, "ITEM,...",
          "for someone of whom nothing is known but these items of the log, joined by commas, the oldest first (a model "
-         "of "
-         "sequences goes by their order); not every model can"},
+         "of sequences goes by their order); '' for someone who has met nothing yet; not every model can"},
         {"similar-items", CLI_LIST, &r->similar_items, "ITEM",
          "instead: the items whose vectors are most like this one's, by cosine; may be given several times"},
         {"similar-users", CLI_LIST, &r->similar_users, "ID", "the same for users"},
@@ -277,6 +276,8 @@ static void print_heading(const recommendation *r, const char *id, bool known, b
         printf(" is new to the model: by %zu item%s of the log\n", folded, folded == 1 ? "" : "s");
     else if (id)
         printf("%s\n", skip ? " is unknown: skipped" : !known ? " is unknown: what the average user gets" : "");
+    else if (r->history.count && !r->listed_count)
+        printf("someone of whom nothing is known\n");
     else if (r->history.count)
         printf("someone who has met %zu item%s%s\n", r->listed_count, r->listed_count == 1 ? "" : "s",
                past_known(r) ? "" : ", none of which the model knows: what the average user gets");

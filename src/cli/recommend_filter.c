@@ -6,12 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char BLANKS[] = " \t";
+
+/* Numbers that only fill a gap among the items' ids are no items. */
+static bool has_item(const recommendation *r, const char *id, size_t length, uint32_t *item)
+{
+    *item = forage_vocabulary_find(r->dataset->items, id, length);
+    return *item != FORAGE_NONE && (!r->dataset->item_known || r->dataset->item_known[*item]);
+}
+
 /* An item that the log has; the message names the option. */
 static forage_status find_item(const recommendation *r, const char *option, const char *id, size_t length,
                                uint32_t *item, forage_error *error)
 {
-    *item = forage_vocabulary_find(r->dataset->items, id, length);
-    if (*item != FORAGE_NONE && (!r->dataset->item_known || r->dataset->item_known[*item]))
+    if (has_item(r, id, length, item))
         return FORAGE_OK;
     return forage_fail_at(error, FORAGE_UNKNOWN, r->data, 0, r->dataset->item_name,
                           "option --%s: there is no item '%.*s' in the log", option, (int)(length < 100 ? length : 100),
@@ -34,6 +42,30 @@ static size_t commas(const char *text)
     return count;
 }
 
+/* An item of --history, without the blanks around it, unless its id has some. */
+static forage_status add_to_history(recommendation *r, const char *text, size_t length, forage_error *error)
+{
+    uint32_t *item = &r->past[r->past_count];
+    if (!has_item(r, text, length, item)) {
+        size_t before = strspn(text, BLANKS);
+        before = before < length ? before : length;
+        text += before;
+        length -= before;
+        while (length && strchr(BLANKS, text[length - 1]))
+            length--;
+    }
+    if (!length)
+        return forage_fail(error, FORAGE_INVALID,
+                           "option --history: an item is missing before, behind or between commas; --history '' alone "
+                           "is for someone of whom nothing is known");
+    bool skips = r->unknown == FORAGE_UNKNOWN_SKIP || r->unknown == FORAGE_UNKNOWN_FOLD_IN;
+    if (skips && !has_item(r, text, length, item))
+        return FORAGE_OK;
+    FORAGE_TRY(find_item(r, "history", text, length, item, error));
+    r->past_count++;
+    return FORAGE_OK;
+}
+
 forage_status recommend_find_history(recommendation *r, forage_error *error)
 {
     size_t most = 0, kept = 0;
@@ -47,11 +79,12 @@ forage_status recommend_find_history(recommendation *r, forage_error *error)
         return forage_fail(error, FORAGE_NO_MEMORY, "no memory for a history of %zu items", most);
     for (size_t i = 0; i < r->history.count; i++) {
         const char *text = r->history.values[i];
+        if (r->history.count == 1 && !text[strspn(text, BLANKS)])
+            break; /* nothing is known yet */
         for (size_t length;; text += length + 1) {
             bool whole = forage_vocabulary_find(r->dataset->items, text, strlen(text)) != FORAGE_NONE;
             length = whole ? strlen(text) : strcspn(text, ","); /* an id may have commas in it */
-            FORAGE_TRY(find_item(r, "history", text, length, &r->past[r->past_count], error));
-            r->past_count++;
+            FORAGE_TRY(add_to_history(r, text, length, error));
             if (!text[length])
                 break;
         }

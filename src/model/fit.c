@@ -83,8 +83,9 @@ forage_status model_check_rows(const model_type *type, const forage_dataset *dat
         return check_rewards(type, dataset, rows, count, source, error);
     if (type->reads & MODEL_NEEDS_REWARD)
         return forage_fail_at(error, FORAGE_FORMAT, source, 0, NULL,
-                              "%s learns from what was clicked and what was not; this log has no such column",
-                              type->info.name);
+                              "%s learns from what was clicked and what was not; this log has no such column%s",
+                              type->info.name,
+                              dataset->users ? " (of a log of choices, forage export --din SEED makes one)" : "");
     return FORAGE_OK;
 }
 

@@ -83,7 +83,11 @@ def test_unknown_items():
     call = ("--data", "more.csv", "--unknown", "skip")
     refused("recommend", "seq", "--data", "more.csv", "--user", "zoe", says=["'cape'", "has not met"])
     assert ranking(*call, "--user", "zoe") == ranking(*call, "--history", "i3,i4") == ranking(*call, "--history", "i3,cape,i4")
+    assert ranking(*call, "--history", "i3,zzz,i4") == ranking(*call, "--history", "i3,i4")  # not even in the log
+    refused("recommend", "seq", "--data", "more.csv", "--history", "i3,zzz", says=["'zzz'", "--history"])
+    refused("recommend", "seq", "--data", "more.csv", "--unknown", "average", "--history", "i3,zzz", says=["'zzz'"])
     nobody = ranking(*call, "--user", "max")
+    assert nobody == ranking(*call, "--history", "zzz")
     assert nobody == ranking(*call, "--history", "cape") and len(nobody) == 10
     assert all(item != "cape" for item, _ in nobody)
 
@@ -121,6 +125,39 @@ def test_now():
     write_log("timeless.csv", lines)
     forage("train", "sasrec", "--data", "log.csv", *SHORT, "--output", "seq")
     refused("recommend", "seq", "--data", "timeless.csv", "--user", "u7", "--now", 5, says=["timeless.csv", "--now", "no times"], code=2)
+
+
+def test_how_histories_are_told():
+    write_log("log.csv", {**histories(), "odd": [" i1 ", "a b", "i2"]})
+    forage("train", "sasrec", "--data", "log.csv", *SHORT, "--output", "seq")
+    plain = ranking("--data", "log.csv", "--history", "i3,i4")
+    assert plain == ranking("--data", "log.csv", "--history", " i3 , i4\t") == ranking("--data", "log.csv", "--history", "i3", "--history", "i4")
+    assert recommend("--data", "log.csv", "--history", "a b, i1 ")["history"] == ["a b", " i1 "]  # whose id has blanks
+    for text in (",", "i3,,i4", ",i3", "i3,", "i3, ,i4"):
+        refused("recommend", "seq", "--data", "log.csv", "--history", text, says=["--history", "an item is missing"], code=2)
+    refused("recommend", "seq", "--data", "log.csv", "--history", "i3", "--history", "", says=["an item is missing"], code=2)
+    nobody = recommend("--data", "log.csv", "--history", "", "--exclude-seen")
+    assert nobody["history"] == [] and len(nobody["items"]) == 10
+    assert nobody["items"] == recommend("--data", "log.csv", "--history", " ")["items"]
+    assert "someone of whom nothing is known" in forage("recommend", "seq", "--data", "log.csv", "--history", "").out
+    forage("export", clicks(histories()), "--output", "clicks.csv")
+    forage("train", "bst", "--data", "clicks.csv", "--epochs", 1, "--layers", "8", "--output", "seq")
+    assert len(ranking("--data", "clicks.csv", "--history", "")) == 10
+    forage("train", "item-knn", "--data", "log.csv", "--output", "seq")
+    assert recommend("--data", "log.csv", "--history", "")["history"] == []
+
+
+def test_what_models_say():
+    for model in ("bst", "sasrec"):
+        said = forage("models", model).out
+        assert "vectors for items" in said and "vectors for users" not in said, said
+    assert "vectors for users and items" in forage("models", "lightgcn").out
+    write_log("log.csv", histories())
+    for model in ("bst", "embedding-mlp"):
+        refused("train", model, "--data", "log.csv", "--output", "m", says=["forage export --din"])
+    write_log("one.csv", {"u%d" % user: ["x"] * 3 for user in range(9)})
+    said = forage("train", "sasrec", "--data", "one.csv", *SHORT, "--output", "m", "--quiet").out
+    assert "Train loss 0.0000" in said and "-0.0" not in said, said
 
 
 def test_evaluation_sees_the_past_alone():
