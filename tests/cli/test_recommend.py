@@ -171,7 +171,7 @@ def test_histories():
         text = forage(*call, "--k", 20, "--exclude", items[5]).out
         assert "someone who has met" in text and items[5] not in text and "no more items" in text
     refused("recommend", "graph", "--data", "log.csv", "--history", "tea0,coffee", says=["'coffee'", "--history", "log.csv"])
-    refused("recommend", "graph", "--data", "log.csv", "--history", "tea0,,tea1", says=["''"])
+    refused("recommend", "graph", "--data", "log.csv", "--history", "tea0,,tea1", says=["an item is missing"], code=2)
     # A user, too, through the whole catalogue; and who is like whom.
     items = forage("recommend", "graph", "--data", "log.csv", "--user", "07", "--k", 6, "--json").json()["users"][0]["items"]
     assert {item["item"] for item in items} == set(kinds[0])
