@@ -44,7 +44,8 @@ static forage_dataset *ninth_of_video(void)
     char path[4096], part[64];
     forage_dataset *dataset;
     forage_error error = {0};
-    unsigned user, item;
+    char user[24], item[24];
+    uint64_t number;
     (void)snprintf(path, sizeof path, "%s/seq/video/Video.txt", folder ? folder : "../shared/data");
     FILE *from = fopen(path, "r");
     if (!from)
@@ -52,9 +53,9 @@ static forage_dataset *ninth_of_video(void)
     (void)snprintf(part, sizeof part, "test_sequences.%ld.txt", (long)getpid());
     FILE *to = fopen(part, "w");
     assert_non_null(to);
-    while (fscanf(from, "%u %u", &user, &item) == 2) {
-        if (user % 9 == 0)
-            (void)fprintf(to, "u%u i%u\n", user, item);
+    while (fscanf(from, "%23s %23s", user, item) == 2) {
+        if (forage_parse_u64(user, strlen(user), &number) && number % 9 == 0)
+            (void)fprintf(to, "u%s i%s\n", user, item);
     }
     (void)fclose(from);
     assert_int_equal(fclose(to), 0);
@@ -90,8 +91,9 @@ static double validated(const forage_dataset *dataset, const char *const (*setti
 }
 
 /* Reached: 0.0370. With a mask that lets positions see what comes after them it is 0.023, the training loss lower all
- * the while. What these sequences hardly tell: attention that weighs all items alike reaches 0.037, one without places
- * 0.033 and more; those are for the tests against PyTorch to find. */
+ * the while; where the last item is all that is seen (max-length 1), 0.022. What these sequences hardly tell: attention
+ * that weighs all items alike reaches 0.037, places that say nothing 0.033; those are for the tests against PyTorch to
+ * find. */
 static void test_next_item(void **state)
 {
     static const char *const settings[][2] = {
