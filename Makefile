@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Forage: a short front for Meson and Ninja. `make help` lists what there is.
 
 BUILD  ?= build

@@ -6,6 +6,8 @@
  * Every agent of the arena's usual table plays alone, on one thread; then all of them at once, on every core. "agent"
  * counts the agent's own time, "play" also what the shop and the scores take. The hash is that of all choices: the same
  * in every run.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 

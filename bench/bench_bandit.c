@@ -9,6 +9,8 @@
  * the numbers of all arms are more than the caches hold. The hash is of all choices and of the last estimates: it is
  * the same on every run and with every instruction set; SECONDS does not change it, for it covers the first events
  * alone.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 #include "la/la.h"

@@ -12,6 +12,8 @@
  * else is counted: norms, softmax, dropout, embeddings and Adam are time without operations. The hash proves that the
  * same lists were found: it depends on ROWS and on nothing else. One thread's time is processor time, so that other
  * programs do not count.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 #include "peak.h"

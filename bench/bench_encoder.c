@@ -8,6 +8,8 @@
  * the processor time of the thread. Where libxsmm is absent, our best engine stands in. Operations: 3 x the forward
  * pass's for training, per token and block 2 x (4 width^2 + 2 width inner) and, per pair of tokens of which one attends
  * to the other, 2 x 2 width; nothing else is counted. The hash is that of the gradient, or of what came out.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/base.h"
 #include "la/la.h"

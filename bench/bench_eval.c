@@ -5,6 +5,8 @@
  *
  * Prints millions of rows, of resampled rows, and of judged list entries per second, one core each, and a
  * sum over what was computed, which is the same in every run.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 

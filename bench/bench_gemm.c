@@ -2,6 +2,8 @@
  * Speed of the small matrix products that training is made of, by every engine
  * that this build and this CPU have, on one core. The sum of the product shows
  * that all of them computed it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "la/la.h"
 

@@ -5,6 +5,8 @@
  * Checksums show that all threads agree.
  *
  *   bench_graph [FILE]
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/data.h"
 #include "la/la.h"

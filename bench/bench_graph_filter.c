@@ -4,6 +4,8 @@
  *     bench_graph_filter [TRAIN-FILE]        adjacency lists; without one a random graph of Gowalla's size
  *
  * Times are of all cores that this process may use. The hash of the rankings proves that the same work was done.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 

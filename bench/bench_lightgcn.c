@@ -12,6 +12,8 @@
  *
  * The last column is the time per edge, as a multiple of that of all edges: 1 all the way down is linear. One thread;
  * the quickest of several steps, times the steps of an epoch, and its shuffling.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/front.h"
 #include "model/lightgcn.h"

@@ -5,6 +5,8 @@
  * the progressive estimate of what it would have earned. One thread, time of this process.
  *
  *     bench_log [EVENTS]
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 

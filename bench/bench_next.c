@@ -6,6 +6,8 @@
  *     bench_next [POSITIONS [ITEMS [THREADS]]]
  *
  * The hash of the gradients shows that the same work was done.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 #include "nn/next.h"

@@ -5,6 +5,8 @@
  *
  * Prints microseconds per choice: without propensity, with that of the chosen one, and with everyone's. The hash is
  * that of the choices of a fixed number of steps: the same in every run.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 

@@ -5,6 +5,8 @@
  *     bench_rank [USERS]
  *
  * The hash proves that the same lists were found: it depends on USERS and on nothing else.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 

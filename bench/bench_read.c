@@ -6,6 +6,8 @@
  *
  * libcsv, when it was there to build against, tokenizes the same bytes for comparison. The hash
  * proves that everything was read: it is the same in all runs with the same ROWS.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/data.h"
 

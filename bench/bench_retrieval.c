@@ -7,6 +7,8 @@
  *     bench_retrieval [ITEMS [USERS]]
  *
  * The hashes prove that the same lists were found. Scores, and so lists, depend on the instruction set.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "la/la.h"
 #include "model/catalogue.h"

@@ -10,6 +10,8 @@
  *     bench_sasrec [ITEMS [THREADS]]
  *
  * The hash of the lists proves that the same were found: it depends on ITEMS alone.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 #include "model/front.h"

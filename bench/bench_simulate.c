@@ -3,6 +3,8 @@
  * sizes, beside the generator's own speed, which no simulator that draws the
  * notebook's numbers can pass; then plays of the built-in scenarios, visit by visit. The sum at the end of a line
  * proves what was made.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/sim.h"
 

@@ -12,6 +12,8 @@
  * a pass over the 40,000 validation rows after each epoch.
  *
  * The hash is that of the checkpoint: it must be the same for any number of threads.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 #include "la/la.h"

@@ -7,6 +7,8 @@
  *   decide PIPELINE          the same with another one: lints, latent, egreedy:epsilon=0.05 ...
  *
  * Build: cc decide.c $(pkg-config --cflags --libs forage) -o decide
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include <forage/forage.h>
 

@@ -6,6 +6,8 @@
  *   recommend LOG USER       reads the log from a file (CSV, JSON Lines ...)
  *
  * Build: cc recommend.c $(pkg-config --cflags --libs forage) -o recommend
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include <forage/forage.h>
 

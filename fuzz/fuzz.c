@@ -1,4 +1,8 @@
-/* What the fuzzers share. */
+/*
+ * What the fuzzers share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "fuzz.h"
 
 #include <stdio.h>

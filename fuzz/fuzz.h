@@ -1,4 +1,8 @@
-/* fuzz.h: the entry that every fuzzer has, for libFuzzer and for the corpus test alike. */
+/*
+ * fuzz.h: the entry that every fuzzer has, for libFuzzer and for the corpus test alike.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef FORAGE_FUZZ_H
 #define FORAGE_FUZZ_H
 

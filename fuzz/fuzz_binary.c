@@ -2,6 +2,8 @@
  * Any bytes as a binary log. Checksums are put right first, wherever the file still has parts, so that it is
  * what they protect that is tried. Loading fails with a message, or gives a sound dataset, which saved and loaded again
  * is the same; streaming gives as many rows, or fails.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/binary.h"
 #include "fuzz.h"

@@ -1,4 +1,8 @@
-/* Any bytes as a checkpoint: refused with a message, or one that is sound; then as a model, whose rankings are numbers.
+/*
+ * Any bytes as a checkpoint: refused with a message, or one that is sound; then as a model, whose rankings are numbers.
+ *
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/model.h"
 #include "fuzz.h"

@@ -1,5 +1,9 @@
-/* Any bytes as what a learner knows: refused with a message, or a learner that learns on, and whose estimates are
- * numbers. */
+/*
+ * Any bytes as what a learner knows: refused with a message, or a learner that learns on, and whose estimates are
+ * numbers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/model.h"
 #include "fuzz.h"
 

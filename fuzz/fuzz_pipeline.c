@@ -1,5 +1,9 @@
-/* Any text as a file of pipelines: refused with a message, or specifications that can be tied to a small catalogue, or
- * are refused there; what works decides and learns. */
+/*
+ * Any text as a file of pipelines: refused with a message, or specifications that can be tied to a small catalogue, or
+ * are refused there; what works decides and learns.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/pipeline.h"
 #include "fuzz.h"
 

@@ -2,6 +2,8 @@
  * Any bytes as a log: the first byte chooses the format (0 auto, 1 CSV, 2 TSV, 3 RecBole, 4 adjacency,
  * 5 pairs, 6 JSON Lines, 7 auto with a tiny record limit), the others are the file. Loading fails
  * with a message, or gives a sound dataset; what conversion makes of the file reads back as the same events.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/data.h"
 #include "fuzz.h"

@@ -1,5 +1,9 @@
-/* Any text as a scenario: refused with a message, or a scenario that passes its own checks; and a shop of it, where
- * that is small, which can be played and knows what is best. */
+/*
+ * Any text as a scenario: refused with a message, or a scenario that passes its own checks; and a shop of it, where
+ * that is small, which can be played and knows what is best.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/sim.h"
 #include "fuzz.h"
 

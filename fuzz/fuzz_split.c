@@ -1,4 +1,8 @@
-/* Any text as a split of a small log: refused with a message, or three parts of different rows. */
+/*
+ * Any text as a split of a small log: refused with a message, or three parts of different rows.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/data.h"
 #include "fuzz.h"
 

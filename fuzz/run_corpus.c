@@ -3,6 +3,8 @@
  * by a generator with a fixed seed. A broken property aborts; so do the sanitizers, in a build that has them.
  *
  *     run_corpus FOLDER ROUNDS
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/base.h"
 #include "fuzz.h"

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Configures what is not configured, and builds.
 #   scripts/build.sh FOLDER TARGET [meson setup options]
 # TARGET is "program" or "all"; all needs the test framework.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Runs version 14 of a clang tool where there is one (formatting differs between
 # versions), else what there is.   scripts/clang-tool.sh clang-format ARGUMENTS...
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The study from simulation to report.   scripts/demo.sh BUILD-FOLDER
 set -eu
 cd "$(dirname "$0")/.."

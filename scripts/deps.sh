@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Installs what is missing from the distribution's packages.
 #   scripts/deps.sh GROUP...      groups: build, test, lint
 # Where nothing is missing it only looks: no network, no root.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Every check of the source, one line of verdict each; ends with "lint: N passed, M failed".
 #   scripts/lint.sh [NAME...]     runs only the named ones
 set -u
@@ -38,6 +39,12 @@ format() {
     scripts/sources.sh | xargs scripts/clang-tool.sh clang-format --dry-run -Werror
 }
 
+licence() { # every source says under which one it stands
+    local without
+    without=$(scripts/sources.sh | xargs grep -L 'SPDX-License-Identifier: Apache-2.0')
+    [ -z "$without" ] || { echo "no SPDX-License-Identifier: $without"; return 1; }
+}
+
 analyse_cppcheck() {
     mkdir -p build-lint-gcc/cppcheck
     cppcheck --project=build-lint-gcc/compile_commands.json --cppcheck-build-dir=build-lint-gcc/cppcheck -j "$jobs" \
@@ -64,6 +71,7 @@ check symbols scripts/check-symbols . build-lint-gcc/libforage.so
 check headers scripts/check-headers include gcc g++
 check headers-clang scripts/check-headers include "$clang" "$clang++"
 check banned scripts/check-banned .
+check licence licence
 check docs scripts/check-docs .
 check cli-doc scripts/cli-doc build-lint-gcc/src/cli/forage --check
 echo "lint: $passed passed, $failed failed"

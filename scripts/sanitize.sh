@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Builds with a sanitizer and runs the tests.
 #   scripts/sanitize.sh address,undefined|thread [TEST...]
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Lists every C source and header of the project, one a line.
 set -eu
 cd "$(dirname "$0")/.."

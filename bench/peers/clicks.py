@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """BST beside PyTorch, the same model on the same log of clicks, in one run.
 
     clicks.py BUILD-FOLDER LOG ...

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """LightGCN and its sparse product beside PyTorch and SciPy, on the same graph, in one run.
 
     graph.py BUILD-FOLDER TRAIN-FILE

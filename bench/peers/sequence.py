@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """SASRec beside PyTorch, the same model on the same sequences, in one run.
 
     sequence.py BUILD-FOLDER LOG ...

@@ -1,4 +1,8 @@
-/* How much memory is there to be had: what the kernel says of the machine, the control group and the process. */
+/*
+ * How much memory is there to be had: what the kernel says of the machine, the control group and the process.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <stdio.h>

@@ -1,4 +1,8 @@
-/* Checksums, by xxHash. */
+/*
+ * Checksums, by xxHash.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #define XXH_INLINE_ALL

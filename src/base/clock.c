@@ -1,4 +1,8 @@
-/* Time, memory in use, and progress. */
+/*
+ * Time, memory in use, and progress.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <sys/resource.h>

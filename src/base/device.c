@@ -1,4 +1,8 @@
-/* The device of a run: which vector instructions this CPU has, and how many threads to use. */
+/*
+ * The device of a run: which vector instructions this CPU has, and how many threads to use.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <sched.h>

@@ -1,4 +1,8 @@
-/* Whole small files into memory. */
+/*
+ * Whole small files into memory.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <errno.h>

@@ -1,4 +1,8 @@
-/* Memory: aligned blocks, checked sizes, and failure on demand for tests. */
+/*
+ * Memory: aligned blocks, checked sizes, and failure on demand for tests.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <stdatomic.h>

@@ -1,4 +1,8 @@
-/* Numbers in text, the same in every locale. */
+/*
+ * Numbers in text, the same in every locale.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <locale.h>

@@ -5,6 +5,8 @@
  * renames, and syncs the folder, so that after a crash the name holds either
  * the old file or the new one. Whatever is not a regular file (a pipe, a
  * device, standard output) has no name to protect and is written directly.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/base.h"
 

@@ -17,6 +17,8 @@
  *
  * A loop inside a loop, or beside another thread's, runs on its caller alone:
  * results do not depend on who does a chunk.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/base.h"
 

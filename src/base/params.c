@@ -1,4 +1,8 @@
-/* Parameters: a table of what is possible in, checked values out. */
+/*
+ * Parameters: a table of what is possible in, checked values out.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <math.h>

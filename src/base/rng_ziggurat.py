@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes the tables of the ziggurat for the normal and the exponential distribution, from their definition.
 
 Marsaglia and Tsang (2000), "The ziggurat method for generating random

@@ -1,4 +1,8 @@
-/* Status codes, their names and texts, and the error object. */
+/*
+ * Status codes, their names and texts, and the error object.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <stdarg.h>

@@ -10,6 +10,8 @@
  * NUMBERS is left when an id is not a plain number, or so large that the table
  * would be out of proportion; STRINGS becomes NUMBERS when its hash table is full and by then
  * all ids are numbers in proportion.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/base.h"
 

@@ -1,4 +1,8 @@
-/* forage arena: agents against an environment, under the same luck. */
+/*
+ * forage arena: agents against an environment, under the same luck.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/log_options.h"
 #include "cli/terminal.h"
 

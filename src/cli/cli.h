@@ -2,6 +2,8 @@
  * cli.h: what the commands of the program share. A command is one file with
  * one constant `cli_command`; it reads its options through a table, calls the
  * library, prints, and returns an exit code.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef FORAGE_CLI_H
 #define FORAGE_CLI_H

@@ -1,4 +1,8 @@
-/* What import and export share: converting, and the summary. */
+/*
+ * What import and export share: converting, and the summary.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/convert.h"
 
 #include <inttypes.h>

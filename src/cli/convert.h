@@ -1,4 +1,8 @@
-/* convert.h: what import and export share. */
+/*
+ * convert.h: what import and export share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef FORAGE_CLI_CONVERT_H
 #define FORAGE_CLI_CONVERT_H
 

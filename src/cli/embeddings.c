@@ -1,4 +1,8 @@
-/* forage embeddings: the vectors of users and items, for other programs. */
+/*
+ * forage embeddings: the vectors of users and items, for other programs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/cli.h"
 
 #include <stdio.h>

@@ -1,4 +1,8 @@
-/* forage evaluate: how good is a model, on rows that it was not trained on? */
+/*
+ * forage evaluate: how good is a model, on rows that it was not trained on?
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/evaluate.h"
 #include "cli/log_options.h"
 

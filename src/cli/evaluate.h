@@ -1,5 +1,7 @@
 /*
  * evaluate.h: what the files of forage evaluate share: what was asked for, and what came out.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef FORAGE_CLI_EVALUATE_H
 #define FORAGE_CLI_EVALUATE_H

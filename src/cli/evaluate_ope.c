@@ -1,4 +1,8 @@
-/* forage evaluate --ope: what would policies have earned on a log that another one collected? */
+/*
+ * forage evaluate --ope: what would policies have earned on a log that another one collected?
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/evaluate_ope.h"
 #include "cli/log_options.h"
 

@@ -1,4 +1,8 @@
-/* evaluate_ope.h: the part of `forage evaluate` that judges policies on the log of another. */
+/*
+ * evaluate_ope.h: the part of `forage evaluate` that judges policies on the log of another.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef FORAGE_CLI_EVALUATE_OPE_H
 #define FORAGE_CLI_EVALUATE_OPE_H
 

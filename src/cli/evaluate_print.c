@@ -1,4 +1,8 @@
-/* Printing of forage evaluate: for machines and for a person. */
+/*
+ * Printing of forage evaluate: for machines and for a person.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/evaluate.h"
 
 #include <math.h>

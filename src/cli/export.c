@@ -1,4 +1,8 @@
-/* forage export: a log in another format. */
+/*
+ * forage export: a log in another format.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/convert.h"
 #include "cli/log_options.h"
 

@@ -1,4 +1,8 @@
-/* forage import: checks a log of any format, turns it into the canonical log, and says how it was understood. */
+/*
+ * forage import: checks a log of any format, turns it into the canonical log, and says how it was understood.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/convert.h"
 #include "cli/log_options.h"
 

@@ -1,4 +1,8 @@
-/* How a log is to be read: one table for every command. */
+/*
+ * How a log is to be read: one table for every command.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/log_options.h"
 
 #include <string.h>

@@ -1,4 +1,8 @@
-/* log_options.h: the options that say how a log is to be read, the same in every command that reads one. */
+/*
+ * log_options.h: the options that say how a log is to be read, the same in every command that reads one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef FORAGE_CLI_LOG_OPTIONS_H
 #define FORAGE_CLI_LOG_OPTIONS_H
 

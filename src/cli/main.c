@@ -1,4 +1,8 @@
-/* forage: finds the command and runs it. */
+/*
+ * forage: finds the command and runs it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/cli.h"
 
 #include <stdio.h>

@@ -1,4 +1,8 @@
-/* forage models: what models there are, and their parameters. */
+/*
+ * forage models: what models there are, and their parameters.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/cli.h"
 #include "cli/param_options.h"
 

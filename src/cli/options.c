@@ -1,4 +1,8 @@
-/* Options: a table in, values in their places out; help from the same table. */
+/*
+ * Options: a table in, values in their places out; help from the same table.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/cli.h"
 
 #include <getopt.h>

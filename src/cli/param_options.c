@@ -1,4 +1,8 @@
-/* A model's parameters as options of a command; tables of parameters as text and JSON. */
+/*
+ * A model's parameters as options of a command; tables of parameters as text and JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/param_options.h"
 
 #include <stdio.h>

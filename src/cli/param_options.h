@@ -1,4 +1,8 @@
-/* param_options.h: a model's parameters as options of a command; tables of parameters as text and JSON. */
+/*
+ * param_options.h: a model's parameters as options of a command; tables of parameters as text and JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef FORAGE_CLI_PARAM_OPTIONS_H
 #define FORAGE_CLI_PARAM_OPTIONS_H
 

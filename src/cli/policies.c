@@ -1,4 +1,8 @@
-/* forage policies: what policies there are, and their parameters. */
+/*
+ * forage policies: what policies there are, and their parameters.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/cli.h"
 #include "cli/param_options.h"
 

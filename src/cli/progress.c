@@ -1,4 +1,8 @@
-/* Progress on standard error: a bar on a terminal, a line now and then elsewhere. */
+/*
+ * Progress on standard error: a bar on a terminal, a line now and then elsewhere.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/cli.h"
 
 #include <signal.h>

@@ -1,4 +1,8 @@
-/* forage recommend: the best items for users, with scores and reasons. */
+/*
+ * forage recommend: the best items for users, with scores and reasons.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/recommend.h"
 
 #include <inttypes.h>

@@ -1,5 +1,7 @@
 /*
  * recommend.h: what the files of forage recommend share: what was asked for, and what is at hand.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef FORAGE_CLI_RECOMMEND_H
 #define FORAGE_CLI_RECOMMEND_H

@@ -1,4 +1,8 @@
-/* Which items forage recommend ranks, and what someone has met. */
+/*
+ * Which items forage recommend ranks, and what someone has met.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/recommend.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* Lists of forage recommend: items with scores, attributes and reasons; users. */
+/*
+ * Lists of forage recommend: items with scores, attributes and reasons; users.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/recommend.h"
 
 #include <inttypes.h>

@@ -5,6 +5,8 @@
  * both)", the strongest paths through the graph of the log (forage_graph_paths). Then, where the log knows what was
  * shown and not chosen, rates: the user's own in the item's category, everyone's for the item. Where it knows only what
  * was chosen, counts, which say little: the user's own are left out beside paths.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "cli/recommend.h"
 

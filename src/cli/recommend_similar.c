@@ -1,4 +1,8 @@
-/* forage recommend --similar-items, --similar-users: what a model with vectors holds to be alike. */
+/*
+ * forage recommend --similar-items, --similar-users: what a model with vectors holds to be alike.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/recommend.h"
 
 #include <stdio.h>

@@ -1,4 +1,8 @@
-/* forage report: a log of one's own and a model, as a page. */
+/*
+ * forage report: a log of one's own and a model, as a page.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/log_options.h"
 #include "cli/param_options.h"
 #include "cli/report_options.h"

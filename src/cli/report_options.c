@@ -1,4 +1,8 @@
-/* Where a report goes and who computes it: one table for every command that writes one. */
+/*
+ * Where a report goes and who computes it: one table for every command that writes one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/report_options.h"
 
 #include <limits.h>

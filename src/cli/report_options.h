@@ -1,4 +1,8 @@
-/* report_options.h: the options of every command that writes a report into a folder. */
+/*
+ * report_options.h: the options of every command that writes a report into a folder.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef FORAGE_CLI_REPORT_OPTIONS_H
 #define FORAGE_CLI_REPORT_OPTIONS_H
 

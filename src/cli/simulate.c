@@ -1,4 +1,8 @@
-/* forage simulate: a scenario becomes a log, a catalogue and a population. */
+/*
+ * forage simulate: a scenario becomes a log, a catalogue and a population.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/cli.h"
 
 #include <math.h>

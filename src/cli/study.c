@@ -1,4 +1,8 @@
-/* forage study: the story chapter by chapter, from simulation to report. */
+/*
+ * forage study: the story chapter by chapter, from simulation to report.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/report_options.h"
 #include "cli/terminal.h"
 

@@ -1,4 +1,8 @@
-/* What kind of terminal standard output is. */
+/*
+ * What kind of terminal standard output is.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/terminal.h"
 
 #include <stdio.h>

@@ -1,4 +1,8 @@
-/* terminal.h: what kind of terminal standard output is. */
+/*
+ * terminal.h: what kind of terminal standard output is.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef FORAGE_CLI_TERMINAL_H
 #define FORAGE_CLI_TERMINAL_H
 

@@ -1,4 +1,8 @@
-/* forage train: fits a model to a log. */
+/*
+ * forage train: fits a model to a log.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/log_options.h"
 #include "cli/param_options.h"
 

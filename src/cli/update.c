@@ -1,4 +1,8 @@
-/* forage update: a fitted model takes in users, items and events that are new, without being trained again. */
+/*
+ * forage update: a fitted model takes in users, items and events that are new, without being trained again.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "cli/log_options.h"
 
 #include <stdio.h>

@@ -2,6 +2,8 @@
  * The binary form of a log, as docs/data.md describes it: a header, then chunks, each with a checksum.
  * binary_write.c makes it of a dataset; binary_read.c takes it apart again, into a dataset or block by block;
  * binary_rows.c hands out its blocks as rows of text, for what streams a log of any format.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef DATA_BINARY_H
 #define DATA_BINARY_H

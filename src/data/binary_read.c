@@ -2,6 +2,8 @@
  * Reading the binary form of a log. Nothing that a file says is believed before it is checked:
  * a chunk counts when its checksum fits, memory grows with the bytes that are really there, and what was read is a
  * dataset only if forage_dataset_validate agrees.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/binary.h"
 

@@ -1,4 +1,8 @@
-/* The rows of a binary log as text: what streams a log of any format can read this one, too. */
+/*
+ * The rows of a binary log as text: what streams a log of any format can read this one, too.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/binary.h"
 
 #include <inttypes.h>

@@ -1,4 +1,8 @@
-/* A dataset as a binary log. */
+/*
+ * A dataset as a binary log.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/binary.h"
 
 #include <string.h>

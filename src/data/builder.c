@@ -1,6 +1,8 @@
 /*
  * The builder: rows of text become indices, numbers and codes. This file has ids, values,
  * times and propensities; columns.c has context columns and attributes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/builder.h"
 

@@ -1,5 +1,7 @@
 /*
  * The builder: rows of text become typed columns, in memory or only summed up.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef DATA_BUILDER_H
 #define DATA_BUILDER_H

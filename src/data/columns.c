@@ -8,6 +8,8 @@
  * different ones or the table is a labelled one, else categorical. If a column that was already made numeric
  * then shows text, all is read again with that column categorical (in a
  * stream, where rows are not kept, it is only no longer counted).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/builder.h"
 

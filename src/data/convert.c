@@ -2,6 +2,8 @@
  * Converting a log into another format, and summing it up, row by row. RecBole's
  * header needs the types of columns, so the log is read once to find them and a second time to be
  * written, and so is a binary log, which is made in memory; the other formats take one pass.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/builder.h"
 

@@ -6,6 +6,8 @@
  * mark, a lone carriage return, a NUL, too many or too few fields) it leaves
  * to the careful one, which begins the record again and either understands it
  * or says what is wrong. Blank lines are skipped.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/data.h"
 #include "data/scan.h"

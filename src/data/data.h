@@ -1,6 +1,8 @@
 /*
  * What the files of room `data` share: the source of bytes, the reader's
  * inside, and small things about text.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef DATA_DATA_H
 #define DATA_DATA_H

@@ -1,4 +1,8 @@
-/* From the builder to a dataset; loading. */
+/*
+ * From the builder to a dataset; loading.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/binary.h"
 #include "data/builder.h"
 

@@ -4,6 +4,8 @@
  * Paths are not walked one by one. For each chosen item, its users and those of the item in question are two rising
  * lists; the shorter one is walked and looked up in the longer one, in steps that double until they overshoot. Nothing
  * is allocated.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/data.h"
 

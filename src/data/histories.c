@@ -3,6 +3,8 @@
  *
  * Rows are dealt out to their users as they come (a counting sort), and those of a user are sorted where they did not
  * come in order.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/data.h"
 

@@ -1,6 +1,8 @@
 /*
  * impressions.c: a log of what people chose as a log of impressions with clicks, by the recipe of Deep Interest
  * Networks (Zhou et al. 2018, the Amazon data): every choice was shown beside an item that they never chose.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/data.h"
 

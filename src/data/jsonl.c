@@ -2,6 +2,8 @@
  * JSON Lines: an object on each line. Its columns are the keys of the lines in
  * the first block and those that the options name; a key that comes up later is an error. null is
  * "missing", true and false are 1 and 0, an array becomes its elements joined by spaces.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/data.h"
 

@@ -2,6 +2,8 @@
  * Words between spaces or tabs. Lists without a header: a user and all its items on each line, or a user
  * and an item on each line; there an id may be any word, one that looks like a number must be a whole number from 0
  * to 2^64 - 1. And tables: as many words on every line.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/data.h"
 

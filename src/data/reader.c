@@ -1,4 +1,8 @@
-/* The reader: opens a file of any format and hands out rows of text. */
+/*
+ * The reader: opens a file of any format and hands out rows of text.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/binary.h"
 
 #include <string.h>

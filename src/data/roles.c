@@ -1,4 +1,8 @@
-/* What the columns of a file are for: by usual names, unless the options say it. */
+/*
+ * What the columns of a file are for: by usual names, unless the options say it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/data.h"
 
 #include <stdio.h>

@@ -3,6 +3,8 @@
  *
  * A bit for each byte at `text` that is the delimiter, the quotation mark (pass a line feed where there
  * is none), a line feed, a carriage return or a NUL; the first byte is the lowest bit.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef DATA_SCAN_H
 #define DATA_SCAN_H

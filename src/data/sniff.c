@@ -1,6 +1,8 @@
 /*
  * Which format a file has: by the name's ending; where that says nothing
  * (".txt", none, standard input), by the first lines.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/binary.h"
 

@@ -1,4 +1,8 @@
-/* A file as a sequence of bytes, block by block in one buffer. */
+/*
+ * A file as a sequence of bytes, block by block in one buffer.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/data.h"
 
 #include <errno.h>

@@ -4,6 +4,8 @@
  * scikit-learn's (model_selection/_split.py, ShuffleSplit): a permutation of the rows by
  * RandomState(seed); the first ceil(size x rows) of it are the held-out part, the others train, both in
  * the order of the permutation.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/data.h"
 

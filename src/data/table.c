@@ -1,4 +1,8 @@
-/* Tables and datasets: making, checking and freeing them. */
+/*
+ * Tables and datasets: making, checking and freeing them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/data.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* Small things about text: excerpts for messages, UTF-8, ISO 8601. */
+/*
+ * Small things about text: excerpts for messages, UTF-8, ISO 8601.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/data.h"
 
 #include <stdio.h>

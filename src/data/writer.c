@@ -4,6 +4,8 @@
  * What is written reads back as the same text: fields are quoted where they
  * must be, and JSON has a bare number only where its text would be made of that
  * number again (values, times and propensities: where it is the same number).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "data/data.h"
 

@@ -8,6 +8,8 @@
  * A reward within (0, 1) counts as that part of a click, which has the expectation of Agrawal and
  * Goyal's (2012) coin flip without its noise. Older lessons fade by `discount` with every lesson
  * (discounted Thompson sampling: Raj and Kalyani 2017).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/sums.h"
 

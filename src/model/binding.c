@@ -1,4 +1,8 @@
-/* Binding: a dataset's ids and columns as a model sees them; scores of rows and pairs. */
+/*
+ * Binding: a dataset's ids and columns as a model sees them; scores of rows and pairs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/binding.h"
 
 #include <inttypes.h>

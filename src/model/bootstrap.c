@@ -7,6 +7,8 @@
  *
  * A member's weights are drawn to a prior of its own: m0 ~ N(0, prior^2 / ridge) instead of 0, without which all
  * members would agree on what nobody has seen (Osband, Aslanides, Cassirer 2018, "Randomized prior functions").
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/heads.h"
 

@@ -1,4 +1,8 @@
-/* classes.c: see classes.h. */
+/*
+ * classes.c: see classes.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/classes.h"
 
 #include <math.h>

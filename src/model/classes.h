@@ -8,6 +8,8 @@
  * in turns.
  *
  * Plain arrays, no schedule: latent_class.c decides what is done when.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef MODEL_CLASSES_H
 #define MODEL_CLASSES_H

@@ -5,6 +5,8 @@
  * to which log K! is added for the K! orders in which the same classes may be named (Bishop 2006, section 10.2.4). Many
  * starts are made because one alone may end in a poor local optimum; classes that nobody belongs to are
  * taken out on the way.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/classes.h"
 

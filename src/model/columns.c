@@ -1,4 +1,8 @@
-/* Columns: from a dataset's codes and numbers to a model's. */
+/*
+ * Columns: from a dataset's codes and numbers to a model's.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/front.h"
 
 #include <string.h>

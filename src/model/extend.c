@@ -1,6 +1,8 @@
 /*
  * extend.c: what a model has learned, for a world with further users and items: as a model of its own, or as where a
  * fit begins.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/front.h"
 #include "model/grow.h"

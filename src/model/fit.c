@@ -9,6 +9,8 @@
  *   forage.fit.data    a hash of the coded training and validation rows
  *   forage.fit.start   a hash of the model that the fit began from, if one was given
  *   forage.fit.epochs  tensor F64 [epochs, 4]: train loss, validation loss and metric, seconds
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/front.h"
 

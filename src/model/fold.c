@@ -3,6 +3,8 @@
  *
  * Their items are listed once, as the model's codes, and handed to its catalogue as the history of nobody in
  * particular.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/binding.h"
 

@@ -12,6 +12,8 @@
  * The prior of the noise is given by what a person can guess: its deviation d and how many rewards that guess
  * weighs, c: alpha = 1 + c / 2, beta = d^2 c / 2, so that E[s2] = d^2. With the noise known to be d, the
  * posterior of mu is normal with deviation d / sqrt(K).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/sums.h"
 

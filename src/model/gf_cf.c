@@ -14,6 +14,8 @@
  *
  * The filter is linear, so the average user is one who met each item as often as users do on average; and the average
  * item has the mean of all items' columns.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/gf_cf.h"
 

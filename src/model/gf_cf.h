@@ -1,5 +1,7 @@
 /*
  * gf_cf.h: what the files of GF-CF share: the state (gf_cf.c), and its fit (gf_cf_fit.c).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef MODEL_GF_CF_H
 #define MODEL_GF_CF_H

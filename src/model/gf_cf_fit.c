@@ -1,6 +1,8 @@
 /*
  * gf_cf_fit.c: fitting GF-CF: N's singular value decomposition, in steps. Of users and items the fewer have the smaller
  * matrix: where these are the items, what is decomposed is N'.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/gf_cf.h"
 #include "model/validate.h"

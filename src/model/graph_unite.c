@@ -1,4 +1,8 @@
-/* Edges of a new graph and of an old one, as one graph. */
+/*
+ * Edges of a new graph and of an old one, as one graph.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/graph_unite.h"
 
 #include <string.h>

@@ -1,5 +1,7 @@
 /*
  * graph_unite.h: the graph of new events, and what an older one has besides.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef MODEL_GRAPH_UNITE_H
 #define MODEL_GRAPH_UNITE_H

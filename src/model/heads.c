@@ -1,4 +1,8 @@
-/* heads.c: see heads.h. */
+/*
+ * heads.c: see heads.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/heads.h"
 
 #include <math.h>

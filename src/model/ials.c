@@ -14,6 +14,8 @@
  *
  * in which H'H is common to all users; and the other way round. ials_fit.c does so in turns, users last: a user who
  * comes with a history later is solved for in the same way, and has the very vector of a user with that history.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/ials.h"
 #include "model/catalogue.h"

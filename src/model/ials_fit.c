@@ -2,6 +2,8 @@
  * ials_fit.c: alternating least squares. An epoch solves for all items given the users, then for all users given the
  * items; a step does so for some of them. Every vector is worked out by one thread, from the other side's table alone:
  * the same bytes for any number of threads.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/ials.h"
 #include "model/validate.h"

@@ -1,4 +1,8 @@
-/* Who met what, by user and by item: made of training rows, saved and loaded. */
+/*
+ * Who met what, by user and by item: made of training rows, saved and loaded.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/interactions.h"
 #include "model/graph_unite.h"
 

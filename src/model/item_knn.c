@@ -13,6 +13,8 @@
  * All similarities of an item are worked out at once, in a row of numbers that each thread has: it takes the sum over
  * users of the squares of their numbers of items, and no matrix of items by items. Scores are summed in the order of
  * j, whether items come one by one or a whole catalogue is scored: then from j to those whose neighbour it is.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/item_knn.h"
 

@@ -1,5 +1,7 @@
 /*
  * item_knn.h: what the files of item-knn share: the state (item_knn.c), and its fit (item_knn_fit.c).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef MODEL_ITEM_KNN_H
 #define MODEL_ITEM_KNN_H

@@ -1,6 +1,8 @@
 /*
  * item_knn_fit.c: finding the neighbours of every item, some items a step. An item's are found by one thread: the same
  * bytes for any number of threads.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/item_knn.h"
 #include "model/validate.h"

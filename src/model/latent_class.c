@@ -16,6 +16,8 @@
  * What a user did is kept in a window of entries. When it is full, the older half's entries of one arm become one
  * entry: of a user who stays of one class nothing is lost. What a user did when of another class, and rare arms if
  * there are too many, leave the window for the past: counts of the classes alone.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/latent_class.h"
 

@@ -1,4 +1,8 @@
-/* latent_class_learn.c: lessons, sweeps and searches; latent_class.c says how they go together. */
+/*
+ * latent_class_learn.c: lessons, sweeps and searches; latent_class.c says how they go together.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/latent_class.h"
 
 #include <math.h>

@@ -4,6 +4,8 @@
  *
  * A model sees nothing that is not finite and in range, so that none of them has to
  * think about it; what is refused never reaches it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/front.h"
 

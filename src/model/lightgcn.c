@@ -9,6 +9,8 @@
  * edges: the vector of someone new is the same sum over the items they chose, with E(0) = 0 of their own.
  *
  * lightgcn_fit.c minimises one of three losses: BPR as published, or a softmax over the batch (nn/inbatch.h).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/lightgcn.h"
 #include "model/catalogue.h"

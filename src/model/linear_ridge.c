@@ -5,6 +5,8 @@
  * Sources: Li, Chu, Langford, Schapire 2010, "A contextual-bandit approach to personalized news article
  * recommendation" (algorithms 1 and 2); Agrawal and Goyal 2013 (draws); Riquelme, Tucker, Snoek 2018, "Deep Bayesian
  * bandits showdown" (the estimated noise); Russac, Vernade, Cappe 2019 (discount).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/linear_ridge.h"
 

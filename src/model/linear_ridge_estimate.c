@@ -4,6 +4,8 @@
  * All candidates of a request have the same x, so what an arm says of it is computed once for each arm that occurs:
  * x' A_a^-1 x is the product of the packed A_a^-1 with the packed x x'. The shared part is |C' u|^2, a product of all
  * candidates' features with the triangular C, block by block (la_kernels.forms).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/linear_ridge.h"
 

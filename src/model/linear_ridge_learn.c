@@ -1,6 +1,8 @@
 /*
  * linear_ridge_learn.c: lessons, one rank at a time (linear_ridge.h has the formulas), and everything
  * from the sums again: against the drift of rounding, and after learners were merged.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/linear_ridge.h"
 

@@ -5,6 +5,8 @@
  *   probability of a click = sigma(a),  a = x'theta ~ N(mu, s)
  *   mean = sigma(kappa mu),  kappa = 1 / sqrt(1 + pi s / 8): the probability averaged over a (MacKay 1992)
  *   deviation = mean (1 - mean) kappa sqrt(s): the delta method for that mean, never above 0.4
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/heads.h"
 

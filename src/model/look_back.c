@@ -1,6 +1,8 @@
 /*
  * look_back.c: a binding of a model that reads histories: what came before the rows of its log, and what users have
  * done by the time that items are ranked for them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/binding.h"
 

@@ -16,6 +16,8 @@
  *   forage.learner.seed    N
  *
  * In names and codes a byte that would break a line, '%', and what is not UTF-8 is written %XX.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/front.h"
 

@@ -1,4 +1,8 @@
-/* The model in hand: saving, loading, and what can be asked of it. */
+/*
+ * The model in hand: saving, loading, and what can be asked of it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/front.h"
 
 #include <stdio.h>

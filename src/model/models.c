@@ -1,4 +1,8 @@
-/* The registry: every model, in alphabetical order. */
+/*
+ * The registry: every model, in alphabetical order.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/front.h"
 
 #include <string.h>

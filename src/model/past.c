@@ -1,6 +1,8 @@
 /*
  * past.c: what came before, as a model sees it: the histories of a dataset's users, coded once, and where in them an
  * example or a moment stands.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/front.h"
 

@@ -15,6 +15,8 @@
  *
  * Counts and sums are taken in order of rows, in double precision, by one thread: a pass
  * over 100 million rows takes under a second.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/descriptor.h"
 

@@ -3,6 +3,8 @@
  * k keeps the best, its root the worst of them. The order is total (higher score,
  * then lower index), so the result does not depend on blocks or threads. The columns of
  * items are coded once per binding and handed to the model where they lie.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/binding.h"
 

@@ -1,4 +1,8 @@
-/* Ranking through a model's catalogue: the dataset's users and items to codes and back. */
+/*
+ * Ranking through a model's catalogue: the dataset's users and items to codes and back.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/binding.h"
 
 #include <inttypes.h>

@@ -11,6 +11,8 @@
  * those before it as they are: what was worked out for them stays true (nn_cache), and batches need no padding.
  *
  * sasrec_fit.c minimises one of four losses over the next items of all sequences (nn/next.h).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "model/sasrec.h"
 #include "model/catalogue.h"

@@ -1,4 +1,8 @@
-/* Schema: which columns of a log a model reads, and what their codes mean. */
+/*
+ * Schema: which columns of a log a model reads, and what their codes mean.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/front.h"
 
 #include <stdio.h>

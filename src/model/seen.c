@@ -1,4 +1,8 @@
-/* Seen: which items each user has met, in compressed rows. */
+/*
+ * Seen: which items each user has met, in compressed rows.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/front.h"
 
 #include <stdlib.h>

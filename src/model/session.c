@@ -1,4 +1,8 @@
-/* Sessions: histories that grow, for models that keep what they worked out. */
+/*
+ * Sessions: histories that grow, for models that keep what they worked out.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/binding.h"
 
 #include <inttypes.h>

@@ -1,4 +1,8 @@
-/* sums.c: see sums.h. */
+/*
+ * sums.c: see sums.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/sums.h"
 
 #include <math.h>

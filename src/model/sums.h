@@ -1,6 +1,8 @@
 /*
  * sums.h: what models without features keep: a few sums for each arm, which may fade.
  * Lessons add to them, so that they can be taken back, and two learners' sums can be joined.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef MODEL_SUMS_H
 #define MODEL_SUMS_H

@@ -1,4 +1,8 @@
-/* The best of many items: a binary heap in the memory of the result. */
+/*
+ * The best of many items: a binary heap in the memory of the result.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/top.h"
 
 #include <math.h>

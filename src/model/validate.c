@@ -1,4 +1,8 @@
-/* validate.c: see validate.h. */
+/*
+ * validate.c: see validate.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/validate.h"
 
 #include <math.h>

@@ -20,6 +20,8 @@
  *
  * The model itself learns reward - f l_i where it takes any number: then f stays what an item of no particular appeal
  * would earn, and what was measured against it long ago still holds when better items are shown now.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,8 @@
-/* appeal.h: what an item is worth beyond its arm; see appeal.c. */
+/*
+ * appeal.h: what an item is worth beyond its arm; see appeal.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef PIPELINE_APPEAL_H
 #define PIPELINE_APPEAL_H
 

@@ -10,6 +10,8 @@
  * history by arm's attribute, or by item where items are few: of all groups if these are few, of the candidate's
  * own if they are many; what the attributes of an item tell beyond its arm. A model that has one set of weights for all
  * arms sees what differs between candidates only, so it gets the arm, and the request crossed with the arm.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include <string.h>
 

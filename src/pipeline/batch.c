@@ -8,6 +8,8 @@
  *
  * A model that reads histories does not change either, but what a user did since counts from the next decision on:
  * each event knows the one before it of the same user, and a user's items are scored again after each.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "pipeline/intern.h"
 

@@ -4,6 +4,8 @@
  * Where candidates of one arm have the same features (100,000 products of 1,000 categories), the learner is
  * asked about each arm once, and what it says is spread over the candidates. Where features depend on the item
  * alone and all items are candidates, their block is handed on as it lies.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,8 @@
-/* engine.h: a pipeline at work, shared by pipeline.c and choose.c. */
+/*
+ * engine.h: a pipeline at work, shared by pipeline.c and choose.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef PIPELINE_ENGINE_H
 #define PIPELINE_ENGINE_H
 

@@ -1,4 +1,8 @@
-/* features.c: a request and its candidates to numbers. */
+/*
+ * features.c: a request and its candidates to numbers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <math.h>
 #include <string.h>
 

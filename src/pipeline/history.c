@@ -14,6 +14,8 @@
  *   shown    log(1 + n)
  *
  * m is shrunken in its turn toward the mean reward of everything, with the weight of 10 impressions.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "pipeline/intern.h"
 

@@ -11,6 +11,8 @@
  *   waiting.c    decisions whose feedback has not come yet
  *   batch.c      models that are fitted now and then on what was stored
  *   pipeline.c   decide, observe, teach
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef PIPELINE_INTERN_H
 #define PIPELINE_INTERN_H

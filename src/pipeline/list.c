@@ -1,4 +1,8 @@
-/* list.c: the list of features in a specification. */
+/*
+ * list.c: the list of features in a specification.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "pipeline/intern.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* names.c: short names of pipelines, and what each stands for. docs/pipelines.md has the same table (a test compares).
+/*
+ * names.c: short names of pipelines, and what each stands for. docs/pipelines.md has the same table (a test compares).
+ *
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "pipeline/intern.h"
 

@@ -3,6 +3,8 @@
  *
  * A call first checks, then makes room, then changes things: what is refused leaves everything as it was.
  * State changes in these places alone: `commit` (a decision was made), `learn` (a reward is known).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include <math.h>
 #include <string.h>

@@ -10,6 +10,8 @@
  * and that is the weight of the lesson (the expectation step of an EM algorithm, done once for each event with the
  * model as it is); a click weighs 1. e_k is (clicks in place k / clicks expected there) relative to the same of place
  * 0, both beginning with PRIOR clicks as expected. Rewards outside [0, 1] are taken as they are.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include <math.h>
 

@@ -1,4 +1,8 @@
-/* plan.c: features tied to a catalogue. What `auto` means stands in auto.c. */
+/*
+ * plan.c: features tied to a catalogue. What `auto` means stands in auto.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "pipeline/plan.h"
 
 #include <stdio.h>

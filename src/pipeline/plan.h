@@ -1,4 +1,8 @@
-/* plan.h: what the files that make a plan share. */
+/*
+ * plan.h: what the files that make a plan share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef PIPELINE_PLAN_H
 #define PIPELINE_PLAN_H
 

@@ -13,6 +13,8 @@
  * Pieces are a curve for a linear model: with quantiles q_0 < ... < q_k, the i-th of k numbers is
  * clip((x - q_i) / (q_{i+1} - q_i), 0, 1) (piecewise linear encoding; Gorishniy, Rubachev, Babenko 2022, On
  * embeddings for numerical features in tabular deep learning, equation 1), here also clipped at both ends.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "pipeline/intern.h"
 

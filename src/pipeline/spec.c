@@ -1,4 +1,8 @@
-/* spec.c: short names and YAML files to specifications. */
+/*
+ * spec.c: short names and YAML files to specifications.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "pipeline/intern.h"
 
 #include <math.h>

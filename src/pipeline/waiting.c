@@ -4,6 +4,8 @@
  * A ring holds the latest decisions, oldest first, at most `wait` of them, done or not, so that feedback given
  * twice can be told from feedback for a decision never made. What a decision was made of lies in a block of a
  * pool, for as long as feedback may come. A table with open addressing leads from ids to places in the ring.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "pipeline/intern.h"
 

@@ -7,6 +7,8 @@
  *     e_t = max(floor, epsilon)                          decay = none
  *         = max(floor, epsilon / (t + 1)^power)          decay = power
  *         = max(floor, epsilon 2^(-t / half-life))       decay = half-life
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "policy/descriptor.h"
 

@@ -2,6 +2,8 @@
  * explore_first.c: the first `decisions` choices uniformly at random, all later ones greedy ("epsilon-first",
  * Sutton and Barto 2018, chapter 2; Langford and Zhang 2007 give the bound: with T decisions to come,
  * exploring T^(2/3) of them costs a regret of that order).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "policy/descriptor.h"
 

@@ -1,6 +1,8 @@
 /*
  * greedy.c: the candidate with the highest estimate. It never explores: what looks bad once, by bad luck, may
  * never be shown again. The baseline for all others.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "policy/descriptor.h"
 

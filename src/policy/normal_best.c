@@ -11,6 +11,8 @@
  *
  * Phi comes from a table of steps of 1/32 with four terms of Taylor's series, phi' = -z phi: errors below 1e-11, at a
  * tenth of the cost of erfc().
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "policy/normal_best.h"
 

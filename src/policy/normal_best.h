@@ -1,4 +1,8 @@
-/* normal_best.h: which of several independent normals is the largest, without sampling. */
+/*
+ * normal_best.h: which of several independent normals is the largest, without sampling.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef POLICY_NORMAL_BEST_H
 #define POLICY_NORMAL_BEST_H
 

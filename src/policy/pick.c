@@ -1,4 +1,8 @@
-/* What policies share: the largest with ties broken at random, a weighted choice, any of what is left. */
+/*
+ * What policies share: the largest with ties broken at random, a weighted choice, any of what is left.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "policy/descriptor.h"
 
 #include <math.h>

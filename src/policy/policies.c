@@ -1,4 +1,8 @@
-/* The registry: every policy, in alphabetical order. */
+/*
+ * The registry: every policy, in alphabetical order.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "policy/descriptor.h"
 
 #include <string.h>

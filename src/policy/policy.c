@@ -1,4 +1,8 @@
-/* The front of the policies: checks, and slates position by position. */
+/*
+ * The front of the policies: checks, and slates position by position.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "policy/descriptor.h"
 
 #include <math.h>

@@ -1,6 +1,8 @@
 /*
  * random.c: any candidate, each equally likely. Everything must beat it; and its log is the one from which any
  * other policy can be judged.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "policy/descriptor.h"
 

@@ -1,6 +1,8 @@
 /*
  * softmax.c: probabilities that grow with the estimate (Boltzmann exploration; Sutton and Barto 2018, section 2.8):
  *     P(i) = exp(mean_i / temperature) / sum_j exp(mean_j / temperature)
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "policy/descriptor.h"
 

@@ -7,6 +7,8 @@
  *     gamma_t = gamma (t + 1)^exponent
  * Theorem 1 takes gamma in proportion to sqrt(K T); with an unknown horizon T that is an exponent of 1/2. An estimate
  * is all that is needed: no standard errors.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "policy/descriptor.h"
 

@@ -11,6 +11,8 @@
  * of samples + 1 alike, so a row is right on average, what was chosen never has 0, and the mean importance weight 1 /
  * P(chosen) of a candidate is 1 as far as it turns up at all. Further draws come from a stream of their own: whoever
  * asks for probabilities changes no choice.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "policy/descriptor.h"
 #include "policy/normal_best.h"

@@ -9,6 +9,8 @@
  * it is a heuristic).
  *
  * Bounds are single precision, as the estimates are; equal ones are ties.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "policy/descriptor.h"
 

@@ -2,6 +2,8 @@
  * arena.h: the scores of the arena, as tables, JSON and CSV name them.
  *
  * Private to the room.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_ARENA_H
 #define REPORT_ARENA_H

@@ -1,5 +1,7 @@
 /*
  * The arena's record as JSON and as CSV.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/arena.h"
 #include "report/json.h"

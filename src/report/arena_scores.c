@@ -1,5 +1,7 @@
 /*
  * The scores of the arena in the order in which people want to see them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/arena.h"
 

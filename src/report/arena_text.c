@@ -1,5 +1,7 @@
 /*
  * The arena on a terminal: a table with the best of each column marked, and small charts.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/arena.h"
 #include "report/pool.h"

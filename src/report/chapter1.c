@@ -1,5 +1,7 @@
 /*
  * Chapter 1 on the terminal.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chapter1.h"
 

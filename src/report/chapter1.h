@@ -1,5 +1,7 @@
 /*
  * chapter1.h: the parts of chapter 1's report.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_CHAPTER1_H
 #define REPORT_CHAPTER1_H

@@ -1,5 +1,7 @@
 /*
  * The charts of chapter 1.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chapter1.h"
 #include "report/charts.h"

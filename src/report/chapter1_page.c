@@ -1,6 +1,8 @@
 /*
  * Chapter 1 as a page. Every number in it comes from the record; sentences say
  * what was measured and leave it to the numbers how much that is.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chapter1.h"
 #include "report/page.h"

@@ -1,5 +1,7 @@
 /*
  * Chapter 2 on the terminal and as JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chapter2.h"
 

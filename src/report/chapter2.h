@@ -1,5 +1,7 @@
 /*
  * chapter2.h: the parts of chapter 2's report.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_CHAPTER2_H
 #define REPORT_CHAPTER2_H

@@ -1,5 +1,7 @@
 /*
  * The charts of chapter 2.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/arena.h"
 #include "report/chapter2.h"

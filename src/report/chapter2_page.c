@@ -1,6 +1,8 @@
 /*
  * Chapter 2 as part of a page. Every number in it comes from the record; sentences say
  * what was measured and leave it to the numbers how much that is.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/arena.h"
 #include "report/chapter2.h"

@@ -1,5 +1,7 @@
 /*
  * chapter3.h: the parts of chapter 3's report.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_CHAPTER3_H
 #define REPORT_CHAPTER3_H

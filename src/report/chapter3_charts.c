@@ -1,5 +1,7 @@
 /*
  * The charts of chapter 3.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chapter3.h"
 #include "report/charts.h"

@@ -1,5 +1,7 @@
 /*
  * Chapter 4 on the terminal.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chapter4.h"
 

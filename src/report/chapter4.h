@@ -1,5 +1,7 @@
 /*
  * chapter4.h: the parts of chapter 4's report.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_CHAPTER4_H
 #define REPORT_CHAPTER4_H

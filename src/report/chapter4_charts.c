@@ -1,5 +1,7 @@
 /*
  * The charts of chapter 4.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chapter4.h"
 #include "report/charts.h"

@@ -1,5 +1,7 @@
 /*
  * The record of chapter 4 as JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/json.h"
 

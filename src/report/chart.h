@@ -1,5 +1,7 @@
 /*
  * chart.h: where everything of a chart goes, for all who draw one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_CHART_H
 #define REPORT_CHART_H

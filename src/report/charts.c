@@ -1,5 +1,7 @@
 /*
  * Charts that more than one report has.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/charts.h"
 

@@ -1,5 +1,7 @@
 /*
  * charts.h: charts that more than one report has, and what building them takes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_CHARTS_H
 #define REPORT_CHARTS_H

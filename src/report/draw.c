@@ -1,5 +1,7 @@
 /*
  * Charts to pictures and to numbers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chart.h"
 #include "report/gnuplot.h"

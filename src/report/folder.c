@@ -1,5 +1,7 @@
 /*
  * The files of a report.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/folder.h"
 

@@ -1,5 +1,7 @@
 /*
  * folder.h: the files of a report.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_FOLDER_H
 #define REPORT_FOLDER_H

@@ -6,6 +6,8 @@
  * while gnuplot waits for us to read. Its standard input is a socket rather
  * than a pipe, because send() can be told not to raise SIGPIPE when gnuplot
  * ends early; a library must not change the signals of its program.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/gnuplot.h"
 

@@ -1,5 +1,7 @@
 /*
  * gnuplot.h: one gnuplot process that draws many pictures.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_GNUPLOT_H
 #define REPORT_GNUPLOT_H

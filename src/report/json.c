@@ -1,5 +1,7 @@
 /*
  * Parts of records as JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/json.h"
 

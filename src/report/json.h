@@ -1,5 +1,7 @@
 /*
  * json.h: parts of records as JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_JSON_H
 #define REPORT_JSON_H

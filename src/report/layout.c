@@ -5,6 +5,8 @@
  * in SVG and PNG and nothing overlaps: names of lines are spread along the right
  * side, labels of reference lines look for a free place, values of bars stand in
  * a column of their own.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/layout.h"
 

@@ -1,5 +1,7 @@
 /*
  * layout.h: the geometry of a chart in pixels, y downwards.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_LAYOUT_H
 #define REPORT_LAYOUT_H

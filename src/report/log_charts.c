@@ -1,5 +1,7 @@
 /*
  * The charts of a report on a log.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/log_report.h"
 

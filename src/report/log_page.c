@@ -1,5 +1,7 @@
 /*
  * A log of one's own as a page.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/log_report.h"
 #include "report/page.h"

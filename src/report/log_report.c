@@ -1,5 +1,7 @@
 /*
  * A report on a log of one's own: from the record to files, the terminal and JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/log_report.h"
 

@@ -1,5 +1,7 @@
 /*
  * log_report.h: the parts of a report on a log of one's own.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_LOG_REPORT_H
 #define REPORT_LOG_REPORT_H

@@ -1,5 +1,7 @@
 /*
  * The parts of an HTML page.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/page.h"
 

@@ -1,5 +1,7 @@
 /*
  * page.h: the parts of an HTML page.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_PAGE_H
 #define REPORT_PAGE_H

@@ -1,6 +1,8 @@
 /*
  * The palette: Okabe and Ito's colours, deepened a little where letters need
  * the contrast, and their twins for dark screens.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/palette.h"
 

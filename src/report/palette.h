@@ -1,5 +1,7 @@
 /*
  * palette.h: every colour that a picture may have, with its name in the page's CSS.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_PALETTE_H
 #define REPORT_PALETTE_H

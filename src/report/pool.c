@@ -1,5 +1,7 @@
 /*
  * Memory for the time of one report.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/pool.h"
 

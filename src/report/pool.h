@@ -1,5 +1,7 @@
 /*
  * pool.h: memory for as long as a report is being made, and short texts in it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_POOL_H
 #define REPORT_POOL_H

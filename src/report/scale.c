@@ -1,5 +1,7 @@
 /*
  * Axes, colours and checks that all drawings share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chart.h"
 #include "report/palette.h"

@@ -4,6 +4,8 @@
  * Every text is single-quoted and drawn with `noenhanced`, every number is
  * written the same in every locale, and data travel in data blocks, so a name
  * such as "`rm -rf`" is nothing but a name.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/layout.h"
 #include "report/palette.h"

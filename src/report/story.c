@@ -1,5 +1,7 @@
 /*
  * Chapters in one page: folder, pictures, numbers, contents.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/story.h"
 

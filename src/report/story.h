@@ -2,6 +2,8 @@
  * story.h: chapters in one page. A chapter says what its charts are and writes
  * its sections; folder, pictures, numbers and the page around them are the
  * same for all.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_STORY_H
 #define REPORT_STORY_H

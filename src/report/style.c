@@ -1,6 +1,8 @@
 /*
  * The look of a page: one column of text that a phone can show, colours for
  * light and dark screens, and a sheet for paper.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/style.h"
 

@@ -1,5 +1,7 @@
 /*
  * style.h: the look of a page.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_STYLE_H
 #define REPORT_STYLE_H

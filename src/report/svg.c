@@ -4,6 +4,8 @@
  * Pictures in a page share one set of point symbols, take their colours from
  * CSS variables (so that they follow a dark screen), their face from the page,
  * and carry no ids, which would repeat.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chart.h"
 #include "report/palette.h"

@@ -3,6 +3,8 @@
  * line-drawing characters; or all of it in ASCII.
  *
  * A chart is drawn on a canvas of character cells and written out line by line.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/chart.h"
 

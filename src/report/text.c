@@ -1,5 +1,7 @@
 /*
  * Text that grows, and strings made safe for the place they go to.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "report/text.h"
 

@@ -4,6 +4,8 @@
  * Private to the room. What users and files bring (names of categories, ids,
  * paths) passes through one of the escaping functions here before it reaches
  * a page, a chart or a table.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef REPORT_TEXT_H
 #define REPORT_TEXT_H

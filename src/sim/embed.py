@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes YAML files into a C source: embed.py [--array=NAME] OUTPUT FILE...
 
 Entries stand in the order of the files, and are named after them; the array's is sim_builtins, that of the scenarios.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of commands share: running the program, and a TAP report.
 
 A test is a function whose name begins with test_; it runs in a folder of its

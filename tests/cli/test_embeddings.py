@@ -1,4 +1,5 @@
 #!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
 """forage embeddings, and what forage recommend makes of vectors, as a user meets them. With NumPy where it is there."""
 import ast
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
 """Models of who chose what, as a user meets them: odd logs, little time, little memory, going on from a model."""
 import os
 import pathlib

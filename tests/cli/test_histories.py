@@ -1,4 +1,5 @@
 #!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
 """Models that read histories as a user meets them: what they are told of the past, and that it is only the past."""
 import json
 import math

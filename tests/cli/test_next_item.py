@@ -1,4 +1,5 @@
 #!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
 """The next-item transformer, as a user meets it: order, validation and test, odd histories, divergence, little time."""
 import os
 import pathlib

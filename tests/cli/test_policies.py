@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """forage policies as a user meets it."""
 import cli
 from cli import forage, refused

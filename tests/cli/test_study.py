@@ -1,4 +1,5 @@
 #!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
 """forage study and forage report as a user meets them."""
 import html.parser
 import json

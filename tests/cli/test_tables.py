@@ -1,4 +1,5 @@
 #!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
 """Environments made of files, and the binary form of logs, as a user meets them."""
 import json
 import pathlib

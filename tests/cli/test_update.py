@@ -1,4 +1,5 @@
 #!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
 """forage update, and forage train --from, as a user meets them."""
 import os
 import pathlib

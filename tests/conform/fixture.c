@@ -1,3 +1,8 @@
+/*
+ * fixture.c: small logs, and fits of every model to them, for the conformance tests.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "fixture.h"
 
 #include "model/front.h"

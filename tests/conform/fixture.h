@@ -1,4 +1,8 @@
-/* fixture.h: small logs in memory, and fits of them, for the suite that every model must pass. */
+/*
+ * fixture.h: small logs in memory, and fits of them, for the suite that every model must pass.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef CONFORM_FIXTURE_H
 #define CONFORM_FIXTURE_H
 

@@ -1,3 +1,8 @@
+/*
+ * learner_fixture.c: events for the conformance tests of models that learn from each.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "learner_fixture.h"
 #include "fixture.h"
 

@@ -1,5 +1,9 @@
-/* learner_fixture.h: small learners and lessons, for the suite that every model that learns event by event must
- * pass. */
+/*
+ * learner_fixture.h: small learners and lessons, for the suite that every model that learns event by event must
+ * pass.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef CONFORM_LEARNER_FIXTURE_H
 #define CONFORM_LEARNER_FIXTURE_H
 

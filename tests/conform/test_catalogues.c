@@ -1,4 +1,8 @@
-/* How every model that scores whole catalogues must do so: as it scores pairs, whatever the block and the thread. */
+/*
+ * How every model that scores whole catalogues must do so: as it scores pairs, whatever the block and the thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "fixture.h"
 
 #include "model/front.h"

@@ -1,4 +1,8 @@
-/* What every model that can take in new users and items must do; the others must say that they cannot. */
+/*
+ * What every model that can take in new users and items must do; the others must say that they cannot.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "fixture.h"
 
 #include <math.h>

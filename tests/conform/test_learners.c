@@ -1,4 +1,8 @@
-/* What every model that learns event by event must do. A new one passes here before anything else. */
+/*
+ * What every model that learns event by event must do. A new one passes here before anything else.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "fixture.h"
 #include "learner_fixture.h"
 #include "nn/checkpoint.h"

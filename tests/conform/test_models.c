@@ -1,4 +1,8 @@
-/* What every model of the registry must do. A new model passes here before anything else. */
+/*
+ * What every model of the registry must do. A new model passes here before anything else.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "fixture.h"
 #include "nn/checkpoint.h"
 

@@ -1,4 +1,8 @@
-/* What every policy of the registry must do. A new policy passes here before anything else. */
+/*
+ * What every policy of the registry must do. A new policy passes here before anything else.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/forage.h"
 
 #include <math.h>

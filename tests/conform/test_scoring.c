@@ -1,4 +1,8 @@
-/* How every model of the registry must score and rank. */
+/*
+ * How every model of the registry must score and rank.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "fixture.h"
 
 #include <math.h>

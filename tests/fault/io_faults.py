@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes every file operation of the program's commands fail, one after the other.
 
     io_faults.py FORAGE SHIM COMMAND

@@ -11,6 +11,8 @@
  * Only the process named by FAULT_PROGRAM counts, not those it starts. What libc
  * calls inside itself (fopen, fwrite) is not seen, so programs under test use
  * open and write.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #undef _FILE_OFFSET_BITS /* which would make open another name of open64 */
 #include <dlfcn.h>

@@ -2,6 +2,8 @@
  * Every allocation of the library fails, one after the other: each piece of
  * work must then end with "not enough memory" and a message, and leave nothing
  * behind (the address sanitizer's run of this test finds leaks).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Numbers of bst from PyTorch (Debian: python3-torch), for tests/unit/test_bst.c.
 
     bst.py write FOLDER      writes the golden file (FOLDER: tests/golden)

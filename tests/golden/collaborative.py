@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/collaborative.json: what gf-cf, ials and item-knn score on a small log, by NumPy and SciPy alone.
 
     /usr/bin/python3 tests/golden/collaborative.py > tests/golden/collaborative.json

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Numbers of embedding-mlp from PyTorch (Debian: python3-torch), for tests/unit/test_mlp.c.
 
     embedding_mlp.py write FOLDER      writes the golden files (FOLDER: tests/golden)

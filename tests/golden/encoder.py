@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Numbers of transformer blocks from PyTorch (Debian: python3-torch), for tests/unit/test_encoder.c.
 
     encoder.py write FOLDER        writes encoder.safetensors (FOLDER: tests/golden)

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Plays of the built-in scenarios by a plain NumPy shop, with the oracle and with Bayes' rule.
 
 environments.py > environments.json     (NumPy 1.24, PyYAML)

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Prints what the most popular items earn on the LightGCN split of Gowalla, by NumPy alone; test_gowalla.c holds the numbers.
 
     /usr/bin/python3 tests/golden/gowalla_popular.py ../shared/data/gowalla

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Bipartite graphs by NumPy and SciPy (Debian: python3-scipy), for tests/unit/test_graph.c.
 
     graph.py FOLDER      writes FOLDER/graph.json (FOLDER: tests/golden)

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Numbers of LightGCN and of softmax losses over a batch from PyTorch (Debian: python3-torch), in double precision.
 
     lightgcn.py write FOLDER      writes the golden files (FOLDER: tests/golden)

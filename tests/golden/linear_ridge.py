@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Numbers of linear-ridge from NumPy, for tests/unit/test_linear_ridge.c.
 
     linear_ridge.py FOLDER     writes linear_ridge.json (FOLDER: tests/golden)

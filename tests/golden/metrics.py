@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes metrics.json: what scikit-learn and NumPy say about predictions and rankings that come with it.
 
     /usr/bin/python3 tests/golden/metrics.py      # needs python3-sklearn

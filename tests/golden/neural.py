@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Numbers of neural-linear and neural-ucb from PyTorch and NumPy (Debian: python3-torch), for tests/unit/test_heads.c.
 
     neural.py FOLDER      writes neural.safetensors (FOLDER: tests/golden)

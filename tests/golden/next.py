@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Losses over a catalogue and their gradients from PyTorch (Debian: python3-torch), for tests/unit/test_next.c.
 
     next.py FOLDER        writes next.safetensors (FOLDER: tests/golden)

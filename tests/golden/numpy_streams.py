@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Long stretches of NumPy's stream, as SHA-256 of the numbers' little-endian bytes.
 
 numpy_streams.py > numpy_streams.json     (NumPy 1.24)

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What models that learn event by event must say, computed from all lessons at once.
 
 online_models.py > online_models.json     (NumPy 1.24, SciPy 1.10, scikit-learn 1.2)

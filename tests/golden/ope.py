@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Off-policy estimates by NumPy: writes ope.json.
 
 The first part is a made-up log, whose columns stand in the file. The second part, with the folder of real data as

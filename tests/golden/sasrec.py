@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Numbers of the next-item transformer from PyTorch (Debian: python3-torch), in double precision.
 
     sasrec.py write FOLDER      writes the golden files (FOLDER: tests/golden)

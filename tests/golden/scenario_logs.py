@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Logs of odd scenarios, made by a plain NumPy simulator, as SHA-256.
 
 scenario_logs.py > scenario_logs.json     (NumPy 1.24)

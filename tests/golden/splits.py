@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Splits as scikit-learn and NumPy make them, as SHA-256 of the rows joined by commas.
 
 splits.py > splits.json     (scikit-learn 1.2, NumPy 1.24)

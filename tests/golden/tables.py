@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What a labelled table is as a bandit problem, computed by NumPy.
 
 tables.py > tables.json     (NumPy 1.24)

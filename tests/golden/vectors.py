@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Vectors, groups and planes from NumPy and scikit-learn (Debian: python3-sklearn), for tests/unit/test_vectors.c.
 
     vectors.py > tests/golden/vectors.json

@@ -1,4 +1,5 @@
 #!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
 """How well agents do, with fixed seeds: floors with room for noise. Every figure is printed, reached or not.
 
 Regret and all that follows from it is free of the noise of clicking; what is left is that of visitors and exploration. Floors are what is

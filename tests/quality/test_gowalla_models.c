@@ -2,6 +2,8 @@
  * What models reach on the LightGCN split of Gowalla ($FORAGE_DATA; skipped where it is absent), with their defaults
  * and the conventions of that paper. Floors are published figures where there are some, else what was reached, with
  * room for noise.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
 """New users of Gowalla ($FORAGE_DATA; passed over where it is absent): placed without training, learned from the old vectors, or trained with
 everyone else. docs/models/lightgcn.md has the table that this prints with $FORAGE_EPOCHS=15; here fewer epochs will do.
 

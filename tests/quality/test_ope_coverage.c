@@ -5,6 +5,8 @@
  * drawn at random; its policy prefers some products, the policy to be judged others (its probabilities depend on the
  * user). The reward model is wrong on purpose: two thirds of the true click rate, plus an error of its own for each
  * pair.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 

@@ -2,6 +2,8 @@
  * Labelled tables as bandit problems, with the defaults of short names: two sets of UCI ($FORAGE_DATA; skipped where
  * they are absent) by both protocols of the literature, and one that invites agents to get stuck. docs/tables.md has
  * the figures, and what others reach.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 

@@ -1,6 +1,8 @@
 /*
  * check_markup.h: is a text well-formed markup? Every element that is opened is
  * closed in order, attributes are quoted, and no bare '<' or '&' stands in text.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef CHECK_MARKUP_H
 #define CHECK_MARKUP_H

@@ -1,4 +1,8 @@
-/* golden.h: golden files as JSON, for tests. Include after cmocka.h. */
+/*
+ * golden.h: golden files as JSON, for tests. Include after cmocka.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef TESTS_GOLDEN_H
 #define TESTS_GOLDEN_H
 

@@ -1,4 +1,8 @@
-/* online.h: learners for tests, from names and texts. */
+/*
+ * online.h: learners for tests, from names and texts.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef TESTS_ONLINE_H
 #define TESTS_ONLINE_H
 

@@ -1,4 +1,8 @@
-/* A small shop for tests of pipelines: six items of three categories, four users, two columns of context. */
+/*
+ * A small shop for tests of pipelines: six items of three categories, four users, two columns of context.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef TESTS_PIPELINE_SHOP_H
 #define TESTS_PIPELINE_SHOP_H
 

@@ -1,6 +1,8 @@
 /*
  * sample_chapter.h: a record of chapter 1 as if it had been measured, for tests
  * of what is made of it. Every string is the given one, or ends with it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SAMPLE_CHAPTER_H
 #define SAMPLE_CHAPTER_H

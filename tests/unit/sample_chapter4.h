@@ -1,6 +1,8 @@
 /*
  * sample_chapter4.h: a record of chapter 4 as if it had been measured, for tests of what is made of it. Every string
  * that comes from a scenario ends with a given one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef SAMPLE_CHAPTER4_H
 #define SAMPLE_CHAPTER4_H

@@ -1,4 +1,8 @@
-/* sha256.h: SHA-256 (FIPS 180-4), by which golden files name long outputs. */
+/*
+ * sha256.h: SHA-256 (FIPS 180-4), by which golden files name long outputs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #ifndef TESTS_SHA256_H
 #define TESTS_SHA256_H
 

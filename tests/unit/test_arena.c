@@ -1,4 +1,8 @@
-/* The arena: scores of series made by hand, and plays whose outcome is known. */
+/*
+ * The arena: scores of series made by hand, and plays whose outcome is known.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>

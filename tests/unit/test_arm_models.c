@@ -1,4 +1,8 @@
-/* beta-bernoulli and gaussian against SciPy's posteriors, and what they promise about draws, fading, taking back. */
+/*
+ * beta-bernoulli and gaussian against SciPy's posteriors, and what they promise about draws, fading, taking back.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "online.h"
 
 #include <math.h>

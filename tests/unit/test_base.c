@@ -1,4 +1,8 @@
-/* base: errors, memory, numbers in text, files, devices, parallel loops. */
+/*
+ * base: errors, memory, numbers in text, files, devices, parallel loops.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <fcntl.h>

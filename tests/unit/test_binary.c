@@ -1,4 +1,8 @@
-/* data: the binary form of a log: round trips, streaming, and files that are damaged in every way. */
+/*
+ * data: the binary form of a log: round trips, streaming, and files that are damaged in every way.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/binary.h"
 
 #include <math.h>

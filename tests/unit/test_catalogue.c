@@ -1,4 +1,8 @@
-/* Exact retrieval: rankings of a whole catalogue against sorting everything. */
+/*
+ * Exact retrieval: rankings of a whole catalogue against sorting everything.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

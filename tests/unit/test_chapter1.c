@@ -1,4 +1,8 @@
-/* The experiments of chapter 1 with the popularity model, which is fitted in no time. */
+/*
+ * The experiments of chapter 1 with the popularity model, which is fitted in no time.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,8 @@
-/* Chapter 2: a short run of all its arenas, the record, and its page, text and JSON. */
+/*
+ * Chapter 2: a short run of all its arenas, the record, and its page, text and JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "check_markup.h"
 
 #include "forage/report.h"

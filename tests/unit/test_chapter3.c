@@ -1,4 +1,8 @@
-/* The experiments of chapter 3, with short logs. */
+/*
+ * The experiments of chapter 3, with short logs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,8 @@
-/* The experiments of chapter 4, in one world. */
+/*
+ * The experiments of chapter 4, in one world.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

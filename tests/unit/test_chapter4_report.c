@@ -1,4 +1,8 @@
-/* The report of chapter 4 from a record: page, charts, JSON and terminal, with and without gnuplot, on hostile names.
+/*
+ * The report of chapter 4 from a record: page, charts, JSON and terminal, with and without gnuplot, on hostile names.
+ *
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "check_markup.h"
 #include "sample_chapter4.h"

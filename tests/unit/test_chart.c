@@ -1,4 +1,8 @@
-/* Charts: escaping, gnuplot and what it draws, the terminal, CSV. */
+/*
+ * Charts: escaping, gnuplot and what it draws, the terminal, CSV.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "check_markup.h"
 #include "report/chart.h"
 #include "report/gnuplot.h"

@@ -1,6 +1,8 @@
 /*
  * test_collaborative.c: models that learn from who chose what, against what NumPy and SciPy say of the same small log
  * (tests/golden/collaborative.py).
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,8 @@
-/* YAML trees: values, places of mistakes, hostile files. */
+/*
+ * YAML trees: values, places of mistakes, hostile files.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/data.h"
 
 #include <math.h>

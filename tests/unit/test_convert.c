@@ -1,4 +1,8 @@
-/* data: JSON Lines, writers, conversion there and back, what happens when memory runs out. */
+/*
+ * data: JSON Lines, writers, conversion there and back, what happens when memory runs out.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/data.h"
 
 #include <math.h>

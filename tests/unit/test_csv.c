@@ -1,4 +1,8 @@
-/* data: the tokenizer of delimited text, against rows that are known because the test wrote them. */
+/*
+ * data: the tokenizer of delimited text, against rows that are known because the test wrote them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/data.h"
 #include "data/scan.h"
 

@@ -1,4 +1,8 @@
-/* data: reading logs of every format, datasets, splits. */
+/*
+ * data: reading logs of every format, datasets, splits.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "data/data.h"
 
 #include <jansson.h>

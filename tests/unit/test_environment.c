@@ -1,4 +1,8 @@
-/* The shop as an environment: NumPy's plays, common random numbers, truth, what changes with time, bad input. */
+/*
+ * The shop as an environment: NumPy's plays, common random numbers, truth, what changes with time, bad input.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/sim.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* Models that take in new users and items without another fit: LightGCN's against the sum of powers of a dense matrix.
+/*
+ * Models that take in new users and items without another fit: LightGCN's against the sum of powers of a dense matrix.
+ *
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/forage.h"
 #include "nn/checkpoint.h"

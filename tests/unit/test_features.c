@@ -1,5 +1,9 @@
-/* Features of pipelines: scales, histories, appeal, places of slates, waiting decisions, and how they are laid out;
- * against formulas written down once more and naive bookkeeping. */
+/*
+ * Features of pipelines: scales, histories, appeal, places of slates, waiting decisions, and how they are laid out;
+ * against formulas written down once more and naive bookkeeping.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "pipeline/appeal.h"
 #include "pipeline_shop.h"
 

@@ -1,4 +1,8 @@
-/* Quality: what chapter 1 tells is what its experiments measure. */
+/*
+ * Quality: what chapter 1 tells is what its experiments measure.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

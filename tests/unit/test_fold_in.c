@@ -1,4 +1,8 @@
-/* Users about whom a model has learned nothing, known by what they chose in the log: FORAGE_UNKNOWN_FOLD_IN. */
+/*
+ * Users about whom a model has learned nothing, known by what they chose in the log: FORAGE_UNKNOWN_FOLD_IN.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/forage.h"
 
 #include <math.h>

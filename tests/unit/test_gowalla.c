@@ -1,4 +1,8 @@
-/* Rankings of real data: popularity on the LightGCN split of Gowalla. Skipped where the data are not. */
+/*
+ * Rankings of real data: popularity on the LightGCN split of Gowalla. Skipped where the data are not.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

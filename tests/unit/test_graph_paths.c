@@ -1,4 +1,8 @@
-/* Paths from users to items through a graph, against dense matrices on random graphs. */
+/*
+ * Paths from users to items through a graph, against dense matrices on random graphs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/data.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* logistic and bootstrap against NumPy, SciPy and scikit-learn. */
+/*
+ * logistic and bootstrap against NumPy, SciPy and scikit-learn.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/heads.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* Histories: what each user did, in order; and what models that read them are told, by fits, scores and rankings. */
+/*
+ * Histories: what each user did, in order; and what models that read them are told, by fits, scores and rankings.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/front.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* Impressions of a log of choices (DIN's recipe), and the split by the last time. */
+/*
+ * Impressions of a log of choices (DIN's recipe), and the split by the last time.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/forage.h"
 
 #include <setjmp.h>

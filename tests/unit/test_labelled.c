@@ -1,4 +1,8 @@
-/* data: labelled tables, with and without a header, separated by anything; and tables of words. */
+/*
+ * data: labelled tables, with and without a header, separated by anything; and tables of words.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/data.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* latent-class: its passes against enumeration, and what it finds in simulated users. */
+/*
+ * latent-class: its passes against enumeration, and what it finds in simulated users.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "model/classes.h"
 
 #include <math.h>

@@ -4,6 +4,8 @@
  *
  *     test_lightgcn_models                      runs the tests
  *     test_lightgcn_models CHECKPOINT SCORES    fits a model, writes it and its scores of all pairs, for PyTorch
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,9 @@
-/* linear-ridge against one regression over everything, solved by NumPy (tests/golden/linear_ridge.py): the three forms,
- * their forgetting, their draws; and that a million lessons do not let rounding grow. */
+/*
+ * linear-ridge against one regression over everything, solved by NumPy (tests/golden/linear_ridge.py): the three forms,
+ * their forgetting, their draws; and that a million lessons do not let rounding grow.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

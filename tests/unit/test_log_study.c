@@ -1,4 +1,8 @@
-/* A log of one's own: what is counted and judged, and the page made of it. */
+/*
+ * A log of one's own: what is counted and judged, and the page made of it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "check_markup.h"
 #include "forage/forage.h"
 

@@ -1,4 +1,8 @@
-/* Metrics of predictions and rankings: against naive definitions and against scikit-learn's numbers. */
+/*
+ * Metrics of predictions and rankings: against naive definitions and against scikit-learn's numbers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,8 @@
-/* The front of the models: fields and codes, parameters, exact numbers of popularity, rankings of many items. */
+/*
+ * The front of the models: fields and codes, parameters, exact numbers of popularity, rankings of many items.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/forage.h"
 
 #include <math.h>

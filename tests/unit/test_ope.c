@@ -1,4 +1,8 @@
-/* Off-policy estimates against NumPy's, on real logs too; what must be refused is refused, with the reason. */
+/*
+ * Off-policy estimates against NumPy's, on real logs too; what must be refused is refused, with the reason.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/forage.h"
 
 #include <math.h>

@@ -1,5 +1,9 @@
-/* Pipelines from the outside: short names and files, deciding, observing, teaching, what is refused, batches, growth,
- * memory that runs out. */
+/*
+ * Pipelines from the outside: short names and files, deciding, observing, teaching, what is refused, batches, growth,
+ * memory that runs out.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "pipeline_shop.h"
 
 #include <stdlib.h>

@@ -1,4 +1,8 @@
-/* Each policy against its formula, and the integral of Thompson sampling against closed forms and a fine sum. */
+/*
+ * Each policy against its formula, and the integral of Thompson sampling against closed forms and a fine sum.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/forage.h"
 #include "policy/normal_best.h"
 

@@ -1,4 +1,8 @@
-/* data: real logs, as their publishers wrote them ($FORAGE_DATA; skipped where it is absent). */
+/*
+ * data: real logs, as their publishers wrote them ($FORAGE_DATA; skipped where it is absent).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/data.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* Reports: the page of chapter 1 from a record, with and without gnuplot, on hostile names and full disks. */
+/*
+ * Reports: the page of chapter 1 from a record, with and without gnuplot, on hostile names and full disks.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "check_markup.h"
 #include "sample_chapter.h"
 

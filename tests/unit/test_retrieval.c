@@ -1,4 +1,8 @@
-/* Ranking a dataset's items through a model's catalogue; histories, neighbours, vectors. */
+/*
+ * Ranking a dataset's items through a model's catalogue; histories, neighbours, vectors.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

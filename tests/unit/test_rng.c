@@ -1,4 +1,8 @@
-/* The generators against NumPy's own numbers. */
+/*
+ * The generators against NumPy's own numbers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <setjmp.h>

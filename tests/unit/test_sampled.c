@@ -1,4 +1,8 @@
-/* Rankings among sampled items: what is drawn, and metrics against their definition. */
+/*
+ * Rankings among sampled items: what is drawn, and metrics against their definition.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/forage.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* Sessions and what they are about: who comes when, what is clicked, what can be known of an intent, bad input. */
+/*
+ * Sessions and what they are about: who comes when, what is clicked, what can be known of an intent, bad input.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/sim.h"
 
 #include <math.h>

@@ -1,4 +1,8 @@
-/* The pet shop: the document's numbers, odd scenarios, truth, changes, bad input. */
+/*
+ * The pet shop: the document's numbers, odd scenarios, truth, changes, bad input.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/sim.h"
 
 #include <math.h>

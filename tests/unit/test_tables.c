@@ -1,4 +1,8 @@
-/* sim: environments made of files: labelled tables against NumPy, replays and logs against a log that the test wrote.
+/*
+ * sim: environments made of files: labelled tables against NumPy, replays and logs against a log that the test wrote.
+ *
+ *
+ * SPDX-License-Identifier: Apache-2.0
  */
 #include "forage/sim.h"
 

@@ -1,4 +1,8 @@
-/* Vectors looked at from outside, against NumPy and scikit-learn; and how the experiments of chapter 4 rank. */
+/*
+ * Vectors looked at from outside, against NumPy and scikit-learn; and how the experiments of chapter 4 rank.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,8 @@
-/* base: vocabularies, against a list that is searched from the start. */
+/*
+ * base: vocabularies, against a list that is searched from the start.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "forage/base.h"
 
 #include <setjmp.h>
