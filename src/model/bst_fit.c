@@ -79,13 +79,17 @@ static bool fit_allocate(model_fit *fit)
     return fit->order && fit->chunk_losses && fit->scratch;
 }
 
-/* Where the parameter leaves it to the log. */
+/* Where the parameter leaves it to the log. Adam moves an embedding that nothing but the decay pulls at by a whole
+ * step, however small the decay is. So where the layers above are large and slow to say something about embeddings, as
+ * those over parts side by side are, a decay of 0.001 takes all embeddings to zero before they do, and nothing ever
+ * comes back. */
 static double table_decay(const model_state *state, size_t events)
 {
     double given = forage_params_real(state->params, "embedding-decay");
     size_t id = model_schema_id(state->schema, FORAGE_OF_ITEM);
     bool sparse = id != SIZE_MAX && model_log_is_sparse(state->schema->fields[id].cardinality, events);
-    return given >= 0 ? given : sparse ? 0.001 : 0;
+    bool side_by_side = strcmp(forage_params_text(state->params, "combine"), "concat") == 0;
+    return given >= 0 ? given : !sparse ? 0 : side_by_side ? 0.0003 : 0.001;
 }
 
 static bst_settings read_settings(const forage_params *values, double embedding_decay)
