@@ -78,10 +78,10 @@ void moment_log_release(moment_log *log)
  * Who predicts
  * ------------------------------------------------------------------ */
 
-#define STEPS                                                                               \
-    {"learning-rate", "0.003"}, {"epochs", "5"}, {"schedule", "cosine"}, {"patience", "2"}, \
-    {                                                                                       \
-        "embedding-decay", "3e-4"                                                           \
+#define STEPS                                                                                                   \
+    {"learning-rate", "0.003"}, {"epochs", "5"}, {"schedule", "cosine"}, {"patience", "2"}, {"averaging", "0"}, \
+    {                                                                                                           \
+        "embedding-decay", "3e-4"                                                                               \
     }
 static const char *const blind[][2] = {{"encoder", "none"}, STEPS};
 static const char *const bag[][2] = {{"encoder", "mean"}, {"history", "positive"}, {"position", "none"}, STEPS};

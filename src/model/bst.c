@@ -56,6 +56,9 @@ static const forage_param params[] = {
     {"warmup", FORAGE_PARAM_REAL, "0.02", 0, 1, NULL, "share of the steps over which the learning rate rises from 0"},
     {"patience", FORAGE_PARAM_INTEGER, "6", 0, 100000, NULL,
      "epochs without a lower validation loss before stopping; 0: never stop early, keep the last weights"},
+    {"averaging", FORAGE_PARAM_REAL, "0.7", 0, 0.99, NULL,
+     "what validates and is kept is an average of the weights at the ends of the epochs, in which what was counts this "
+     "much and the latest the rest; 0: the latest alone"},
     {"weight-decay", FORAGE_PARAM_REAL, "0", 0, 100, NULL, "weight decay of the transformer and the layers"},
     {"embedding-decay", FORAGE_PARAM_REAL, "-1", -1, 100, NULL,
      "weight decay of the embeddings; below 0: 0, but 0.001 (combine concat: 0.0003) in a log of 1000 items and more "
@@ -71,12 +74,14 @@ static const forage_param params[] = {
     {"epsilon", FORAGE_PARAM_REAL, "1e-8", 1e-30, 1, NULL, "Adam: added to the root of the squared gradient"},
 };
 
+/* clang-format off */
 static const forage_preset presets[] = {
     {"history", "all", "heads", "4"},
     {"history", "all", "learning-rate", "0.003"},
     {"history", "all", "epochs", "8"},
     {"history", "all", "schedule", "cosine"},
     {"history", "all", "patience", "2"},
+    {"history", "all", "averaging", "0"},
     {"history", "all", "crop", "0.3"},
     {"size", "full", "combine", "concat"},
     {"size", "full", "readout", "concat"},
@@ -88,7 +93,9 @@ static const forage_preset presets[] = {
     {"size", "full", "epochs", "10"},
     {"size", "full", "schedule", "cosine"},
     {"size", "full", "patience", "2"},
+    {"size", "full", "averaging", "0"},
 };
+/* clang-format on */
 
 static forage_status out_of_memory(forage_error *error)
 {
@@ -391,7 +398,8 @@ static double fit_memory(const model_setup *setup, const model_fit_input *input)
     size_t rows = (double)input->train->count < batch ? input->train->count : (size_t)batch;
     weights = (double)(state->value_count + state->mlp->value_count) +
               (state->encoder ? (double)state->encoder->value_count : 0.0);
-    double bytes = 8.0 * weights + bst_trainer_memory(state, rows) + 4.0 * (double)input->train->count +
+    double copies = forage_params_real(setup->params, "averaging") > 0 ? 3 : 2;
+    double bytes = 4.0 * copies * weights + bst_trainer_memory(state, rows) + 4.0 * (double)input->train->count +
                    (double)setup->device->threads * (double)bst_scratch_size(state);
     free_state(state);
     return bytes;

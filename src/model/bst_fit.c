@@ -19,7 +19,7 @@ static const double WORK_PER_CALL = 1e9; /* multiply-adds per call of fit_step, 
 static const double GUESS = 0.69314718055994531; /* log 2: the loss of saying 1/2 */
 
 /* Numbers of a fit that go into its state file as they are. */
-enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_RNG, AT_COUNT = AT_RNG + MODEL_RNG_WORDS };
+enum { AT_EPOCH, AT_STEP, AT_ADAM, AT_BEST_EPOCH, AT_STALE, AT_AVERAGED, AT_RNG, AT_COUNT = AT_RNG + MODEL_RNG_WORDS };
 enum { LOSS_SUM, LOSS_TRAIN, LOSS_VALIDATION, LOSS_BEST, LOSS_RUNNING, LOSS_COUNT };
 
 struct model_fit {
@@ -39,6 +39,11 @@ struct model_fit {
     uint32_t *order;       /* the rows in that permutation, once `drawn` */
     bool drawn;
     float *best[BST_BLOCKS]; /* the values of epoch at[AT_BEST_EPOCH] */
+    /* Steps of a rate that does not fall leave the weights on a walk about what is best. So what is validated and kept
+     * may be an average: of at[AT_AVERAGED] epochs' ends, the older ones counting less. */
+    double averaging;
+    float *average[BST_BLOCKS]; /* NULL without */
+    bool exchanged;             /* while it is validated the average stands in the model, and the weights here */
     uint64_t dropout_seed;
     double *chunk_losses; /* of the validation rows */
     char *scratch;        /* per thread: scratch_size bytes, then the logits and rewards of a chunk */
@@ -57,8 +62,10 @@ static void fit_free(model_fit *fit)
     if (!fit)
         return;
     bst_trainer_free(fit->trainer);
-    for (size_t b = 0; b < BST_BLOCKS; b++)
+    for (size_t b = 0; b < BST_BLOCKS; b++) {
         forage_free(fit->best[b]);
+        forage_free(fit->average[b]);
+    }
     forage_free(fit->order);
     forage_free(fit->chunk_losses);
     forage_free(fit->scratch);
@@ -74,6 +81,8 @@ static bool fit_allocate(model_fit *fit)
     fit->scratch = forage_alloc((size_t)fit->state->device->threads, fit->scratch_size);
     for (size_t b = 0; b < fit->block_count; b++) {
         if (!(fit->best[b] = forage_calloc(fit->blocks[b].count, sizeof(float))))
+            return false;
+        if (fit->averaging > 0 && !(fit->average[b] = forage_calloc(fit->blocks[b].count, sizeof(float))))
             return false;
     }
     return fit->order && fit->chunk_losses && fit->scratch;
@@ -127,6 +136,7 @@ forage_status bst_fit_begin(model_state *state, const model_fit_input *input, mo
         made->batch = input->train->count;
     made->steps = (input->train->count + made->batch - 1) / made->batch;
     made->patience = input->validation->count ? (size_t)forage_params_integer(values, "patience") : 0;
+    made->averaging = forage_params_real(values, "averaging");
     made->rate = model_rate_read(values);
     made->pace = model_pace_begin(input);
     made->guard = (model_guard){GUESS, made->rate.rate};
@@ -251,6 +261,45 @@ static forage_status epoch_end(model_fit *fit, forage_error *error)
     return FORAGE_OK;
 }
 
+static void exchange(model_fit *fit)
+{
+    for (size_t b = 0; b < fit->block_count; b++) {
+        float *values = fit->blocks[b].values, *average = fit->average[b];
+        for (size_t i = 0; i < fit->blocks[b].count; i++) {
+            float kept = values[i];
+            values[i] = average[i];
+            average[i] = kept;
+        }
+    }
+    fit->exchanged = !fit->exchanged;
+    bst_refresh(fit->state);
+}
+
+/* The weights that the epoch ends with become part of the average. */
+static void average(model_fit *fit)
+{
+    float share = fit->at[AT_AVERAGED] ? (float)(1 - fit->averaging) : 1.0F;
+    for (size_t b = 0; b < fit->block_count; b++) {
+        for (size_t i = 0; i < fit->blocks[b].count; i++) /* weights that stay are their own average, to the bit */
+            fit->average[b][i] += share * (fit->blocks[b].values[i] - fit->average[b][i]);
+    }
+    fit->at[AT_AVERAGED]++;
+}
+
+/* All steps of the epoch are done: makes ready what is to be validated. */
+static void validation_begin(model_fit *fit)
+{
+    fit->ending = forage_clock();
+    fit->validated = 0;
+    if (fit->averaging > 0) {
+        if (fit->at[AT_AVERAGED] == fit->at[AT_EPOCH]) /* else a fit that was interrupted here goes on */
+            average(fit);
+        exchange(fit);
+    } else {
+        bst_average(fit->state);
+    }
+}
+
 static void draw_order(model_fit *fit)
 {
     size_t count = fit->input->train->count;
@@ -293,11 +342,8 @@ static forage_status take_steps(model_fit *fit, forage_error *error)
     }
     if (!fit->late && fit->at[AT_STEP] < fit->steps)
         return FORAGE_OK;
-    if (!fit->ending) {
-        bst_average(fit->state);
-        fit->ending = forage_clock();
-        fit->validated = 0;
-    }
+    if (!fit->ending)
+        validation_begin(fit);
     validate(fit);
     if (fit->validated < validation_chunks(fit)) {
         if (!model_pace_over(&fit->pace))
@@ -305,6 +351,8 @@ static forage_status take_steps(model_fit *fit, forage_error *error)
         fit->late = true;
     }
     FORAGE_TRY(epoch_end(fit, error));
+    if (fit->exchanged)
+        exchange(fit);
     model_pace_end(&fit->pace, fit->ending);
     fit->ending = 0;
     return FORAGE_OK;
@@ -341,6 +389,8 @@ void bst_fit_end(model_fit *fit, bool keep)
     bool best = keep && (fit->patience || fit->diverged) && fit->at[AT_BEST_EPOCH] > 0;
     for (size_t b = 0; best && b < fit->block_count; b++)
         memcpy(fit->blocks[b].values, fit->best[b], fit->blocks[b].count * sizeof(float));
+    if (keep && !best && fit->at[AT_AVERAGED] && !fit->exchanged)
+        exchange(fit);
     if (keep)
         bst_refresh(fit->state);
     fit_free(fit);
@@ -349,19 +399,35 @@ void bst_fit_end(model_fit *fit, bool keep)
 /* ---- interruption ---- */
 
 /* The tensors of a block: as they lie in memory, padding and all. */
-static const char *const parts[4] = {"values", "mean", "square", "best"};
+static const char *const parts[] = {"values", "mean", "square", "best", "average"};
+
+static size_t part_count(const model_fit *fit)
+{
+    return fit->averaging > 0 ? 5 : 4;
+}
 
 static float *part_of(const model_fit *fit, size_t b, size_t part)
 {
     const bst_block *block = &fit->blocks[b];
-    return part == 0 ? block->values : part == 1 ? block->mean : part == 2 ? block->square : fit->best[b];
+    switch (part) {
+    case 0:
+        return fit->exchanged ? fit->average[b] : block->values;
+    case 1:
+        return block->mean;
+    case 2:
+        return block->square;
+    case 3:
+        return fit->best[b];
+    default:
+        return fit->exchanged ? block->values : fit->average[b];
+    }
 }
 
 forage_status bst_fit_save(const model_fit *fit, nn_checkpoint *checkpoint, forage_error *error)
 {
     size_t numbers = AT_COUNT, losses = LOSS_COUNT;
     for (size_t b = 0; b < fit->block_count; b++) {
-        for (size_t part = 0; part < 4; part++) {
+        for (size_t part = 0; part < part_count(fit); part++) {
             char name[64];
             (void)snprintf(name, sizeof name, "fit.%s.%s", fit->blocks[b].name, parts[part]);
             FORAGE_TRY(
@@ -377,7 +443,7 @@ forage_status bst_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, fo
     size_t numbers = AT_COUNT, losses = LOSS_COUNT;
     const char *path = nn_checkpoint_path(checkpoint);
     for (size_t b = 0; b < fit->block_count; b++) {
-        for (size_t part = 0; part < 4; part++) {
+        for (size_t part = 0; part < part_count(fit); part++) {
             char name[64];
             (void)snprintf(name, sizeof name, "fit.%s.%s", fit->blocks[b].name, parts[part]);
             FORAGE_TRY(
@@ -388,8 +454,9 @@ forage_status bst_fit_resume(model_fit *fit, const nn_checkpoint *checkpoint, fo
     FORAGE_TRY(nn_checkpoint_read(checkpoint, "fit.at", NN_I64, 1, &numbers, fit->at, error));
     const uint64_t *at = fit->at;
     if (at[AT_EPOCH] > fit->epochs || at[AT_STEP] > fit->steps || at[AT_BEST_EPOCH] > at[AT_EPOCH] ||
-        at[AT_ADAM] != at[AT_EPOCH] * fit->steps + at[AT_STEP] || !isfinite(fit->losses[LOSS_SUM]) ||
-        !model_rng_load(&at[AT_RNG], &fit->rng))
+        at[AT_ADAM] != at[AT_EPOCH] * fit->steps + at[AT_STEP] ||
+        (fit->averaging > 0 ? at[AT_AVERAGED] - at[AT_EPOCH] > 1 : at[AT_AVERAGED] > 0) ||
+        !isfinite(fit->losses[LOSS_SUM]) || !model_rng_load(&at[AT_RNG], &fit->rng))
         return forage_fail_at(error, FORAGE_FORMAT, path, 0, "fit.at", "these numbers are not those of this fit");
     bst_trainer_set_steps(fit->trainer, at[AT_ADAM]);
     bst_refresh_copies(fit->state);

@@ -31,7 +31,8 @@ static void stopped_inside_an_epoch(void **state)
 {
     (void)state;
     static const char *const subjects[][2] = {
-        {"bst", "size=full embedding-size=8 epochs=1 batch-size=64 schedule=cosine warmup=0.1 dropout=0.1"},
+        {"bst", "size=full embedding-size=8 epochs=2 batch-size=64 schedule=cosine warmup=0.1 dropout=0.1 "
+                "averaging=0.6"},
         {"bst", "history=all position=order embedding-size=32 inner=128 blocks=2 layers=1024,512,256 epochs=1 "
                 "batch-size=64 embedding-updates=lazy layer-dropout=0.1"},
         {"embedding-mlp", "embedding-size=32 layers=1024,1024 epochs=1 batch-size=64 schedule=linear dropout=0.1 "
@@ -41,6 +42,52 @@ static void stopped_inside_an_epoch(void **state)
     for (size_t i = 0; i < 3; i++) {
         const task fresh = {.kind = subjects[i][0], .log = log, .train = 1000, .params = subjects[i][1]};
         check_resumed(&fresh, 2);
+    }
+    forage_dataset_free(log);
+}
+
+/* The vectors of items after so many epochs, by the caller to free. */
+static float *items_after(const forage_dataset *log, size_t train, const char *params, size_t *count)
+{
+    forage_error error = {0};
+    forage_embedding found;
+    task t = {.kind = "bst", .log = log, .train = train, .params = params};
+    must(fit(&t, &error), &error);
+    must(forage_model_embedding(t.model, FORAGE_OF_ITEM, &found, &error), &error);
+    *count = found.count * found.width;
+    float *copy = array(*count, sizeof *copy);
+    for (size_t i = 0; i < found.count; i++)
+        memcpy(copy + i * found.width, found.values + i * found.pitch, found.width * sizeof *copy);
+    release(&t);
+    return copy;
+}
+
+/* Three epochs' ends, the older ones counting less: with rows that validate, and without. */
+static void what_is_kept_is_an_average(void **state)
+{
+    (void)state;
+    static const char *const params[] = {"epochs=1 averaging=0 ", "epochs=2 averaging=0 ", "epochs=3 averaging=0 ",
+                                         "epochs=3 averaging=0.75 "};
+    forage_dataset *log = clicks(3, 600);
+    for (size_t train = 0; train <= 400; train += 400) {
+        float *vectors[4];
+        size_t count = 0;
+        double apart = 0;
+        for (size_t i = 0; i < 4; i++) {
+            char text[160];
+            (void)snprintf(text, sizeof text,
+                           "%s warmup=0 patience=0 batch-size=32 embedding-size=8 learning-rate=0.01", params[i]);
+            vectors[i] = items_after(log, train, text, &count);
+        }
+        assert_true(count > 0);
+        for (size_t i = 0; i < count; i++) {
+            double mean = 0.75 * (0.75 * vectors[0][i] + 0.25 * vectors[1][i]) + 0.25 * vectors[2][i];
+            assert_true(fabs(vectors[3][i] - mean) < 1e-6);
+            apart = fmax(apart, fabs(vectors[2][i] - mean));
+        }
+        assert_true(apart > 1e-3);
+        for (size_t i = 0; i < 4; i++)
+            forage_free(vectors[i]);
     }
     forage_dataset_free(log);
 }
@@ -109,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stopped_inside_an_epoch),
+        cmocka_unit_test(what_is_kept_is_an_average),
         cmocka_unit_test(a_limit_of_time_ends_it),
         cmocka_unit_test(time_is_shared_out),
     };
