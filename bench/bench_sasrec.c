@@ -84,7 +84,7 @@ static bool train(const char *loss, const char *updates, const forage_device *de
     forage_rng_seed(&rng, 3);
     good = good && model_sasrec.create(&setup, &state, &error) == FORAGE_OK &&
            sasrec_trainer_create(state, BATCH, BATCH * LONGEST, 0.2, &source, &trainer, &error) == FORAGE_OK;
-    double times[STEPS], tokens = 0, weights = good ? (double)state->encoder->weight_count : 0;
+    double times[STEPS] = {0}, tokens = 0, weights = good ? (double)state->encoder->weight_count : 0;
     bool all = strcmp(loss, "softmax") == 0, shared = strcmp(loss, "sampled") == 0;
     size_t steps = all ? FEW_STEPS : STEPS, before = all ? 1 : BEFORE;
     for (size_t step = 0; good && step < before + steps; step++) {
