@@ -16,10 +16,9 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 import tempfile
 
-from common import best, need, second_epoch
+from common import beside_torch, best, second_epoch
 
 USERS, BATCH, STEPS, CANDIDATES, SIZE, GAPS, DECAY = 1000, 256, 4, 1000, 32, 66, 0.001
 SIZES = {
@@ -179,20 +178,4 @@ def compare(torch, build, path):
                       f"{rate / theirs:.1f} x PyTorch's; {our_scoring(build, size, threads):.2f} ms")
 
 
-def main():
-    if len(sys.argv) < 3:
-        sys.exit("usage: clicks.py BUILD-FOLDER LOG ...")
-    build, paths = pathlib.Path(sys.argv[1]).resolve(), [pathlib.Path(name) for name in sys.argv[2:]]
-    torch = need("torch")
-    if not torch:
-        return
-    torch.set_num_threads(os.cpu_count())
-    torch.manual_seed(0)
-    for path in paths:
-        if path.exists():
-            compare(torch, build, path)
-        else:
-            print(f"{path} is not there: it is passed over (FORAGE_DATA names the folder of data)")
-
-
-main()
+beside_torch(compare)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the comparisons share."""
 import json
+import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -32,3 +34,20 @@ def second_epoch(build, *arguments):
                    pathlib.Path(folder) / "m.safetensors", "--json", "--quiet"]
         epochs = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["epochs"]
     return epochs[1]["seconds"] - epochs[0]["seconds"]
+
+
+def beside_torch(compare):
+    """The program of a comparison with PyTorch on all cores: compare(torch, build folder, log) for each log there is."""
+    if len(sys.argv) < 3:
+        sys.exit(f"usage: {pathlib.Path(sys.argv[0]).name} BUILD-FOLDER LOG ...")
+    build, paths = pathlib.Path(sys.argv[1]).resolve(), [pathlib.Path(name) for name in sys.argv[2:]]
+    torch = need("torch")
+    if not torch:
+        return
+    torch.set_num_threads(os.cpu_count())
+    torch.manual_seed(0)
+    for path in paths:
+        if path.exists():
+            compare(torch, build, path)
+        else:
+            print(f"{path} is not there: it is passed over (FORAGE_DATA names the folder of data)")

@@ -12,10 +12,9 @@ a next item. Where PyTorch is not there, this is passed over with a note.
 """
 import os
 import pathlib
-import sys
 import tempfile
 
-from common import best, need, second_epoch
+from common import beside_torch, best, second_epoch
 
 WIDTH, HEADS, BLOCKS, LENGTH, BATCH, STEPS, DROPOUT = 64, 1, 2, 50, 128, 8, 0.1
 
@@ -116,20 +115,4 @@ def compare(torch, build, path):
                       f"{rate / peer:.1f} x PyTorch's")
 
 
-def main():
-    if len(sys.argv) < 3:
-        sys.exit("usage: sequence.py BUILD-FOLDER LOG ...")
-    build, paths = pathlib.Path(sys.argv[1]).resolve(), [pathlib.Path(name) for name in sys.argv[2:]]
-    torch = need("torch")
-    if not torch:
-        return
-    torch.set_num_threads(os.cpu_count())
-    torch.manual_seed(0)
-    for path in paths:
-        if path.exists():
-            compare(torch, build, path)
-        else:
-            print(f"{path} is not there: it is passed over (FORAGE_DATA names the folder of data)")
-
-
-main()
+beside_torch(compare)
