@@ -22,7 +22,7 @@ from common import beside_torch, best, second_epoch
 
 USERS, BATCH, STEPS, CANDIDATES, SIZE, GAPS, DECAY = 1000, 256, 4, 1000, 32, 66, 0.001
 SIZES = {
-    "small": dict(combine="sum", readout="target", length=50, heads=2, inner=64, layers=[64, 32], dropout=0.1),
+    "small": dict(combine="sum", readout="target", length=50, heads=2, inner=64, layers=[64, 32], dropout=0.0),
     "full": dict(combine="concat", readout="concat", length=20, heads=8, inner=256, layers=[1024, 512, 256],
                  dropout=0.2),
 }
@@ -139,7 +139,8 @@ class Peer:
 
 def ours(build, log, size, threads, tokens):
     seconds = second_epoch(build, "bst", "--data", log, "--split", "none", "--size", size, "--batch-size", str(BATCH),
-                           "--embedding-decay", str(DECAY), "--patience", "0", "--threads", str(threads))
+                           "--embedding-decay", str(DECAY), "--dropout", str(SIZES[size]["dropout"]), "--patience", "0",
+                           "--threads", str(threads))
     return tokens / seconds
 
 

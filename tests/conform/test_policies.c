@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../must.h"
 #include "forage/forage.h"
 
 #include <math.h>
@@ -15,12 +16,6 @@
 #include <cmocka.h>
 
 enum { MOST = 60, SLATE = 4 };
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 static size_t policy_count(void)
 {

@@ -13,17 +13,12 @@
 
 #include <cmocka.h>
 
+#include "../must.h"
 #include "forage/forage.h"
 
 static forage_dataset *dataset;
 static forage_split split;
 static forage_seen seen, test;
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 static int load(void **state)
 {

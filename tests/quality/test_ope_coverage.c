@@ -8,6 +8,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../must.h"
 #include "forage/forage.h"
 
 #include <math.h>
@@ -22,12 +23,6 @@
 enum { USERS = 200, ITEMS = 20, VISITS = 1500, LOGS = 1000, RESAMPLES = 400 };
 
 static double truth[USERS][ITEMS], logged[USERS][ITEMS], judged[USERS][ITEMS], model[USERS][ITEMS];
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 static void softmax(double *row, double temperature)
 {

@@ -15,13 +15,8 @@
 
 #include <cmocka.h>
 
+#include "../must.h"
 #include "forage/forage.h"
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 static void at_least(const char *what, double value, double floor)
 {

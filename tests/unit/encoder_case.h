@@ -17,16 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../must.h"
 #include "nn/nn.h"
-
-static inline void must(forage_status status, const forage_error *error)
-{
-    char text[1024];
-    if (status == FORAGE_OK)
-        return;
-    (void)forage_error_text(error, text, sizeof text);
-    fail_msg("%s: %s", forage_status_name(status), text);
-}
 
 static inline forage_isa best_isa(void)
 {

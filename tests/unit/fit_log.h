@@ -13,23 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../must.h"
 #include "forage/forage.h"
 #include "nn/checkpoint.h"
-
-static inline void must(forage_status status, const forage_error *error)
-{
-    char text[1024];
-    if (status == FORAGE_OK)
-        return;
-    (void)forage_error_text(error, text, sizeof text);
-    fail_msg("%s: %s", forage_status_name(status), text);
-}
-
-static inline void says(const forage_error *error, const char *part)
-{
-    if (!strstr(error->message, part))
-        fail_msg("'%s' is not in: %s", part, error->message);
-}
 
 /* ---- logs ---- */
 

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "../must.h"
 #include "model/front.h"
 #include "model/lightgcn.h"
 
@@ -28,15 +29,6 @@ typedef struct graph_case {
     model_state *state;
     model_fit *fit;
 } graph_case;
-
-static inline void must(forage_status status, const forage_error *error)
-{
-    char text[1024];
-    if (status == FORAGE_OK)
-        return;
-    (void)forage_error_text(error, text, sizeof text);
-    fail_msg("%s: %s", forage_status_name(status), text);
-}
 
 /* A state that is not connected; parameters as "name=value name=value". */
 static inline void case_create(graph_case *c, const char *params, int threads)

@@ -6,6 +6,7 @@
 #ifndef TESTS_ONLINE_H
 #define TESTS_ONLINE_H
 
+#include "../must.h"
 #include "forage/forage.h"
 
 #include <setjmp.h>
@@ -14,12 +15,6 @@
 
 #include <cmocka.h>
 #include <jansson.h>
-
-static inline void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 /* `settings`: name, value, name, value ... NULL; may be NULL itself. */
 static inline forage_learner *online_make(const char *model, const char *const *settings,

@@ -18,18 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../must.h"
 #include "learned.h"
 #include "model/bst.h"
 #include "model/front.h"
 
 /* Sizes of tests/golden/bst.py. */
 enum { ITEMS = 9, CATEGORIES = 4, GENDERS = 2, DEVICES = 3, USERS = 6, EVENTS = 40, EXAMPLES = 37 };
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 static void *array(size_t count, size_t size)
 {

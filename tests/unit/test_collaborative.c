@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../must.h"
 #include "forage/forage.h"
 #include "golden.h"
 #include "nn/checkpoint.h"
@@ -22,12 +23,6 @@ static json_t *golden;
 static size_t users, items;
 static forage_dataset *dataset;
 static forage_fit_report report; /* of the last fit */
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 /* The golden events, with numbers as ids. */
 static forage_dataset *make_log(size_t user_count, size_t item_count)

@@ -18,19 +18,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../must.h"
 #include "forage/forage.h"
 #include "nn/checkpoint.h"
 
 enum { USERS = 13, PRODUCTS = 7, ROWS = USERS * PRODUCTS };
-
-static void must(forage_status status, const forage_error *error)
-{
-    char text[1024];
-    if (status == FORAGE_OK)
-        return;
-    (void)forage_error_text(error, text, sizeof text);
-    fail_msg("%s: %s", forage_status_name(status), text);
-}
 
 /* Every pair once, in the order of PyTorch's predictions; clicked where (user + product) is a multiple of 3. */
 static forage_dataset *all_pairs(void)

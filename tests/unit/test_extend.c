@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../must.h"
 #include "forage/forage.h"
 #include "nn/checkpoint.h"
 
@@ -20,14 +21,6 @@
 enum { WIDTH = 5, MOST = 64 };
 
 static char folder[] = "/tmp/forage-extend-XXXXXX";
-
-static void must(forage_status status, const forage_error *error)
-{
-    char text[1024];
-    forage_error_text(error, text, sizeof text);
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), text);
-}
 
 /* A log from text, read as a CSV file. */
 static forage_dataset *log_of(const char *text)
@@ -424,12 +417,6 @@ static void test_rows(void **state)
     forage_model_free(more);
     forage_dataset_free(before);
     forage_dataset_free(after);
-}
-
-static void says(const forage_error *error, const char *text)
-{
-    if (!strstr(error->message, text))
-        fail_msg("'%s' is not in '%s'", text, error->message);
 }
 
 static void test_what_cannot_be(void **state)

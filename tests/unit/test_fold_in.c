@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../must.h"
 #include "forage/forage.h"
 
 #include <math.h>
@@ -19,14 +20,6 @@ enum { K = 6, MOST = 200 };
 
 static const char *const models[] = {"lightgcn", "gf-cf", "ials", "item-knn"};
 enum { MODELS = sizeof models / sizeof models[0] };
-
-static void must(forage_status status, const forage_error *error)
-{
-    char text[1024];
-    forage_error_text(error, text, sizeof text);
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), text);
-}
 
 /* A log from text, and what tests it, if anything does. */
 static forage_dataset *log_of(const char *text, const char *test)

@@ -12,15 +12,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "../must.h"
 #include "forage/data.h"
 #include "golden.h"
 #include "la/la.h"
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 static void *array(size_t count, size_t size)
 {

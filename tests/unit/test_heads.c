@@ -15,14 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../must.h"
 #include "model/ridge.h"
 #include "nn/nn.h"
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 static float *floats(size_t count)
 {

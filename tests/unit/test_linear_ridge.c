@@ -13,16 +13,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "../must.h"
 #include "forage/forage.h"
 #include "golden.h"
 
 enum { ARMS = 4, D = 5, K = 3, LESSONS = 90, CANDIDATES = 8 };
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s", error->message);
-}
 
 /* ---- what the golden file holds ---- */
 

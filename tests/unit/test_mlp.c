@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../must.h"
 #include "nn/nn.h"
 
 enum { BATCH = 70, STEPS = 5 };
@@ -27,12 +28,6 @@ static const char *golden(const char *name)
     const char *source = getenv("FORAGE_SOURCE");
     (void)snprintf(path, sizeof path, "%s/tests/golden/%s", source ? source : "..", name);
     return path;
-}
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
 }
 
 static nn_mlp *network(const nn_table_spec *tables, size_t table_count, size_t number_count, const size_t *layers,

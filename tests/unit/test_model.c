@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../must.h"
 #include "forage/forage.h"
 
 #include <math.h>
@@ -14,14 +15,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static void must(forage_status status, const forage_error *error)
-{
-    char text[1024];
-    forage_error_text(error, text, sizeof text);
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), text);
-}
 
 /* A log from text, read as a CSV file. */
 static forage_dataset *log_of(const char *text)

@@ -16,13 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../must.h"
 #include "forage/forage.h"
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 /* ---- learners at work ---- */
 

@@ -14,18 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../must.h"
 #include "nn/checkpoint.h"
 #include "nn/kernels.h"
 #include "nn/next.h"
-
-static void must(forage_status status, const forage_error *error)
-{
-    char text[1024];
-    if (status == FORAGE_OK)
-        return;
-    (void)forage_error_text(error, text, sizeof text);
-    fail_msg("%s: %s", forage_status_name(status), text);
-}
 
 static forage_device device_of(const char *name)
 {

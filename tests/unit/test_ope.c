@@ -16,13 +16,8 @@
 
 #include <cmocka.h>
 
+#include "../must.h"
 #include "golden.h"
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s %s", forage_status_name(status), error->message, error->file);
-}
 
 static void near(double got, double wanted, double tolerance, const char *what)
 {

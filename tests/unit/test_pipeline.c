@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../must.h"
 #include "pipeline_shop.h"
 
 #include <stdlib.h>
@@ -13,12 +14,6 @@ typedef struct workbench {
     forage_pipeline_spec *spec;
     forage_pipeline *pipeline;
 } workbench;
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s", error->message);
-}
 
 /* A pipeline by its short name in the small shop. */
 static void open_bench(workbench *bench, const char *name, size_t positions)

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../must.h"
 #include "forage/forage.h"
 #include "policy/normal_best.h"
 
@@ -14,12 +15,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 static void near(double got, double wanted, double tolerance)
 {

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../must.h"
 #include "model/front.h"
 #include "vector_model.h"
 
@@ -54,12 +55,6 @@ static const model_type by_catalogue = {
     .catalogue = &hooks,
     .vectors = get_vectors,
 };
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 typedef struct fixture {
     model_state state;

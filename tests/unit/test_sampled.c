@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../must.h"
 #include "forage/forage.h"
 
 #include <math.h>
@@ -13,14 +14,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static void must(forage_status status, const forage_error *error)
-{
-    char text[1024];
-    forage_error_text(error, text, sizeof text);
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), text);
-}
 
 enum { USERS = 40, ITEMS = 60, LISTS = 400, WIDTH = 64 };
 

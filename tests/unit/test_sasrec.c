@@ -15,18 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../must.h"
 #include "learned.h"
 #include "model/front.h"
 #include "model/sasrec_train.h"
-
-static void must(forage_status status, const forage_error *error)
-{
-    char text[1024];
-    if (status == FORAGE_OK)
-        return;
-    (void)forage_error_text(error, text, sizeof text);
-    fail_msg("%s: %s", forage_status_name(status), text);
-}
 
 /* ---- a state, and histories to learn from ---- */
 

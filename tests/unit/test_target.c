@@ -14,16 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../must.h"
 #include "learned.h"
 #include "nn/nn.h"
 
 enum { LENGTH = 24, SEQUENCES = 70 };
-
-static void must(forage_status status, const forage_error *error)
-{
-    if (status != FORAGE_OK)
-        fail_msg("%s: %s", forage_status_name(status), error->message);
-}
 
 static float *floats(size_t count)
 {
